@@ -31,7 +31,8 @@ SHIPPED_BY = ("protobuf", "googleapis-common-protos", "opentelemetry-proto")
 # Of the Envoy API only version 3 and what it imports: version 2 left Envoy in 2021.
 WANTED = re.compile(r"(envoy|xds|udpa)/(.+/)?v3/")
 
-IMPORT = re.compile(r"^(?P<indent> *)from (?P<package>[\w.]+) import (?P<module>\w+_pb2)\b", re.MULTILINE)
+# `from envoy.type.v3 import percent_pb2 as …`, and for a public import `from envoy.type.v3.percent_pb2 import *`.
+IMPORT = re.compile(r"^(?P<from> *from )(?P<package>[\w.]+)(?P<joint>\.| import )(?P<module>\w+_pb2)\b", re.MULTILINE)
 OWN_NAME = re.compile(r"(BuildTopDescriptorsAndMessages\(DESCRIPTOR, ')")
 
 Descriptors = Mapping[str, FileDescriptorProto]
@@ -191,7 +192,7 @@ def prefix_imports(source: str, generated: frozenset[str]) -> str:
         name = f"{package.replace('.', '/')}/{module.removesuffix('_pb2')}.proto"
         if name not in generated:
             return match[0]
-        return f"{match['indent']}from pb.{package} import {module}"
+        return f"{match['from']}pb.{package}{match['joint']}{module}"
 
     return OWN_NAME.sub(r"\1pb.", IMPORT.sub(prefixed, source))
 
