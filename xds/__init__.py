@@ -1,4 +1,6 @@
-"""The xDS protocol: snapshots, subscriptions, streams, the ADS server and the status of the fleet.
+"""An xDS management server library: snapshots, subscriptions, streams, a server and the fleet's status.
 
-Knows no cells.
+It stands on the line `etcd Event -> View -> Snapshot -> Response` at its last two nouns: hand it a Snapshot
+per node group, and it tells every Envoy of that group what changed. It knows no cells and no etcd, and can be
+used alone. Nothing is imported here, so that the pure modules stay free of grpc and asyncio.
 """

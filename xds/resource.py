@@ -1,0 +1,209 @@
+"""Resource types as data, and resources: named, versioned by content, encoded once.
+
+Whoever makes configuration hands `Resource.of(...)` a protobuf message; snapshots hold the result and streams join its bytes
+(`Snapshot -> Response`). A resource never changes, and nothing here serialises it a second time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from xds.encoding import field as encoded_field
+from xds.encoding import field_head, text_field
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+TYPE_URL_PREFIX: Final = "type.googleapis.com/"
+
+
+class Absence(Enum):
+    """What to say of a name that does not exist. Which one frees a warming Envoy differs by type (seen on Envoy 1.40)."""
+
+    REMOVED = "removed"
+    """Name it in `removed_resources`."""
+    EMPTY = "empty"
+    """Send a body that holds nothing but the name."""
+    SILENCE = "silence"
+    """Say nothing: any answer would do harm, or the variant has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ResourceType:
+    """One xDS resource type and how the protocol treats it. Compared by identity: use the constants below."""
+
+    name: str
+    """Short and bounded, fit for a metric label."""
+    type_url: str
+    service: str
+    """The field's abbreviation: CDS, EDS, …"""
+    legacy_wildcard: bool = False
+    """A first request without names means everything."""
+    full_state: bool = False
+    """In SotW a response lists all that is, so what it leaves out is deleted."""
+    asked_absent_delta: Absence = Absence.REMOVED
+    asked_absent_sotw: Absence = Absence.SILENCE
+    """What to answer when a name is asked for that does not exist."""
+    removal_delta: Absence = Absence.REMOVED
+    removal_sotw: Absence = Absence.SILENCE
+    """What to say when a resource that the client has goes away (full-state types say it in SotW by leaving it out)."""
+    kept_when_removed: bool = False
+    """The client goes on using its copy of a removed resource until it unsubscribes."""
+
+    def __repr__(self) -> str:
+        return self.service
+
+
+CLUSTER: Final = ResourceType(
+    name="cluster",
+    service="CDS",
+    type_url=TYPE_URL_PREFIX + "envoy.config.cluster.v3.Cluster",
+    legacy_wildcard=True,
+    full_state=True,
+)
+ENDPOINT: Final = ResourceType(
+    name="endpoint",
+    service="EDS",
+    type_url=TYPE_URL_PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    asked_absent_sotw=Absence.EMPTY,
+)
+LISTENER: Final = ResourceType(
+    name="listener",
+    service="LDS",
+    type_url=TYPE_URL_PREFIX + "envoy.config.listener.v3.Listener",
+    legacy_wildcard=True,
+    full_state=True,
+)
+# `removed_resources` does not end the wait for a route configuration (15 s); an empty one does at once: every request gets 404.
+ROUTE: Final = ResourceType(
+    name="route",
+    service="RDS",
+    type_url=TYPE_URL_PREFIX + "envoy.config.route.v3.RouteConfiguration",
+    asked_absent_delta=Absence.EMPTY,
+    asked_absent_sotw=Absence.EMPTY,
+    kept_when_removed=True,
+)
+SCOPED_ROUTE: Final = ResourceType(
+    name="scoped_route",
+    service="SRDS",
+    type_url=TYPE_URL_PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration",
+    legacy_wildcard=True,
+    full_state=True,
+)
+# VHDS also opens without names, and that must not be read as "every virtual host of the fleet".
+VIRTUAL_HOST: Final = ResourceType(
+    name="virtual_host",
+    service="VHDS",
+    type_url=TYPE_URL_PREFIX + "envoy.config.route.v3.VirtualHost",
+)
+SECRET: Final = ResourceType(
+    name="secret",
+    service="SDS",
+    type_url=TYPE_URL_PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret",
+)
+RUNTIME: Final = ResourceType(
+    name="runtime",
+    service="RTDS",
+    type_url=TYPE_URL_PREFIX + "envoy.service.runtime.v3.Runtime",
+    asked_absent_sotw=Absence.EMPTY,
+    removal_sotw=Absence.EMPTY,
+)
+# Envoy answers 500 on a chain whose filter configuration was removed, so none is ever removed: Envoy unsubscribes by itself.
+EXTENSION_CONFIG: Final = ResourceType(
+    name="extension_config",
+    service="ECDS",
+    type_url=TYPE_URL_PREFIX + "envoy.config.core.v3.TypedExtensionConfig",
+    asked_absent_delta=Absence.SILENCE,
+    removal_delta=Absence.SILENCE,
+)
+
+TYPES: Final = (
+    CLUSTER,
+    ENDPOINT,
+    LISTENER,
+    ROUTE,
+    SCOPED_ROUTE,
+    VIRTUAL_HOST,
+    SECRET,
+    RUNTIME,
+    EXTENSION_CONFIG,
+)
+BY_URL: Final = {type.type_url: type for type in TYPES}
+
+Reference = tuple[ResourceType, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resource:
+    """A named configuration message, encoded once for both variants.
+
+    The Delta form is `Resource{name, version, Any}` and the SotW form is the `Any`, each as field 2 of its response. With the
+    `Any` written last, one is the tail of the other and the body is the tail of both, so a single `bytes` holds all three.
+    """
+
+    type: ResourceType
+    name: str
+    version: str
+    """16 hexadecimal digits of the content's SHA-256: the same on every replica and after every restart."""
+    references: frozenset[Reference]
+    """What must exist at the client before this may be sent, and must not be removed while the client has this."""
+    delta_field: bytes = field(repr=False)
+    _sotw_at: int = field(repr=False)
+    _body_at: int = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        type: ResourceType,
+        name: str,
+        message: "Message | bytes",
+        references: Iterable[Reference] = (),
+    ) -> "Resource":
+        """Make a resource of a message (or of its serialised bytes), hashing and encoding it once."""
+        body = message if isinstance(message, bytes) else message.SerializeToString(deterministic=True)
+        version = sha256(body).hexdigest()[:16]
+        any_head = text_field(1, type.type_url) + field_head(2, len(body))
+        sotw_head = field_head(2, len(any_head) + len(body))
+        label = text_field(3, name) + text_field(1, version)
+        size = len(label) + len(sotw_head) + len(any_head) + len(body)
+        delta_head = field_head(2, size) + label
+        return cls(
+            type=type,
+            name=name,
+            version=version,
+            references=frozenset(references),
+            delta_field=b"".join((delta_head, sotw_head, any_head, body)),
+            _sotw_at=len(delta_head),
+            _body_at=len(delta_head) + len(sotw_head) + len(any_head),
+        )
+
+    @property
+    def body(self) -> bytes:
+        """The serialised message itself."""
+        return self.delta_field[self._body_at :]
+
+    @property
+    def sotw_field(self) -> memoryview:
+        """The resource as one entry of a SotW response, without copying."""
+        return memoryview(self.delta_field)[self._sotw_at :]
+
+    @property
+    def key(self) -> Reference:
+        return (self.type, self.name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Resource):
+            return NotImplemented
+        return self is other or (
+            self.type is other.type and self.name == other.name and self.version == other.version
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.name, self.version))
+
+
+def empty(type: ResourceType, name: str) -> Resource:
+    """Make the resource that says "there is nothing": a body of its name alone (field 1 of every type that uses this)."""
+    return Resource.of(type, name, encoded_field(1, name.encode()))

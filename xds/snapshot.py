@@ -1,0 +1,104 @@
+"""A Snapshot: all resources of one node group at one revision; its reference check; what changed between two.
+
+A translator hands in resources, the cache hands snapshot and change to the streams (`View -> Snapshot -> Response`).
+A snapshot never changes, and the same resource object is kept from one to the next where nothing changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from xds.errors import DuplicateResource
+from xds.resource import Reference, Resource, ResourceType
+
+NO_RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A reference to something that the snapshot lacks: a route to no cluster, a listener without its route configuration."""
+
+    source: Reference
+    missing: Reference
+
+    def __str__(self) -> str:
+        (source_type, source), (missing_type, missing) = self.source, self.missing
+        return f"{source_type.name} {source!r} names {missing_type.name} {missing!r}, which is not in the snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeChange:
+    """Names of one type that came or changed, and names that went."""
+
+    upserted: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.upserted + self.removed
+
+
+Change = Mapping[ResourceType, TypeChange]
+"""By type, and only types in which something changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a node group shall have. `revision` is the topology's, shown to clients as the version of the whole."""
+
+    revision: int
+    resources: Mapping[ResourceType, Mapping[str, Resource]]
+
+    @classmethod
+    def of(cls, revision: int, resources: Iterable[Resource]) -> "Snapshot":
+        """Collect resources by type and name. Raises DuplicateResource where two share both: Envoy would reject the whole."""
+        by_type: dict[ResourceType, dict[str, Resource]] = {}
+        for resource in resources:
+            names = by_type.setdefault(resource.type, {})
+            if resource.name in names:
+                raise DuplicateResource(resource.type, resource.name)
+            names[resource.name] = resource
+        return cls(revision, by_type)
+
+    def of_type(self, type: ResourceType) -> Mapping[str, Resource]:
+        """All resources of a type by name; the same mapping object each time, while the snapshot lives."""
+        return self.resources.get(type, NO_RESOURCES)
+
+    def get(self, type: ResourceType, name: str) -> Resource | None:
+        return self.of_type(type).get(name)
+
+    def problems(self) -> tuple[Dangling, ...]:
+        """Check that whatever a resource references is here too. A snapshot with problems must not be published."""
+        return tuple(
+            Dangling(resource.key, reference)
+            for names in self.resources.values()
+            for resource in names.values()
+            for reference in sorted(resource.references, key=_by_type_and_name)
+            if reference[1] not in self.of_type(reference[0])
+        )
+
+
+def diff(old: Snapshot, new: Snapshot) -> Change:
+    """Find what a client that has `old` needs to reach `new`. Identical objects cost one comparison each."""
+    change: dict[ResourceType, TypeChange] = {}
+    for type in dict.fromkeys((*old.resources, *new.resources)):
+        before, after = old.of_type(type), new.of_type(type)
+        if before is after:
+            continue
+        upserted = tuple(
+            name
+            for name, resource in after.items()
+            if (known := before.get(name)) is not resource
+            and (known is None or known.version != resource.version)
+        )
+        added = sum(name not in before for name in upserted)
+        all_stayed = len(before) + added == len(after)
+        removed = () if all_stayed else tuple(name for name in before if name not in after)
+        if upserted or removed:
+            change[type] = TypeChange(upserted, removed)
+    return change
+
+
+def _by_type_and_name(reference: Reference) -> tuple[str, str]:
+    return (reference[0].name, reference[1])
