@@ -1,7 +1,9 @@
-"""The errors that the xds package raises. Expected outcomes (a refused snapshot, a protocol error of a client) are values instead.
+"""The errors that the xds package raises; expected outcomes are values instead.
 
 XdsError
-└── DuplicateResource    two resources of one type and name in one snapshot
+└── DuplicateResourceError    two resources of one type and name in one snapshot
+
+They stand at the edge `View -> Snapshot`: only the maker of a snapshot meets them, never a stream.
 """
 
 from typing import TYPE_CHECKING
@@ -14,12 +16,10 @@ class XdsError(Exception):
     """The root of this package's errors."""
 
 
-class DuplicateResource(XdsError):
+class DuplicateResourceError(XdsError):
     """Two resources of one type share a name; a client would reject the whole response."""
 
-    def __init__(self, type: "ResourceType", name: str) -> None:
-        super().__init__(
-            f"{type.name} {name!r} is there twice; give each resource of a type a name of its own"
-        )
-        self.type = type
+    def __init__(self, kind: "ResourceType", name: str) -> None:
+        super().__init__(f"{kind.name} {name!r} is there twice; give each resource of a type its own name")
+        self.type = kind
         self.name = name

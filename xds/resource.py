@@ -1,7 +1,7 @@
 """Resource types as data, and resources: named, versioned by content, encoded once.
 
-Whoever makes configuration hands `Resource.of(...)` a protobuf message; snapshots hold the result and streams join its bytes
-(`Snapshot -> Response`). A resource never changes, and nothing here serialises it a second time.
+Whoever makes configuration hands `Resource.of(...)` a protobuf message; snapshots hold the result and streams
+join its bytes (`Snapshot -> Response`). A resource never changes, and nothing serialises it a second time.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ TYPE_URL_PREFIX: Final = "type.googleapis.com/"
 
 
 class Absence(Enum):
-    """What to say of a name that does not exist. Which one frees a warming Envoy differs by type (seen on Envoy 1.40)."""
+    """What to say of a name that does not exist. What frees a warming Envoy differs by type (Envoy 1.40)."""
 
     REMOVED = "removed"
     """Name it in `removed_resources`."""
@@ -48,7 +48,7 @@ class ResourceType:
     """What to answer when a name is asked for that does not exist."""
     removal_delta: Absence = Absence.REMOVED
     removal_sotw: Absence = Absence.SILENCE
-    """What to say when a resource that the client has goes away (full-state types say it in SotW by leaving it out)."""
+    """What to say when a resource goes away (full-state types say it in SotW by leaving it out)."""
     kept_when_removed: bool = False
     """The client goes on using its copy of a removed resource until it unsubscribes."""
 
@@ -76,7 +76,8 @@ LISTENER: Final = ResourceType(
     legacy_wildcard=True,
     full_state=True,
 )
-# `removed_resources` does not end the wait for a route configuration (15 s); an empty one does at once: every request gets 404.
+# `removed_resources` does not end the wait for a route configuration (15 s); an empty one does at once, and
+# every request gets 404.
 ROUTE: Final = ResourceType(
     name="route",
     service="RDS",
@@ -110,7 +111,8 @@ RUNTIME: Final = ResourceType(
     asked_absent_sotw=Absence.EMPTY,
     removal_sotw=Absence.EMPTY,
 )
-# Envoy answers 500 on a chain whose filter configuration was removed, so none is ever removed: Envoy unsubscribes by itself.
+# Envoy answers 500 on a chain whose filter configuration was removed, so none ever is: Envoy unsubscribes by
+# itself.
 EXTENSION_CONFIG: Final = ResourceType(
     name="extension_config",
     service="ECDS",
@@ -130,7 +132,7 @@ TYPES: Final = (
     RUNTIME,
     EXTENSION_CONFIG,
 )
-BY_URL: Final = {type.type_url: type for type in TYPES}
+BY_URL: Final = {kind.type_url: kind for kind in TYPES}
 
 Reference = tuple[ResourceType, str]
 
@@ -139,8 +141,9 @@ Reference = tuple[ResourceType, str]
 class Resource:
     """A named configuration message, encoded once for both variants.
 
-    The Delta form is `Resource{name, version, Any}` and the SotW form is the `Any`, each as field 2 of its response. With the
-    `Any` written last, one is the tail of the other and the body is the tail of both, so a single `bytes` holds all three.
+    The Delta form is `Resource{name, version, Any}` and the SotW form is the `Any`, each as field 2 of its
+    response. With the `Any` written last, one is the tail of the other and the body is the tail of both, so a
+    single `bytes` holds all three.
     """
 
     type: ResourceType
@@ -148,7 +151,7 @@ class Resource:
     version: str
     """16 hexadecimal digits of the content's SHA-256: the same on every replica and after every restart."""
     references: frozenset[Reference]
-    """What must exist at the client before this may be sent, and must not be removed while the client has this."""
+    """What must be at the client before this is sent, and must stay while the client has this."""
     delta_field: bytes = field(repr=False)
     _sotw_at: int = field(repr=False)
     _body_at: int = field(repr=False)
@@ -156,7 +159,7 @@ class Resource:
     @classmethod
     def of(
         cls,
-        type: ResourceType,
+        kind: ResourceType,
         name: str,
         message: "Message | bytes",
         references: Iterable[Reference] = (),
@@ -164,13 +167,13 @@ class Resource:
         """Make a resource of a message (or of its serialised bytes), hashing and encoding it once."""
         body = message if isinstance(message, bytes) else message.SerializeToString(deterministic=True)
         version = sha256(body).hexdigest()[:16]
-        any_head = text_field(1, type.type_url) + field_head(2, len(body))
+        any_head = text_field(1, kind.type_url) + field_head(2, len(body))
         sotw_head = field_head(2, len(any_head) + len(body))
         label = text_field(3, name) + text_field(1, version)
         size = len(label) + len(sotw_head) + len(any_head) + len(body)
         delta_head = field_head(2, size) + label
         return cls(
-            type=type,
+            type=kind,
             name=name,
             version=version,
             references=frozenset(references),
@@ -204,6 +207,6 @@ class Resource:
         return hash((self.type, self.name, self.version))
 
 
-def empty(type: ResourceType, name: str) -> Resource:
-    """Make the resource that says "there is nothing": a body of its name alone (field 1 of every type that uses this)."""
-    return Resource.of(type, name, encoded_field(1, name.encode()))
+def empty(kind: ResourceType, name: str) -> Resource:
+    """Make the resource that says "there is nothing": its name alone, field 1 of every type that needs it."""
+    return Resource.of(kind, name, encoded_field(1, name.encode()))

@@ -1,7 +1,7 @@
 """A Snapshot: all resources of one node group at one revision; its reference check; what changed between two.
 
-A translator hands in resources, the cache hands snapshot and change to the streams (`View -> Snapshot -> Response`).
-A snapshot never changes, and the same resource object is kept from one to the next where nothing changed.
+A translator hands in resources, the cache hands snapshot and change to the streams (`View -> Snapshot ->
+Response`). A snapshot never changes, and where nothing changed the next one keeps the same resource object.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from xds.errors import DuplicateResource
+from xds.errors import DuplicateResourceError
 from xds.resource import Reference, Resource, ResourceType
 
 NO_RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType({})
@@ -17,14 +17,14 @@ NO_RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Dangling:
-    """A reference to something that the snapshot lacks: a route to no cluster, a listener without its route configuration."""
+    """A reference to what the snapshot lacks: a route to no cluster, a listener without its routes."""
 
     source: Reference
     missing: Reference
 
     def __str__(self) -> str:
         (source_type, source), (missing_type, missing) = self.source, self.missing
-        return f"{source_type.name} {source!r} names {missing_type.name} {missing!r}, which is not in the snapshot"
+        return f"{source_type.name} {source!r} names {missing_type.name} {missing!r}, which is not there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +45,31 @@ Change = Mapping[ResourceType, TypeChange]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a node group shall have. `revision` is the topology's, shown to clients as the version of the whole."""
+    """What a node group shall have. Clients are shown the revision (the topology's) as the version of all."""
 
     revision: int
     resources: Mapping[ResourceType, Mapping[str, Resource]]
 
     @classmethod
     def of(cls, revision: int, resources: Iterable[Resource]) -> "Snapshot":
-        """Collect resources by type and name. Raises DuplicateResource where two share both: Envoy would reject the whole."""
+        """Collect resources by type and name. Raises DuplicateResourceError where two share both."""
         by_type: dict[ResourceType, dict[str, Resource]] = {}
         for resource in resources:
             names = by_type.setdefault(resource.type, {})
             if resource.name in names:
-                raise DuplicateResource(resource.type, resource.name)
+                raise DuplicateResourceError(resource.type, resource.name)
             names[resource.name] = resource
         return cls(revision, by_type)
 
-    def of_type(self, type: ResourceType) -> Mapping[str, Resource]:
+    def of_type(self, kind: ResourceType) -> Mapping[str, Resource]:
         """All resources of a type by name; the same mapping object each time, while the snapshot lives."""
-        return self.resources.get(type, NO_RESOURCES)
+        return self.resources.get(kind, NO_RESOURCES)
 
-    def get(self, type: ResourceType, name: str) -> Resource | None:
-        return self.of_type(type).get(name)
+    def get(self, kind: ResourceType, name: str) -> Resource | None:
+        return self.of_type(kind).get(name)
 
     def problems(self) -> tuple[Dangling, ...]:
-        """Check that whatever a resource references is here too. A snapshot with problems must not be published."""
+        """Check that all that resources reference is here too. The cache refuses a snapshot with problems."""
         return tuple(
             Dangling(resource.key, reference)
             for names in self.resources.values()
@@ -82,8 +82,8 @@ class Snapshot:
 def diff(old: Snapshot, new: Snapshot) -> Change:
     """Find what a client that has `old` needs to reach `new`. Identical objects cost one comparison each."""
     change: dict[ResourceType, TypeChange] = {}
-    for type in dict.fromkeys((*old.resources, *new.resources)):
-        before, after = old.of_type(type), new.of_type(type)
+    for kind in dict.fromkeys((*old.resources, *new.resources)):
+        before, after = old.of_type(kind), new.of_type(kind)
         if before is after:
             continue
         upserted = tuple(
@@ -96,7 +96,7 @@ def diff(old: Snapshot, new: Snapshot) -> Change:
         all_stayed = len(before) + added == len(after)
         removed = () if all_stayed else tuple(name for name in before if name not in after)
         if upserted or removed:
-            change[type] = TypeChange(upserted, removed)
+            change[kind] = TypeChange(upserted, removed)
     return change
 
 
