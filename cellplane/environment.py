@@ -59,7 +59,9 @@ def stale_pb(root: Path) -> Fault | None:
     except ValueError:
         return Fault(f"pb/ is stale (pb/{STAMP} cannot be read)", REGENERATE)
     current = fingerprint(root)
-    changed = sorted(name for name in current.keys() | made_from.keys() if current.get(name) != made_from.get(name))
+    changed = sorted(
+        name for name in current.keys() | made_from.keys() if current.get(name) != made_from.get(name)
+    )
     return Fault(f"pb/ is stale (changed: {', '.join(changed)})", REGENERATE) if changed else None
 
 
@@ -72,7 +74,10 @@ def foreign_packages(
     is_installed = is_installed or _is_installed
     locate = locate or _locate
     faults = [
-        Fault(f"the package {rival} is installed beside Cellplane and owns a package of the same name", _removal(rival))
+        Fault(
+            f"the package {rival} is installed beside Cellplane and owns a package of the same name",
+            _removal(rival),
+        )
         for rival in RIVALS
         if is_installed(rival)
     ]

@@ -1,0 +1,107 @@
+"""Fixtures that every suite shares: free ports, a real etcd, real Envoys. What a test starts ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.envoy_process import Bootstrap, EnvoyProcess, envoy_path, validate_envoy
+from tests.etcd_server import EtcdServer
+from tests.processes import free_port
+from tests.tools import APT, debian_tools, demand_tools, tools_required, why_no_docker
+
+_prefixes = itertools.count(1)
+
+
+class StartEtcd(Protocol):
+    def __call__(self, arguments: Sequence[str] = (), scheme: str = "http") -> Awaitable[EtcdServer]: ...
+
+
+class StartEnvoy(Protocol):
+    def __call__(self, bootstrap: Bootstrap, wait_ready: bool = True) -> Awaitable[EnvoyProcess]: ...
+
+
+class Accepts(Protocol):
+    def __call__(self, bootstrap: Bootstrap) -> Awaitable[None]: ...
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("docker") and (reason := why_no_docker()):
+        pytest.skip(reason)
+    if wanted := tuple(name for marker in item.iter_markers("tools") for name in marker.args):
+        demand_tools(wanted, debian_tools(APT.read_text(encoding="utf-8")), tools_required())
+
+
+@pytest.fixture(name="free_port")
+def free_port_fixture() -> Callable[[], int]:
+    """Give a function that returns another free port at each call."""
+    return free_port
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    """One etcd for all tests: use keys below `etcd_prefix`, and never stop or compact it."""
+    server = EtcdServer(tmp_path_factory.mktemp("etcd"))
+    try:
+        asyncio.run(server.start())
+        yield server
+    finally:
+        asyncio.run(server.stop())
+
+
+@pytest.fixture
+def etcd_prefix() -> str:
+    """A key prefix of this test's own in the shared etcd."""
+    return f"/test-{next(_prefixes)}"
+
+
+@pytest.fixture
+async def etcd_server(tmp_path: Path) -> AsyncIterator[StartEtcd]:
+    """Start an etcd of the test's own, which it may stop, kill, pause, compact and restart."""
+    async with AsyncExitStack() as stack:
+        numbers = itertools.count(1)
+
+        async def start(arguments: Sequence[str] = (), scheme: str = "http") -> EtcdServer:
+            server = EtcdServer(tmp_path / f"etcd-{next(numbers)}", arguments, scheme)
+            stack.push_async_callback(server.stop)
+            await server.start()
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def envoy_binary() -> Path:
+    """The path of a real Envoy."""
+    return envoy_path()
+
+
+@pytest.fixture
+async def envoy(tmp_path: Path) -> AsyncIterator[StartEnvoy]:
+    """Start an Envoy with a bootstrap and wait until it serves."""
+    async with AsyncExitStack() as stack:
+        numbers = itertools.count(1)
+
+        async def start(bootstrap: Bootstrap, wait_ready: bool = True) -> EnvoyProcess:
+            process = EnvoyProcess(bootstrap, tmp_path / f"envoy-{next(numbers)}")
+            stack.push_async_callback(process.stop)
+            await process.start(wait_ready)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def envoy_accepts(tmp_path: Path) -> Accepts:
+    """Give a function that fails with Envoy's words when `envoy --mode validate` refuses a bootstrap."""
+
+    async def accepts(bootstrap: Bootstrap) -> None:
+        await validate_envoy(bootstrap, tmp_path)
+
+    return accepts

@@ -1,0 +1,133 @@
+"""Servers as child processes of a test: started, awaited until they answer, signalled, and gone when the test is.
+
+`EtcdServer` and `EnvoyProcess` are made of it. Never sleeps for a fixed time: it polls a condition until a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+Found = TypeVar("Found")
+
+# Below the range that the kernel gives to outgoing connections, so that none of those takes a port before its server.
+PORTS: Final = range(10_000, 32_000)
+_next_ports = itertools.cycle(random.sample(PORTS, len(PORTS)))
+
+
+class NotReadyError(AssertionError):
+    """A server did not answer in time, or died; carries the end of its log."""
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nobody listens on and that this process has not handed out lately."""
+    for port in itertools.islice(_next_ports, len(PORTS)):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind((host, port))
+                return port
+    raise AssertionError("every port is taken")
+
+
+async def eventually(
+    look: Callable[[], Awaitable[Found]], wanted: str, within: float = 10.0, every: float = 0.02
+) -> Found:
+    """Call `look` until it gives something true, and return that; fail with the last thing seen."""
+    seen: Found | None = None
+    try:
+        async with asyncio.timeout(within):
+            while not (seen := await look()):
+                await asyncio.sleep(every)
+            return seen
+    except TimeoutError:
+        raise AssertionError(f"waited {within} s for {wanted}; last seen: {seen!r}") from None
+
+
+class Child:
+    """One program that runs beside the test. Start it in the main thread: it is killed when its starter is gone."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        self.command = tuple(command)
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise AssertionError(f"{self.command[0]} has not been started")
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return None if self._process is None else self._process.poll()
+
+    def spawn(self) -> None:
+        if self.running:
+            raise AssertionError(f"{self.command[0]} runs already")
+        setpriv = shutil.which("setpriv")
+        guard = (setpriv, "--pdeathsig", "KILL") if setpriv else ()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([*guard, *self.command], stdout=log, stderr=log)
+
+    async def ready(self, answers: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
+        """Wait until the server answers; stop at once when it dies."""
+        try:
+            async with asyncio.timeout(within):
+                while self.running:
+                    if await answers():
+                        return
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise NotReadyError(
+                f"{self.command[0]} did not answer within {within} s\n{self.log_tail()}"
+            ) from None
+        raise NotReadyError(f"{self.command[0]} ended with {self.returncode}\n{self.log_tail()}")
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Ask it to end, and kill it when it does not within the grace. Harmless when it has ended."""
+        if self.running:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._ended()
+        await self.kill()
+
+    async def kill(self) -> None:
+        if self.running:
+            self.signal(signal.SIGKILL)
+        await self._ended()
+
+    def pause(self) -> None:
+        """Freeze it: its sockets stay open and nothing answers."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise AssertionError(f"{self.command[0]} has not been started")
+        self._process.send_signal(number)
+
+    def log_tail(self, lines: int = 40) -> str:
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    async def _ended(self) -> None:
+        while self.running:
+            await asyncio.sleep(0.005)
