@@ -1,0 +1,283 @@
+"""Records as bytes: JSON that a person can read in `etcdctl get`, with a schema number, every field present.
+
+The View decodes with it, planning encodes. A value that is no good record comes back as `Undecodable` with
+the field and the fix; nothing is guessed, and a misspelt field never becomes a default. A new field means a
+new schema number: readers are upgraded before writers. `etcd Event -> View -> Snapshot -> Response`: from the
+Event's bytes to a record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeVar
+
+from topology.checks import cell_problems, sequence_problems, stamp_problems
+from topology.keys import CellKey, DocumentKey, RetiredKey
+from topology.model import Cell, CellState, Document, Drain, Endpoint, Problem, Retired, SequenceRange, Stamp
+
+SCHEMA: Final = 1
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """Why a value is no record of its key."""
+
+    reason: str
+
+
+class _MalformedError(Exception):
+    """Carries a reason out of the depth of a value; never leaves this module."""
+
+
+def decode(key: CellKey | RetiredKey | DocumentKey, value: bytes) -> Cell | Retired | Document | Undecodable:
+    """Read the record of a key. What comes back obeys every rule that a record must obey by itself."""
+    try:
+        fields = _Fields(_parse(value))
+        schema = fields.integer("schema")
+        if schema != SCHEMA:
+            return Undecodable(
+                f"schema: {schema} is not read by this version, which knows {SCHEMA}: upgrade it"
+            )
+        match key:
+            case CellKey():
+                return _decode_cell(key, fields)
+            case RetiredKey():
+                return _decode_retired(key, fields)
+            case DocumentKey():
+                return _decode_document(key, fields)
+    except _MalformedError as error:
+        return Undecodable(str(error))
+
+
+def encode(record: Cell | Retired | Document) -> bytes:
+    """Write a record: keys sorted, one field a line, the same bytes for the same record."""
+    match record:
+        case Cell():
+            body = _cell_body(record)
+        case Retired():
+            body = {"id": record.id, "name": record.name, **_holding_body(record)}
+        case Document():
+            body = {"kind": record.kind, "name": record.name, "body": dict(record.body)}
+    stamp = record.stamp
+    stamped = {"updated_by": stamp.updated_by, "updated_at": stamp.updated_at, "reason": stamp.reason}
+    return to_json({"schema": SCHEMA, **body, **stamped})
+
+
+def to_json(body: Mapping[str, Any]) -> bytes:
+    """Write JSON for people: sorted, indented, and in their own letters where these are valid."""
+    try:
+        return json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON may carry and UTF-8 may not
+        return json.dumps(body, indent=2, sort_keys=True, allow_nan=False).encode()
+
+
+def _parse(value: bytes) -> Any:
+    try:
+        return json.loads(value.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise _MalformedError("no JSON that can be read: nested too deeply") from None
+    except ValueError as error:
+        raise _MalformedError(f"no JSON: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise _MalformedError("no JSON that can be trusted: a field is there twice")
+    return read
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _MalformedError(f"no JSON: {name} is no number")
+
+
+class _Fields:
+    """An object's fields, each read once by its type; what nobody read is an unknown field."""
+
+    def __init__(self, value: Any, path: str = "") -> None:
+        if not isinstance(value, dict):
+            raise _MalformedError(f"{path or 'record'}: is no JSON object")
+        self._values: dict[str, Any] = value
+        self._unread = dict.fromkeys(value)
+        self._path = f"{path}." if path else ""
+
+    def take(self, name: str, wanted: type[Read], words: str) -> Read:
+        if name not in self._values:
+            raise _MalformedError(f"{self._path}{name}: is missing: every field must be there")
+        value = self._values[name]
+        self._unread.pop(name, None)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise _MalformedError(f"{self._path}{name}: is no {words}")
+        return value
+
+    def integer(self, name: str) -> int:
+        return self.take(name, int, "whole number")
+
+    def text(self, name: str) -> str:
+        return self.take(name, str, "string")
+
+    def boolean(self, name: str) -> bool:
+        return self.take(name, bool, "true or false")
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        return self.take(name, dict, "JSON object")
+
+    def state(self, name: str) -> CellState:
+        text = self.text(name)
+        if text not in CellState:
+            raise _MalformedError(
+                f"{self._path}{name}: {text!r} is no state: use one of {', '.join(CellState)}"
+            )
+        return CellState(text)
+
+    def each(self, name: str) -> Iterator[_Fields]:
+        for at, value in enumerate(self.take(name, list, "list")):
+            yield _Fields(value, f"{self._path}{name}[{at}]")
+
+    def optional(self, name: str, read: Callable[[_Fields], Read]) -> Read | None:
+        if self._values.get(name, ...) is None:
+            self._unread.pop(name, None)
+            return None
+        return read(_Fields(self.mapping(name), f"{self._path}{name}"))
+
+    def is_null(self, name: str) -> bool:
+        null = self._values.get(name, ...) is None
+        if null:
+            self._unread.pop(name, None)
+        return null
+
+    def end(self) -> None:
+        if self._unread:
+            raise _MalformedError(f"{self._path}{next(iter(self._unread))}: is no field of schema {SCHEMA}")
+
+
+def _decode_cell(key: CellKey, fields: _Fields) -> Cell | Undecodable:
+    cell = Cell(
+        id=fields.integer("id"),
+        name=fields.text("name"),
+        state=fields.state("state"),
+        addresses={name: _text_in(name, text) for name, text in fields.mapping("addresses").items()},
+        endpoints=tuple(_endpoint(each) for each in fields.each("endpoints")),
+        http2=fields.boolean("http2"),
+        session_prefix=fields.text("session_prefix"),
+        sequence_ranges=tuple(_sequence(each) for each in fields.each("sequence_ranges")),
+        capacity=fields.integer("capacity"),
+        weight=fields.integer("weight"),
+        ring=fields.integer("ring"),
+        region=fields.text("region"),
+        epoch=fields.integer("epoch"),
+        drain=fields.optional("drain", _drain),
+        previous_state=None if fields.is_null("previous_state") else fields.state("previous_state"),
+        stamp=_stamp(fields),
+    )
+    fields.end()
+    return _checked(cell, key.id, cell_problems(cell))
+
+
+def _decode_retired(key: RetiredKey, fields: _Fields) -> Retired | Undecodable:
+    retired = Retired(
+        id=fields.integer("id"),
+        name=fields.text("name"),
+        session_prefix=fields.text("session_prefix"),
+        sequence_ranges=tuple(_sequence(each) for each in fields.each("sequence_ranges")),
+        stamp=_stamp(fields),
+    )
+    fields.end()
+    return _checked(
+        retired, key.id, (*sequence_problems(retired.sequence_ranges), *stamp_problems(retired.stamp))
+    )
+
+
+def _decode_document(key: DocumentKey, fields: _Fields) -> Document | Undecodable:
+    document = Document(
+        kind=fields.text("kind"), name=fields.text("name"), body=fields.mapping("body"), stamp=_stamp(fields)
+    )
+    fields.end()
+    if (document.kind, document.name) != (key.kind, key.name):
+        return Undecodable(
+            f"kind, name: {document.kind} {document.name} lies at the key of {key.kind} {key.name}"
+        )
+    if problems := stamp_problems(document.stamp):
+        return Undecodable(_words(problems))
+    return document
+
+
+def _checked(record: Cell | Retired, id_of_key: int, problems: tuple[Problem, ...]) -> Any:
+    if record.id != id_of_key:
+        return Undecodable(f"id: {record.id} lies at the key of cell {id_of_key}: write it at its own key")
+    return Undecodable(_words(problems)) if problems else record
+
+
+def _words(problems: tuple[Problem, ...]) -> str:
+    return "; ".join(str(problem) for problem in problems)
+
+
+def _text_in(name: str, text: Any) -> str:
+    if not isinstance(text, str):
+        raise _MalformedError(f"addresses.{name}: is no string")
+    return text
+
+
+def _endpoint(fields: _Fields) -> Endpoint:
+    endpoint = Endpoint(
+        host=fields.text("host"),
+        port=fields.integer("port"),
+        zone=fields.text("zone"),
+        weight=fields.integer("weight"),
+    )
+    fields.end()
+    return endpoint
+
+
+def _sequence(fields: _Fields) -> SequenceRange:
+    sequence = SequenceRange(minval=fields.integer("minval"), maxval=fields.integer("maxval"))
+    fields.end()
+    return sequence
+
+
+def _drain(fields: _Fields) -> Drain:
+    drain = Drain(started_at=fields.text("started_at"), seconds=fields.integer("seconds"))
+    fields.end()
+    return drain
+
+
+def _stamp(fields: _Fields) -> Stamp:
+    return Stamp(
+        updated_by=fields.text("updated_by"),
+        updated_at=fields.text("updated_at"),
+        reason=fields.text("reason"),
+    )
+
+
+def _cell_body(cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "name": cell.name,
+        "state": cell.state.value,
+        "addresses": dict(cell.addresses),
+        "endpoints": [
+            {"host": each.host, "port": each.port, "zone": each.zone, "weight": each.weight}
+            for each in cell.endpoints
+        ],
+        "http2": cell.http2,
+        **_holding_body(cell),
+        "capacity": cell.capacity,
+        "weight": cell.weight,
+        "ring": cell.ring,
+        "region": cell.region,
+        "epoch": cell.epoch,
+        "drain": cell.drain and {"started_at": cell.drain.started_at, "seconds": cell.drain.seconds},
+        "previous_state": cell.previous_state and cell.previous_state.value,
+    }
+
+
+def _holding_body(record: Cell | Retired) -> dict[str, Any]:
+    return {
+        "session_prefix": record.session_prefix,
+        "sequence_ranges": [
+            {"minval": each.minval, "maxval": each.maxval} for each in record.sequence_ranges
+        ],
+    }

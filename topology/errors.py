@@ -1,0 +1,66 @@
+"""What can go wrong between topology and its store; what an operator may get wrong is a value instead.
+
+    TopologyError
+    └── StoreError
+        ├── StoreUnavailable        nobody answered in time: try again later
+        │   └── OutcomeUnknown      the same, of a commit that may have happened
+        ├── StoreRefused            the store answered, and said no: trying again does not help by itself
+        └── ListAgain               a watch, or a read at a revision, cannot go on from where it was
+            ├── Compacted           the history it needs has been thrown away
+            ├── Rewound             the store is behind it: restored from a backup, or another store
+            └── Torn                a revision came in two pieces
+
+The adapters raise them, the watcher and the command catch them.
+`etcd Event -> View -> Snapshot -> Response`, its first arrow.
+"""
+
+from __future__ import annotations
+
+
+class TopologyError(Exception):
+    """The root of the tree."""
+
+
+class StoreError(TopologyError):
+    """Something between us and the store."""
+
+
+class StoreUnavailable(StoreError):
+    """Nobody answered in time, or nobody could be reached."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """A commit was sent and no answer came: it may have happened. Look before trying again."""
+
+
+class StoreRefused(StoreError):
+    """The store said no: credentials, permission, size, space."""
+
+
+class ListAgain(StoreError):
+    """The watch has ended for good; list, and watch from there."""
+
+
+class Compacted(ListAgain):
+    """The revision asked for is older than the history that the store keeps."""
+
+    def __init__(self, compact_revision: int) -> None:
+        super().__init__(f"history up to revision {compact_revision} has been compacted: list again")
+        self.compact_revision = compact_revision
+
+
+class Rewound(ListAgain):
+    """The store's newest revision is older than one that it gave before."""
+
+    def __init__(self, after: int, revision: int) -> None:
+        super().__init__(f"the store is at revision {revision}, behind {after}: restored? list again")
+        self.after = after
+        self.revision = revision
+
+
+class Torn(ListAgain):
+    """More events of a revision came after the revision had been delivered as whole."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(f"revision {revision} came in two pieces: list again")
+        self.revision = revision

@@ -1,0 +1,130 @@
+"""The one place where keys are spelled: what lives where in the store, and what a key found there stands for.
+
+Planning and the command ask it for keys, the View asks it what a key means. It never looks at a value.
+`etcd Event -> View -> Snapshot -> Response`: names the Events.
+
+    /cellplane/v1/cells/4               a cell
+    /cellplane/v1/retired/4             the tombstone of a removed cell
+    /cellplane/v1/registry              rewritten by whatever adds, removes or enlarges a cell; see `planning`
+    /cellplane/v1/rules/current         a document: kind, name
+    /cellplane/v1/pushes/held/edge      a document whose kind has two parts
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote
+
+from topology.model import MAX_ID
+
+# A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
+DOCUMENT_KINDS: Final = ("rules", "pushes/held", "pushes/good")
+_ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._-]+)+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class CellKey:
+    """The key of a cell."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetiredKey:
+    """The key of a tombstone."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryKey:
+    """The key that everything which must be unique among cells is guarded by."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """The key of a document."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownKey:
+    """A key that this version has no meaning for, and why."""
+
+    reason: str
+
+
+ParsedKey = CellKey | RetiredKey | RegistryKey | DocumentKey | UnknownKey
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """The keys below one prefix; several installations may share a store under different prefixes."""
+
+    prefix: str = "/cellplane/v1"
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.match(self.prefix):
+            raise ValueError(f"{self.prefix!r} is no key prefix: write it like /cellplane/v1")
+
+    @property
+    def root(self) -> str:
+        """What to list and watch: the prefix with its slash, so that /cellplane/v10 stays out."""
+        return f"{self.prefix}/"
+
+    @property
+    def registry(self) -> str:
+        """The key that guards uniqueness among cells."""
+        return f"{self.prefix}/registry"
+
+    def cells(self) -> str:
+        """Spell what all keys of cells begin with."""
+        return f"{self.prefix}/cells/"
+
+    def cell(self, cell_id: int) -> str:
+        """Spell the key of a cell."""
+        return f"{self.prefix}/cells/{cell_id}"
+
+    def retired(self, cell_id: int) -> str:
+        """Spell the key of a tombstone."""
+        return f"{self.prefix}/retired/{cell_id}"
+
+    def document(self, kind: str, name: str) -> str:
+        """Spell the key of a document. The name may hold anything; what is not plain is percent-encoded."""
+        if kind not in DOCUMENT_KINDS or not name:
+            raise ValueError(
+                f"no document {kind!r} {name!r}: name it, with one of the kinds {DOCUMENT_KINDS}"
+            )
+        return f"{self.prefix}/{kind}/{quote(name, safe='')}"
+
+    def parse(self, key: str) -> ParsedKey:
+        """Say what a key stands for. Each thing has one spelling, so that no two keys mean the same."""
+        if not key.startswith(self.root):
+            return UnknownKey(f"not below {self.root}")
+        rest = key[len(self.root) :]
+        kind, _, name = rest.rpartition("/")
+        if rest == "registry":
+            return RegistryKey()
+        if kind in ("cells", "retired"):
+            return _parse_id(kind, name)
+        if kind in DOCUMENT_KINDS and name:
+            return _parse_document(kind, name)
+        return UnknownKey("nothing of this version lives at this key")
+
+
+def _parse_id(kind: str, name: str) -> CellKey | RetiredKey | UnknownKey:
+    if not _ID.match(name) or int(name) > MAX_ID:
+        return UnknownKey(f"{name!r} is no cell id: write 1 to {MAX_ID}, without zeros in front")
+    return CellKey(int(name)) if kind == "cells" else RetiredKey(int(name))
+
+
+def _parse_document(kind: str, name: str) -> DocumentKey | UnknownKey:
+    plain = unquote(name, errors="replace")
+    if quote(plain, safe="") != name:
+        return UnknownKey(f"{name!r} is not how a document's name is written in a key")
+    return DocumentKey(kind, plain)

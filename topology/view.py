@@ -1,0 +1,242 @@
+"""The topology as one value at one revision: what serves, what is gone, and what could not be let in.
+
+The watcher folds batches into it and hands each new View to whoever translates it; planning reads it to plan
+a Txn. It never raises on what it finds in the store, and nobody edits it in place. `etcd Event -> View ->
+Snapshot -> Response`.
+
+What stands where the store holds a mistake: the last good record of a key keeps serving until the key is
+mended or deleted, and of two records that contradict each other the one that was let in first. Only where
+nothing is known of before (a first listing) does the elder stand, by create revision. Two replicas may
+therefore differ over a mistake, and agree again once it is mended; over what planning writes they never
+differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from topology.codec import Undecodable, decode
+from topology.keys import CellKey, DocumentKey, Keyspace, RegistryKey, RetiredKey, UnknownKey
+from topology.model import Cell, Document, Retired
+from topology.store import Batch, Event, EventKind, Listing, Record
+from topology.uniqueness import Holder, Register, same_holding
+
+RAW_KEPT: Final = 4096
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class QuarantineKind(StrEnum):
+    """Why a record is kept out: few enough to label a metric with."""
+
+    UNDECODABLE = "undecodable"
+    CONTRADICTION = "contradiction"
+    UNKNOWN_KEY = "unknown_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A record that could not be let in. `raw` holds its first bytes; `record` is there if it could be decoded.
+
+    A key without a meaning counts too: something writes below our prefix that nobody knows of, and a misspelt
+    key is as lost as a misspelt record.
+    """
+
+    key: str
+    kind: QuarantineKind
+    reason: str
+    create_revision: int
+    mod_revision: int
+    raw: bytes
+    record: Cell | Retired | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything below one keyspace at one revision. `stale`: read from a file, the store has not confirmed it yet.
+
+    A record that did not change keeps its identity from View to View: compare with `is`.
+    """
+
+    keyspace: Keyspace = Keyspace()
+    revision: int = 0
+    cells: Mapping[int, Cell] = field(default_factory=dict)
+    retired: Mapping[int, Retired] = field(default_factory=dict)
+    documents: Mapping[tuple[str, str], Document] = field(default_factory=dict)
+    quarantined: Mapping[str, Quarantined] = field(default_factory=dict)
+    mod_revisions: Mapping[str, int] = field(default_factory=dict)
+    stale: bool = False
+
+    def cell_revision(self, cell_id: int) -> int:
+        """Give the revision at which the cell's key was last written; 0 where there is none."""
+        return self.mod_revisions.get(self.keyspace.cell(cell_id), 0)
+
+    def document_revision(self, kind: str, name: str) -> int:
+        """Give the revision at which the document's key was last written; 0 where there is none."""
+        return self.mod_revisions.get(self.keyspace.document(kind, name), 0)
+
+
+EMPTY: Final = View()
+
+
+def from_listing(listing: Listing, keyspace: Keyspace, previous: View | None = None) -> View:
+    """Make the View of a listing. With the previous View, what did not change keeps its identity, and what serves stands."""
+    base = previous if previous is not None and previous.keyspace == keyspace else View(keyspace=keyspace)
+    listed = {record.key for record in listing.records}
+    events = [
+        Event(EventKind.DELETE, key, listing.revision) for key in base.mod_revisions if key not in listed
+    ] + [Event(EventKind.PUT, record.key, record.mod_revision, record) for record in listing.records]
+    return replace(_absorb(base, events, listing.revision), stale=False)
+
+
+def fold(view: View, batch: Batch) -> View:
+    """Give the View after a batch. A batch at or below the View's revision changes nothing."""
+    if batch.revision <= view.revision:
+        return view
+    if batch.is_bookmark:
+        return replace(view, revision=batch.revision)
+    return _absorb(view, batch.events, batch.revision)
+
+
+def _absorb(view: View, events: Iterable[Event], revision: int) -> View:
+    draft = _Draft(view)
+    ordered = sorted(events, key=lambda event: event.kind is not EventKind.DELETE)
+    for event in ordered:  # deletions first: a removed cell makes way for its own tombstone
+        if event.record is None:
+            draft.delete(event.key)
+        else:
+            draft.put(event.record)
+    draft.settle()
+    return View(
+        keyspace=view.keyspace,
+        revision=revision,
+        cells=_frozen(view.cells, draft.cells),
+        retired=_frozen(view.retired, draft.retired),
+        documents=_frozen(view.documents, draft.documents),
+        quarantined=_frozen(view.quarantined, draft.quarantined),
+        mod_revisions=MappingProxyType(draft.mod_revisions),
+        stale=view.stale,
+    )
+
+
+def _frozen(before: Mapping[_Key, _Value], after: dict[_Key, _Value]) -> Mapping[_Key, _Value]:
+    """Seal a mapping, in the order of its keys however it came about."""
+    if before.keys() == after.keys():
+        return MappingProxyType(after)
+    ordered: dict[Any, _Value] = dict(after)
+    return MappingProxyType({key: ordered[key] for key in sorted(ordered)})
+
+
+class _Draft:
+    """The View that is being made. Holders whose claims are new wait until everything is read, and are settled together."""
+
+    def __init__(self, view: View) -> None:
+        self._keyspace = view.keyspace
+        self._freed = False
+        self._waiting: dict[str, tuple[Record, Holder]] = {}
+        self.cells = dict(view.cells)
+        self.retired = dict(view.retired)
+        self.documents = dict(view.documents)
+        self.quarantined = dict(view.quarantined)
+        self.mod_revisions = dict(view.mod_revisions)
+
+    def delete(self, key: str) -> None:
+        self.mod_revisions.pop(key, None)
+        self.quarantined.pop(key, None)
+        match self._keyspace.parse(key):
+            case CellKey(cell_id):
+                self._freed |= self.cells.pop(cell_id, None) is not None
+            case RetiredKey(cell_id):
+                self._freed |= self.retired.pop(cell_id, None) is not None
+            case DocumentKey(kind, name):
+                self.documents.pop((kind, name), None)
+            case RegistryKey() | UnknownKey():
+                pass
+
+    def put(self, record: Record) -> None:
+        self.mod_revisions[record.key] = record.mod_revision
+        self.quarantined.pop(record.key, None)
+        key = self._keyspace.parse(record.key)
+        match key:
+            case RegistryKey():
+                pass  # only its revision counts
+            case UnknownKey(reason):
+                self._quarantine(record, QuarantineKind.UNKNOWN_KEY, reason)
+            case _:
+                match decode(key, record.value):
+                    case Undecodable(reason):
+                        self._quarantine(record, QuarantineKind.UNDECODABLE, reason)
+                    case Document() as document:
+                        _keep(self.documents, (document.kind, document.name), document)
+                    case Cell() | Retired() as holder:
+                        self._hold(record, holder)
+
+    def _hold(self, record: Record, holder: Holder) -> None:
+        if isinstance(holder, Cell):
+            current: Holder | None = self.cells.get(holder.id)
+        else:
+            current = self.retired.get(holder.id)
+        if current is not None and same_holding(current, holder):
+            self._admit(holder)
+        else:
+            self._waiting[record.key] = (record, holder)
+
+    def _admit(self, holder: Holder) -> None:
+        if isinstance(holder, Cell):
+            _keep(self.cells, holder.id, holder)
+        else:
+            _keep(self.retired, holder.id, holder)
+
+    def settle(self) -> None:
+        """Let in what contradicts nothing that stands, the elder first, until nothing more can come in."""
+        if not self._waiting and not self._freed:
+            return
+        waiting = {key: (record, holder) for key, (record, holder) in self._waiting.items()}
+        contested = [
+            (was.create_revision, key, was.record)
+            for key, was in self.quarantined.items()
+            if was.record is not None
+        ]
+        contested += [(record.create_revision, key, holder) for key, (record, holder) in waiting.items()]
+        contested.sort(key=lambda entry: entry[:2])
+        register = Register((*self.cells.values(), *self.retired.values()))
+        progress = True
+        while progress:
+            progress = False
+            for entry in tuple(contested):
+                _, key, holder = entry
+                if not register.clashes(holder):
+                    register.add(holder)
+                    self._admit(holder)
+                    self.quarantined.pop(key, None)
+                    contested.remove(entry)
+                    progress = True
+        for _, key, holder in contested:
+            reason = "; ".join(str(problem) for problem in register.clashes(holder))
+            if key in waiting:
+                self._quarantine(waiting[key][0], QuarantineKind.CONTRADICTION, reason, holder)
+            else:
+                self.quarantined[key] = replace(self.quarantined[key], reason=reason)
+
+    def _quarantine(
+        self, record: Record, kind: QuarantineKind, reason: str, holder: Holder | None = None
+    ) -> None:
+        self.quarantined[record.key] = Quarantined(
+            key=record.key,
+            kind=kind,
+            reason=reason,
+            create_revision=record.create_revision,
+            mod_revision=record.mod_revision,
+            raw=record.value[:RAW_KEPT],
+            record=holder,
+        )
+
+
+def _keep(records: dict[_Key, _Value], key: _Key, record: _Value) -> None:
+    """Put a record in, unless an equal one is there already: that one keeps its identity."""
+    if records.get(key) != record:
+        records[key] = record
