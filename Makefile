@@ -22,7 +22,12 @@ test: .venv/.installed-dev $(ENVOY) ## Run every test that this machine can run 
 	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.installed-dev ## Format, lint, types, imports, dependencies, house rules
-	$(BIN)/python -m tests.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
+	$(BIN)/python -m pytest -q tests/test_house.py
 
 prove: .venv/.installed-dev $(ENVOY) ## Run the long proofs at full size [PROOF=name]; goes on where it was stopped
 	$(BIN)/python -m tests.prove $(PROOF)

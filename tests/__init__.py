@@ -1,1 +1,4 @@
-"""Everything that proves the project. `conftest.py` has the shared fixtures; CONTRIBUTING says which suite is for what."""
+"""Everything that proves the project.
+
+`conftest.py` has the shared fixtures; CONTRIBUTING says which suite grows for which change.
+"""

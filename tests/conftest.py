@@ -57,7 +57,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
 
 @pytest.fixture
 def etcd_prefix() -> str:
-    """A key prefix of this test's own in the shared etcd."""
+    """Give a key prefix of this test's own in the shared etcd."""
     return f"/test-{next(_prefixes)}"
 
 
@@ -78,7 +78,7 @@ async def etcd_server(tmp_path: Path) -> AsyncIterator[StartEtcd]:
 
 @pytest.fixture(scope="session")
 def envoy_binary() -> Path:
-    """The path of a real Envoy."""
+    """Give the path of a real Envoy."""
     return envoy_path()
 
 

@@ -1,6 +1,6 @@
 """A real Envoy for tests: started with a bootstrap, asked through its admin interface, stopped with the test.
 
-The fixture `envoy` starts any number of them; `validate_envoy` asks the same program whether it accepts a bootstrap.
+The fixture `envoy` starts any number of them; `validate_envoy` asks the same program about a bootstrap.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class EnvoyProcess:
         return (await self.stats(f"^{name.replace('.', '[.]')}$")).get(name, 0)
 
     async def config_dump(self, resource: str = "") -> dict[str, Any]:
-        """Return its configuration, endpoints included; `resource` narrows it, for example `dynamic_active_clusters`."""
+        """Return its configuration, endpoints included, or one part, like `dynamic_active_clusters`."""
         query = f"?resource={resource}" if resource else "?include_eds"
         dump: dict[str, Any] = json.loads(await self.admin(f"/config_dump{query}"))
         return dump

@@ -1,6 +1,6 @@
 """A real etcd of one member for tests, on free ports, with its data in a temporary folder.
 
-The fixture `etcd` shares one among all tests; `etcd_server` makes one that the test may stop, kill, pause and restart.
+The fixture `etcd` shares one among all tests; `etcd_server` makes one that its test may stop, kill and pause.
 """
 
 from __future__ import annotations

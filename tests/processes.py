@@ -1,6 +1,6 @@
-"""Servers as child processes of a test: started, awaited until they answer, signalled, and gone when the test is.
+"""Servers as child processes of a test: started, awaited until they answer, signalled, gone with the test.
 
-`EtcdServer` and `EnvoyProcess` are made of it. Never sleeps for a fixed time: it polls a condition until a deadline.
+`EtcdServer` and `EnvoyProcess` are made of it. Never sleeps for a fixed time: it polls until a deadline.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 Found = TypeVar("Found")
 
-# Below the range that the kernel gives to outgoing connections, so that none of those takes a port before its server.
+# Below what the kernel gives to outgoing connections, so that none of those takes a port before its server.
 PORTS: Final = range(10_000, 32_000)
 _next_ports = itertools.cycle(random.sample(PORTS, len(PORTS)))
 
@@ -54,7 +54,7 @@ async def eventually(
 
 
 class Child:
-    """One program that runs beside the test. Start it in the main thread: it is killed when its starter is gone."""
+    """One program that runs beside the test. Start it in the main thread: it is killed when that ends."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self.command = tuple(command)

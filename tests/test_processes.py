@@ -33,9 +33,12 @@ async def get(server: EtcdServer, key: str) -> list[bytes]:
         return [record.value for record in response.kvs]
 
 
+TYPES = "type.googleapis.com/envoy.extensions.filters"
+
+
 def direct_response(port: int) -> Bootstrap:
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{TYPES}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "edge",
         "route_config": {
             "virtual_hosts": [
@@ -49,9 +52,7 @@ def direct_response(port: int) -> Bootstrap:
         "http_filters": [
             {
                 "name": "router",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-                },
+                "typed_config": {"@type": f"{TYPES}.http.router.v3.Router"},
             }
         ],
     }

@@ -30,7 +30,7 @@ def debian_tools(text: str) -> dict[str, str]:
 
 
 def missing_tools(wanted: tuple[str, ...], packages: dict[str, str]) -> tuple[str, ...]:
-    """Return what to install for each wanted command that is not there; refuse one that no package is known for."""
+    """Return what to install for each wanted command that is not there; refuse one of no known package."""
     if unknown := [name for name in wanted if name not in packages]:
         raise ValueError(f"deploy/apt.txt has no package for {', '.join(unknown)}")
     # Debian puts daemons where a plain user's PATH does not look.

@@ -1,0 +1,120 @@
+"""The checks that no tool does: length, name, docstring, test, place of modules; ADR index; fresh `pb/`."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cellplane.environment import stale_pb
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("topology", "xds", "envoy", "cellplane")
+LONGEST = 250
+# Longer ones up to 400 lines, each with the reason why it is one thing.
+LONGER: dict[str, str] = {}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "core", "misc"}
+# Modules whose test lies elsewhere, and where.
+TESTED_ELSEWHERE: dict[str, str] = {}
+
+MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+ADRS = sorted(path for path in (ROOT / "docs" / "adr").glob("*.md") if path.name != "README.md")
+
+
+def has_code(module: Path) -> bool:
+    """Tell whether a module holds more than its docstring."""
+    return len(ast.parse((ROOT / module).read_text(encoding="utf-8")).body) > 1
+
+
+def dotted(module: Path) -> str:
+    return ".".join(module.with_suffix("").parts).removesuffix(".__init__")
+
+
+def contract_modules(name: str) -> set[str]:
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = configuration["tool"]["importlinter"]["contracts"]
+    (contract,) = (contract for contract in contracts if contract["name"].startswith(name))
+    return set(contract["source_modules"])
+
+
+def each_module(modules: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("module", modules, ids=str)
+
+
+@each_module(MODULES)
+def test_a_module_is_short(module: Path) -> None:
+    lines = len((ROOT / module).read_text(encoding="utf-8").splitlines())
+    allowed = 400 if str(module) in LONGER else LONGEST
+    assert lines <= allowed, f"{module} has {lines} lines, and {allowed} are allowed: divide it"
+
+
+@each_module(MODULES)
+def test_a_module_says_what_it_holds(module: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+    assert docstring, f"{module} has no docstring"
+    # A drawing or a table is indented, and does not count.
+    prose = [line for line in docstring.splitlines() if line.strip() and not line.startswith(" ")]
+    assert len(prose) <= 8, f"{module}: a docstring of {len(prose)} lines is an essay; put it under docs/"
+
+
+@each_module([module for module in MODULES if module.name != "__init__.py"])
+def test_a_module_is_named_after_what_it_holds(module: Path) -> None:
+    assert module.stem not in FORBIDDEN_NAMES, f"{module}: name it after what it holds"
+
+
+@each_module([module for module in MODULES if module.name != "__init__.py" or has_code(module)])
+def test_a_module_has_its_test(module: Path) -> None:
+    name = module.parent.name if module.name == "__init__.py" else module.stem.strip("_")
+    test = Path(TESTED_ELSEWHERE.get(str(module), f"tests/{module.parent}/test_{name}.py"))
+    assert (ROOT / test).exists(), f"{module} has no {test}"
+
+
+def test_no_exception_of_this_file_is_left_over() -> None:
+    known = {str(module) for module in MODULES}
+    assert (LONGER.keys() | TESTED_ELSEWHERE.keys()) <= known
+
+
+def test_every_module_has_its_place() -> None:
+    placed = contract_modules("The pure core") | contract_modules("The shells")
+    modules = {dotted(module) for module in MODULES if module.parts[0] != "cellplane"}
+    homeless = sorted(modules - placed)
+    assert not homeless, (
+        f"{', '.join(homeless)}: place each in the contract of the pure core or of the shells"
+    )
+    both = contract_modules("The pure core") & contract_modules("The shells")
+    assert not both, f"{', '.join(sorted(both))}: pure or a shell, not both"
+
+
+def test_packages_are_typed() -> None:
+    for package in PACKAGES:
+        assert (ROOT / package / "py.typed").exists(), f"{package}/py.typed is missing"
+
+
+def test_adr_index_lists_every_adr() -> None:
+    assert ADRS, "there are no ADRs in docs/adr"
+    index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\((?:\./)?([^)#/]+\.md)\)", index))
+    assert linked == {path.name for path in ADRS}
+
+
+@pytest.mark.parametrize("adr", ADRS, ids=lambda path: path.stem)
+def test_an_adr_has_number_status_and_confirmation(adr: Path) -> None:
+    number = re.match(r"(\d{4})-[a-z0-9-]+$", adr.stem)
+    assert number, f"{adr.name}: call it NNNN-the-decision-as-a-sentence.md"
+    text = adr.read_text(encoding="utf-8")
+    assert re.search(r"^status: (proposed|accepted|rejected|superseded by \d{4})$", text, re.MULTILINE)
+    assert f"# {number[1]}. " in text
+    for heading in ("Context", "Decision", "Consequences", "Confirmation"):
+        assert re.search(rf"^## {heading}", text, re.MULTILINE), f"{adr.name} has no {heading}"
+
+
+def test_adr_numbers_are_unique() -> None:
+    numbers = [path.name[:4] for path in ADRS]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_pb_is_fresh() -> None:
+    assert stale_pb(ROOT) is None
