@@ -1,0 +1,1 @@
+"""What produces the figures of `docs/benchmarks.md`: `make bench NAME=…` runs one of these programs."""
