@@ -1,7 +1,7 @@
 """`make prove`: run long proofs at full size, go on where an interrupted one stopped, keep a line of each.
 
-A proof is a module of `tests/proofs/` with `async def prove(steps: Steps)`. What a finished step found is
-kept in `.proofs/` until the proof is through, for this state of the code; the result goes to `docs/proofs.md`.
+A proof is a module of `tests/proofs/` with `async def prove(steps: Steps)`. What a finished step found
+is kept in `.proofs/` until the proof is through, for this state of the code. The result: `docs/proofs.md`.
 """
 
 from __future__ import annotations
