@@ -39,7 +39,8 @@ bench: .venv/.installed-dev $(ENVOY) ## Run a benchmark: make bench NAME=converg
 	$(BIN)/python benchmarks/$(NAME).py $(ARGS)
 
 tools: ## Install the Debian tools that some tests want; needs root
-	apt-get update -qq && sed 's/#.*//' deploy/apt.txt | xargs apt-get install -y -qq --no-install-recommends
+	set -e; wanted=$$(sed 's/#.*//' deploy/apt.txt | xargs); test -z "$$wanted" || \
+	  { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$wanted; }
 
 clean: ## Remove everything that is generated or installed here
 	rm -rf .venv .tools pb .pb-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
