@@ -1,4 +1,4 @@
-"""What makes a cell's record good by itself: every field checked, every fault named with its path and its fix.
+"""What makes a cell's record good by itself: every field checked, every fault named with its path and fix.
 
 The codec asks before it lets a record in, planning before it writes one. What a cell may not share with
 others is `uniqueness`'s to say. `etcd Event -> View -> Snapshot -> Response`: what an Event must be to enter

@@ -9,16 +9,17 @@ Event's bytes to a record.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from topology.checks import cell_problems, sequence_problems, stamp_problems
+from topology.fields import Fields, MalformedError, parse
 from topology.keys import CellKey, DocumentKey, RetiredKey
-from topology.model import Cell, CellState, Document, Drain, Endpoint, Problem, Retired, SequenceRange, Stamp
+from topology.model import Cell, Document, Drain, Endpoint, Problem, Retired, SequenceRange, Stamp
 
 SCHEMA: Final = 1
-Read = TypeVar("Read")
+Holder = TypeVar("Holder", Cell, Retired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,10 @@ class Undecodable:
     reason: str
 
 
-class _MalformedError(Exception):
-    """Carries a reason out of the depth of a value; never leaves this module."""
-
-
 def decode(key: CellKey | RetiredKey | DocumentKey, value: bytes) -> Cell | Retired | Document | Undecodable:
     """Read the record of a key. What comes back obeys every rule that a record must obey by itself."""
     try:
-        fields = _Fields(_parse(value))
+        fields = Fields(parse(value))
         schema = fields.integer("schema")
         if schema != SCHEMA:
             return Undecodable(
@@ -48,19 +45,19 @@ def decode(key: CellKey | RetiredKey | DocumentKey, value: bytes) -> Cell | Reti
                 return _decode_retired(key, fields)
             case DocumentKey():
                 return _decode_document(key, fields)
-    except _MalformedError as error:
+    except MalformedError as error:
         return Undecodable(str(error))
 
 
 def encode(record: Cell | Retired | Document) -> bytes:
     """Write a record: keys sorted, one field a line, the same bytes for the same record."""
-    match record:
-        case Cell():
-            body = _cell_body(record)
-        case Retired():
-            body = {"id": record.id, "name": record.name, **_holding_body(record)}
-        case Document():
-            body = {"kind": record.kind, "name": record.name, "body": dict(record.body)}
+    body: dict[str, Any]
+    if isinstance(record, Cell):
+        body = _cell_body(record)
+    elif isinstance(record, Retired):
+        body = {"id": record.id, "name": record.name, **_holding_body(record)}
+    else:
+        body = {"kind": record.kind, "name": record.name, "body": dict(record.body)}
     stamp = record.stamp
     stamped = {"updated_by": stamp.updated_by, "updated_at": stamp.updated_at, "reason": stamp.reason}
     return to_json({"schema": SCHEMA, **body, **stamped})
@@ -74,87 +71,7 @@ def to_json(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, indent=2, sort_keys=True, allow_nan=False).encode()
 
 
-def _parse(value: bytes) -> Any:
-    try:
-        return json.loads(value.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except RecursionError:
-        raise _MalformedError("no JSON that can be read: nested too deeply") from None
-    except ValueError as error:
-        raise _MalformedError(f"no JSON: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise _MalformedError("no JSON that can be trusted: a field is there twice")
-    return read
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _MalformedError(f"no JSON: {name} is no number")
-
-
-class _Fields:
-    """An object's fields, each read once by its type; what nobody read is an unknown field."""
-
-    def __init__(self, value: Any, path: str = "") -> None:
-        if not isinstance(value, dict):
-            raise _MalformedError(f"{path or 'record'}: is no JSON object")
-        self._values: dict[str, Any] = value
-        self._unread = dict.fromkeys(value)
-        self._path = f"{path}." if path else ""
-
-    def take(self, name: str, wanted: type[Read], words: str) -> Read:
-        if name not in self._values:
-            raise _MalformedError(f"{self._path}{name}: is missing: every field must be there")
-        value = self._values[name]
-        self._unread.pop(name, None)
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise _MalformedError(f"{self._path}{name}: is no {words}")
-        return value
-
-    def integer(self, name: str) -> int:
-        return self.take(name, int, "whole number")
-
-    def text(self, name: str) -> str:
-        return self.take(name, str, "string")
-
-    def boolean(self, name: str) -> bool:
-        return self.take(name, bool, "true or false")
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        return self.take(name, dict, "JSON object")
-
-    def state(self, name: str) -> CellState:
-        text = self.text(name)
-        if text not in CellState:
-            raise _MalformedError(
-                f"{self._path}{name}: {text!r} is no state: use one of {', '.join(CellState)}"
-            )
-        return CellState(text)
-
-    def each(self, name: str) -> Iterator[_Fields]:
-        for at, value in enumerate(self.take(name, list, "list")):
-            yield _Fields(value, f"{self._path}{name}[{at}]")
-
-    def optional(self, name: str, read: Callable[[_Fields], Read]) -> Read | None:
-        if self._values.get(name, ...) is None:
-            self._unread.pop(name, None)
-            return None
-        return read(_Fields(self.mapping(name), f"{self._path}{name}"))
-
-    def is_null(self, name: str) -> bool:
-        null = self._values.get(name, ...) is None
-        if null:
-            self._unread.pop(name, None)
-        return null
-
-    def end(self) -> None:
-        if self._unread:
-            raise _MalformedError(f"{self._path}{next(iter(self._unread))}: is no field of schema {SCHEMA}")
-
-
-def _decode_cell(key: CellKey, fields: _Fields) -> Cell | Undecodable:
+def _decode_cell(key: CellKey, fields: Fields) -> Cell | Undecodable:
     cell = Cell(
         id=fields.integer("id"),
         name=fields.text("name"),
@@ -177,7 +94,7 @@ def _decode_cell(key: CellKey, fields: _Fields) -> Cell | Undecodable:
     return _checked(cell, key.id, cell_problems(cell))
 
 
-def _decode_retired(key: RetiredKey, fields: _Fields) -> Retired | Undecodable:
+def _decode_retired(key: RetiredKey, fields: Fields) -> Retired | Undecodable:
     retired = Retired(
         id=fields.integer("id"),
         name=fields.text("name"),
@@ -191,7 +108,7 @@ def _decode_retired(key: RetiredKey, fields: _Fields) -> Retired | Undecodable:
     )
 
 
-def _decode_document(key: DocumentKey, fields: _Fields) -> Document | Undecodable:
+def _decode_document(key: DocumentKey, fields: Fields) -> Document | Undecodable:
     document = Document(
         kind=fields.text("kind"), name=fields.text("name"), body=fields.mapping("body"), stamp=_stamp(fields)
     )
@@ -205,7 +122,7 @@ def _decode_document(key: DocumentKey, fields: _Fields) -> Document | Undecodabl
     return document
 
 
-def _checked(record: Cell | Retired, id_of_key: int, problems: tuple[Problem, ...]) -> Any:
+def _checked(record: Holder, id_of_key: int, problems: tuple[Problem, ...]) -> Holder | Undecodable:
     if record.id != id_of_key:
         return Undecodable(f"id: {record.id} lies at the key of cell {id_of_key}: write it at its own key")
     return Undecodable(_words(problems)) if problems else record
@@ -217,11 +134,11 @@ def _words(problems: tuple[Problem, ...]) -> str:
 
 def _text_in(name: str, text: Any) -> str:
     if not isinstance(text, str):
-        raise _MalformedError(f"addresses.{name}: is no string")
+        raise MalformedError(f"addresses.{name}: is no string")
     return text
 
 
-def _endpoint(fields: _Fields) -> Endpoint:
+def _endpoint(fields: Fields) -> Endpoint:
     endpoint = Endpoint(
         host=fields.text("host"),
         port=fields.integer("port"),
@@ -232,19 +149,19 @@ def _endpoint(fields: _Fields) -> Endpoint:
     return endpoint
 
 
-def _sequence(fields: _Fields) -> SequenceRange:
+def _sequence(fields: Fields) -> SequenceRange:
     sequence = SequenceRange(minval=fields.integer("minval"), maxval=fields.integer("maxval"))
     fields.end()
     return sequence
 
 
-def _drain(fields: _Fields) -> Drain:
+def _drain(fields: Fields) -> Drain:
     drain = Drain(started_at=fields.text("started_at"), seconds=fields.integer("seconds"))
     fields.end()
     return drain
 
 
-def _stamp(fields: _Fields) -> Stamp:
+def _stamp(fields: Fields) -> Stamp:
     return Stamp(
         updated_by=fields.text("updated_by"),
         updated_at=fields.text("updated_at"),

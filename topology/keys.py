@@ -6,8 +6,7 @@ Planning and the command ask it for keys, the View asks it what a key means. It 
     /cellplane/v1/cells/4               a cell
     /cellplane/v1/retired/4             the tombstone of a removed cell
     /cellplane/v1/registry              rewritten by whatever adds, removes or enlarges a cell; see `planning`
-    /cellplane/v1/rules/current         a document: kind, name
-    /cellplane/v1/pushes/held/edge      a document whose kind has two parts
+    /cellplane/v1/rules/current         a document: its kind, its name
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from urllib.parse import quote, unquote
 from topology.model import MAX_ID
 
 # A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
-DOCUMENT_KINDS: Final = ("rules", "pushes/held", "pushes/good")
+DOCUMENT_KINDS: Final = ("rules", "pushes-good", "pushes-held", "pushes-released")
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._-]+)+\Z")
 

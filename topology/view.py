@@ -40,7 +40,7 @@ class QuarantineKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """A record that could not be let in. `raw` holds its first bytes; `record` is there if it could be decoded.
+    """A record that is kept out. `raw` holds its first bytes; `record` is there if they could be read.
 
     A key without a meaning counts too: something writes below our prefix that nobody knows of, and a misspelt
     key is as lost as a misspelt record.
@@ -57,12 +57,12 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Everything below one keyspace at one revision. `stale`: read from a file, the store has not confirmed it yet.
+    """Everything below one keyspace at one revision. `stale`: from a file, not yet confirmed by the store.
 
     A record that did not change keeps its identity from View to View: compare with `is`.
     """
 
-    keyspace: Keyspace = Keyspace()
+    keyspace: Keyspace = field(default_factory=Keyspace)
     revision: int = 0
     cells: Mapping[int, Cell] = field(default_factory=dict)
     retired: Mapping[int, Retired] = field(default_factory=dict)
@@ -84,7 +84,7 @@ EMPTY: Final = View()
 
 
 def from_listing(listing: Listing, keyspace: Keyspace, previous: View | None = None) -> View:
-    """Make the View of a listing. With the previous View, what did not change keeps its identity, and what serves stands."""
+    """Make the View of a listing; what did not change since the previous one keeps its identity."""
     base = previous if previous is not None and previous.keyspace == keyspace else View(keyspace=keyspace)
     listed = {record.key for record in listing.records}
     events = [
@@ -132,7 +132,7 @@ def _frozen(before: Mapping[_Key, _Value], after: dict[_Key, _Value]) -> Mapping
 
 
 class _Draft:
-    """The View that is being made. Holders whose claims are new wait until everything is read, and are settled together."""
+    """The View in the making. Holders whose claims are new wait until all is read, then are settled."""
 
     def __init__(self, view: View) -> None:
         self._keyspace = view.keyspace
