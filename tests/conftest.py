@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 
 from tests.envoy_process import Bootstrap, EnvoyProcess, envoy_path, validate_envoy
@@ -17,6 +18,10 @@ from tests.processes import free_port
 from tests.tools import APT, debian_tools, demand_tools, tools_required, why_no_docker
 
 _prefixes = itertools.count(1)
+
+# No deadline: on a busy machine it would fail an example for being slow, once.
+hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("house")
 
 
 class StartEtcd(Protocol):
