@@ -235,7 +235,7 @@ def _document_bytes(document: Document, most: int) -> bytes | Problem:
 
 
 def _moved(cell: Cell, to: CellState, stamp: Stamp, seconds: int) -> Cell:
-    """Give the cell in its new state. A quarantine keeps a drain; only what took unowned traffic has a ramp."""
+    """Give the cell in its new state. A quarantine keeps a drain; only what took unowned traffic ramps."""
     draining = CellState.DRAINING in (cell.state, cell.previous_state)
     drain = None
     if to is CellState.QUARANTINED or (to is CellState.DRAINING and draining):

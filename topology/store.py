@@ -7,7 +7,7 @@ the Event.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -121,7 +121,7 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, prefix: str, after: int) -> AsyncIterator[Batch]:
+    def watch(self, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
         """Give every change below the prefix after a revision, in order, for as long as the store can.
 
         The first batch is a bookmark at `after`: it says that the watch stands. From then on it is
