@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import APT, debian_tools, demand_tools, missing_tools, tools_required
+from tests.tools import APT, debian_tools, demand_tools, missing_tools, tools_required, why_no_docker
 
 LISTING = """
 # a comment
@@ -41,6 +41,11 @@ def test_a_tool_of_no_known_package_is_a_mistake_in_the_test() -> None:
 def test_a_missing_tool_skips_or_fails(required: bool, outcome: type[BaseException]) -> None:
     with pytest.raises(outcome, match=r"needs no-such-tool \(package nothing\): make tools"):
         demand_tools(("no-such-tool",), {"no-such-tool": "nothing"}, required)
+
+
+def test_a_missing_docker_engine_is_told_without_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/socket")
+    assert (why_no_docker.__wrapped__() or "").startswith("no Docker engine answers: ")
 
 
 @pytest.mark.parametrize(("value", "required"), [("1", True), ("", False), ("0", False)])
