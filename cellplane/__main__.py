@@ -1,0 +1,22 @@
+"""The entry point: checks the environment before anything that needs it is imported, then hands over to the command line."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run `cellplane`; end with a clear message where another package stands on our names, or `pb/` is stale."""
+    from cellplane.environment import faults  # noqa: PLC0415  nothing else may be imported before this
+
+    if found := faults():
+        for fault in found:
+            sys.stderr.write(f"cellplane cannot start: {fault}.\n")
+        raise SystemExit(1)
+    from cellplane.cli.root import cellplane  # noqa: PLC0415
+
+    cellplane(prog_name="cellplane")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Options that reach etcd, shared by every command that does, and the store that they open.
+
+The only place where the command line chooses the etcd adapter. Failures to reach etcd become one error with the endpoints named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import getpass
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Never, TypeVar
+
+import click
+
+from cellplane.cli.outcome import Exit, fail
+from cellplane.settings import EtcdSettings, SettingsError, TlsFiles
+from topology.errors import StoreRefused, StoreUnavailable
+from topology.etcd import EtcdStore
+from topology.keys import Keyspace
+from topology.model import Stamp
+
+T = TypeVar("T")
+
+_OPTIONS = (
+    click.option(
+        "--etcd",
+        "etcd_endpoints",
+        multiple=True,
+        envvar="CELLPLANE_ETCD",
+        default=("127.0.0.1:2379",),
+        show_default=True,
+        metavar="HOST:PORT",
+        help="An etcd endpoint; repeat it, or separate several by commas or spaces.",
+    ),
+    click.option(
+        "--etcd-ca",
+        type=click.Path(path_type=Path),
+        envvar="CELLPLANE_ETCD_CA",
+        help="CA that verifies etcd.",
+    ),
+    click.option(
+        "--etcd-cert", type=click.Path(path_type=Path), envvar="CELLPLANE_ETCD_CERT", help="Our certificate."
+    ),
+    click.option("--etcd-key", type=click.Path(path_type=Path), envvar="CELLPLANE_ETCD_KEY", help="Its key."),
+    click.option(
+        "--etcd-user", default="", envvar="CELLPLANE_ETCD_USER", help="User, where etcd asks for one."
+    ),
+    click.option(
+        "--etcd-password",
+        default="",
+        envvar="CELLPLANE_ETCD_PASSWORD",
+        help="Its password; prefer the variable.",
+    ),
+    click.option(
+        "--etcd-prefix",
+        default=Keyspace().prefix,
+        show_default=True,
+        envvar="CELLPLANE_ETCD_PREFIX",
+        help="Where Cellplane's keys live.",
+    ),
+)
+
+
+def etcd_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Add the etcd options to a command, which receives them as one argument `etcd`."""
+
+    @functools.wraps(command)
+    def with_settings(**arguments: Any) -> T:
+        arguments["etcd"] = _settings(
+            arguments.pop("etcd_endpoints"),
+            TlsFiles(
+                ca=arguments.pop("etcd_ca"), cert=arguments.pop("etcd_cert"), key=arguments.pop("etcd_key")
+            ),
+            arguments.pop("etcd_user"),
+            arguments.pop("etcd_password"),
+            arguments.pop("etcd_prefix"),
+        )
+        return command(**arguments)
+
+    for option in reversed(_OPTIONS):
+        with_settings = option(with_settings)
+    return with_settings
+
+
+def open_store(etcd: EtcdSettings) -> EtcdStore:
+    """Return a store for these settings; nothing is sent before its first use."""
+    return EtcdStore(
+        etcd.endpoints,
+        ca=etcd.tls.ca,
+        cert=etcd.tls.cert,
+        key=etcd.tls.key,
+        tls=etcd.tls.given,
+        username=etcd.user,
+        password=etcd.password,
+    )
+
+
+def try_store(etcd: EtcdSettings, work: Callable[[EtcdStore, Keyspace], Awaitable[T]]) -> T:
+    """Run one piece of work against etcd and close the store. Raises StoreUnavailable where etcd does not answer."""
+
+    async def run() -> T:
+        store = open_store(etcd)
+        try:
+            return await work(store, Keyspace(etcd.prefix))
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except StoreRefused as error:
+        fail(Exit.FAILED, f"etcd refused: {error}.", "Check --etcd-user, its password and its permissions.")
+
+
+def with_store(etcd: EtcdSettings, work: Callable[[EtcdStore, Keyspace], Awaitable[T]]) -> T:
+    """Do as `try_store` does; no etcd ends the command with UNAVAILABLE."""
+    try:
+        return try_store(etcd, work)
+    except StoreUnavailable as error:
+        unreachable(etcd, error)
+
+
+def unreachable(etcd: EtcdSettings, error: Exception) -> Never:
+    """End the command because etcd does not answer."""
+    fail(
+        Exit.UNAVAILABLE,
+        f"etcd does not answer at {', '.join(etcd.endpoints)}: {error}.",
+        "Name the right endpoints with --etcd or CELLPLANE_ETCD.",
+    )
+
+
+def stamp(reason: str) -> Stamp:
+    """Return who does this now, and why: CELLPLANE_USER, or the login name at this host."""
+    who = os.environ.get("CELLPLANE_USER") or f"{getpass.getuser()}@{socket.gethostname()}"
+    return Stamp(updated_by=who, updated_at=datetime.now(UTC).isoformat(timespec="seconds"), reason=reason)
+
+
+def _settings(
+    endpoints: tuple[str, ...], tls: TlsFiles, user: str, password: str, prefix: str
+) -> EtcdSettings:
+    split = tuple(part for given in endpoints for part in given.replace(",", " ").split())
+    try:
+        tls.check("etcd")
+        for endpoint in split:
+            if not endpoint.rpartition(":")[2].isdigit():
+                raise SettingsError(f"--etcd: {endpoint!r} is no endpoint; write HOST:PORT.")
+    except SettingsError as error:
+        fail(Exit.USAGE, str(error))
+    return EtcdSettings(endpoints=split, tls=tls, user=user, password=password, prefix=prefix)

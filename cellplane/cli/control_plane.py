@@ -1,0 +1,152 @@
+"""`cellplane control-plane`: options, environment and config file become settings; the composition root does the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from cellplane.cli.connection import etcd_options
+from cellplane.cli.outcome import Exit, fail
+from cellplane.control_plane import ControlPlaneSettings, run_control_plane
+from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles, read_config_file
+from envoy.edge import EdgeSettings, EdgeTls
+
+_FILE = click.Path(path_type=Path)
+
+
+def _read_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    """Make the file's values the defaults: the command line and the environment stand above them."""
+    if path is None:
+        return
+    # By the option's own spelling, which is what --help shows: `etcd`, not the name of the variable behind it.
+    names = {
+        p.opts[0].lstrip("-").replace("-", "_"): p.name for p in context.command.params if p.expose_value
+    }
+    try:
+        settings = read_config_file(path, names, "cellplane control-plane")
+    except SettingsError as error:
+        fail(Exit.USAGE, str(error))
+    context.default_map = {
+        **(context.default_map or {}),
+        **{str(names[key]): value for key, value in settings.items()},
+    }
+
+
+@click.command("control-plane", context_settings={"auto_envvar_prefix": "CELLPLANE"})
+@click.option(
+    "--config",
+    type=_FILE,
+    callback=_read_config,
+    is_eager=True,
+    expose_value=False,
+    envvar="CELLPLANE_CONFIG",
+    help="A TOML file with any of these options, named as here without the dashes in front.",
+)
+@etcd_options
+@click.option(
+    "--xds-listen", default="127.0.0.1:18000", show_default=True, help="Where Envoys connect (ADS)."
+)
+@click.option(
+    "--xds-cert", type=_FILE, help="Certificate of the xDS server; with it and its key, xDS is TLS."
+)
+@click.option("--xds-key", type=_FILE, help="Its key.")
+@click.option(
+    "--xds-client-ca", type=_FILE, help="CA that Envoys' certificates must come from; with it, xDS is mTLS."
+)
+@click.option(
+    "--status-listen", default="127.0.0.1:18001", show_default=True, help="/livez, /readyz, /metrics, /v1/…."
+)
+@click.option(
+    "--edge-listen", default="0.0.0.0:8080", show_default=True, help="Where each edge Envoy takes traffic."
+)
+@click.option(
+    "--edge-cert",
+    default="",
+    help="Certificate of the edge, a path on the Envoys' hosts; makes the edge TLS.",
+)
+@click.option("--edge-key", default="", help="Its key, a path on the Envoys' hosts.")
+@click.option(
+    "--edge-client-ca",
+    default="",
+    help="CA for client certificates that the override rule may trust; on the Envoys' hosts.",
+)
+@click.option(
+    "--health-check-path", default="/-/liveness", show_default=True, help="What Envoys ask each endpoint for."
+)
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the last good View is kept, so that a start without etcd can serve it. Without: nothing is kept.",
+)
+@click.option(
+    "--etcd-patience",
+    type=click.FloatRange(min=0),
+    default=3.0,
+    show_default=True,
+    help="Seconds to wait for etcd at start before the saved View is served, marked stale.",
+)
+@click.option(
+    "--replica", default="", help="This replica's name, shown to Envoys; the host name if not given."
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def control_plane(etcd: EtcdSettings, **options: Any) -> None:
+    """Follow the topology in etcd and push configuration to every Envoy that connects.
+
+    \b
+    A first start, with etcd on this machine:
+      cellplane control-plane --state-dir /var/lib/cellplane
+      cellplane bootstrap --role edge --node-id edge-1 > envoy.yaml
+      envoy -c envoy.yaml
+
+    \b
+    Each option may also come
+      from the environment:  CELLPLANE_XDS_LISTEN=0.0.0.0:18000
+      from a file:           --config cellplane.toml  with  xds-listen = "0.0.0.0:18000"
+    The command line wins over the environment, and the environment over the file.
+
+    Without etcd it serves the View saved in --state-dir, marked stale in /readyz; with none saved it refuses Envoys,
+    which go on with what they have. It never serves an empty configuration.
+    """
+    try:
+        uvloop.run(run_control_plane(_settings(etcd, options)))
+    except SettingsError as error:
+        fail(Exit.USAGE, str(error))
+    except asyncio.CancelledError:
+        pass
+
+
+def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ControlPlaneSettings:
+    xds_tls = TlsFiles(ca=options["xds_client_ca"], cert=options["xds_cert"], key=options["xds_key"])
+    xds_tls.check("xds")
+    if xds_tls.ca and not xds_tls.cert:
+        raise SettingsError("--xds-client-ca needs --xds-cert and --xds-key: mTLS is TLS first.")
+    edge = Listen.parse(options["edge_listen"])
+    cert, key, client_ca = options["edge_cert"], options["edge_key"], options["edge_client_ca"]
+    if bool(cert) != bool(key):
+        raise SettingsError("--edge-cert and --edge-key go together; give both or neither.")
+    if client_ca and not cert:
+        raise SettingsError("--edge-client-ca needs --edge-cert and --edge-key.")
+    if not options["health_check_path"].startswith("/"):
+        raise SettingsError("--health-check-path must start with a slash.")
+    return ControlPlaneSettings(
+        etcd=etcd,
+        xds_listen=Listen.parse(options["xds_listen"]),
+        xds_tls=xds_tls,
+        status_listen=Listen.parse(options["status_listen"]),
+        edge=EdgeSettings(
+            listen_address=edge.host,
+            listen_port=edge.port,
+            health_check_path=options["health_check_path"],
+            tls=EdgeTls(certificate=cert, key=key, client_ca=client_ca) if cert else None,
+        ),
+        state_dir=options["state_dir"],
+        etcd_patience_seconds=options["etcd_patience"],
+        replica=options["replica"],
+        log_level=options["log_level"],
+    )

@@ -1,0 +1,84 @@
+"""`cellplane demo`: the stage and the tour, kept up until Ctrl-C or, with --once, for the tour alone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import uvloop
+
+from cellplane.cli.outcome import Exit
+from cellplane.demo.processes import ChildFailed, free_port
+from cellplane.demo.say import Story
+from cellplane.demo.stage import Ports, Stage
+from cellplane.demo.tour import Tour
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Run the tour and end: 0 if every step held.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="The edge's port; another one if it is taken.",
+)
+def demo(once: bool, port: int) -> None:
+    """Show the product on this machine: etcd, the control plane, cells and a real Envoy, and a tour that checks itself.
+
+    Everything listens on 127.0.0.1, lives in a temporary folder, and is gone when the demo ends.
+    """
+    raise click.exceptions.Exit(uvloop.run(_demo(once, port)))
+
+
+async def _demo(once: bool, port: int) -> int:
+    story = Story()
+    main = asyncio.current_task()
+    if main is None:
+        raise AssertionError("the demo runs in a task")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
+    started = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="cellplane-demo-") as folder:
+            ports = Ports(edge=free_port(port))
+            if ports.edge != port:
+                story.note(f"Port {port} is taken; the edge listens on {ports.edge}.")
+            async with Stage(Path(folder), ports) as stage:
+                await Tour(stage, story).run()
+                story.verdict(time.monotonic() - started)
+                if not once:
+                    await _stay(stage, story)
+    except ChildFailed as error:
+        story.fail(str(error))
+    except asyncio.CancelledError:
+        story.note("\nStopped; no process is left behind.")
+        return int(Exit.OK) if story.told and not story.failures else 130
+    return int(Exit.FAILED if story.failures else Exit.OK)
+
+
+async def _stay(stage: Stage, story: Story) -> None:
+    story.note(
+        f"""
+The demo stays up until Ctrl-C.
+
+  edge            {stage.edge_url}
+  status          {stage.status_url}/readyz   /v1/fleet   /metrics
+  Envoy's admin   {stage.admin_url}
+  etcd            {stage.etcd_endpoint}
+
+Try, in another terminal:
+
+  export CELLPLANE_ETCD={stage.etcd_endpoint} CELLPLANE_STATUS_URL={stage.status_url}
+  {stage.command} cells list
+  curl -i -H 'cookie: _gitlab_session=cell-3-abc' {stage.edge_url}/
+  {stage.command} cells set-state 3 QUARANTINED --yes --reason 'trying it'
+"""
+    )
+    while not (dead := stage.dead_children()):
+        await asyncio.sleep(0.5)
+    raise ChildFailed("a process ended by itself: " + "\n".join(dead))

@@ -1,0 +1,97 @@
+"""How a command ends and what it prints: tables for people, JSON for programs, one exit code per kind of ending.
+
+Every command hands its result to this module; no command prints a table or chooses an exit code by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any, Never
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from topology.model import Problem
+
+
+class Exit(IntEnum):
+    """Exit codes, kept apart so that a script can tell a typo from a lost race. 2 is click's own for bad usage."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    CONFLICT = 4
+    UNAVAILABLE = 5
+    NOT_FOUND = 6
+
+
+output_option = click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Table for people, JSON for programs.",
+)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """Print rows under their headings, or the sentence `empty` where there are none."""
+    if not rows:
+        click.echo(empty)
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    # A pipe has no width of its own: a table that a script cuts up must not be folded at 80 columns.
+    if not console.is_terminal:
+        console = Console(highlight=False, width=240, no_color=True)
+    console.print(table)
+
+
+def print_fields(fields: Mapping[str, str]) -> None:
+    """Print one record, a field a line, names aligned."""
+    width = max(len(name) for name in fields)
+    for name, value in fields.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def warn(message: str) -> None:
+    """Say something on standard error that does not end the command."""
+    click.secho(message, fg="yellow", err=True)
+
+
+def fail(code: Exit, message: str, hint: str = "") -> Never:
+    """End the command with one message, an optional next step, and the exit code."""
+    click.secho(f"Error: {message}", fg="red", err=True)
+    if hint:
+        click.echo(hint, err=True)
+    raise click.exceptions.Exit(int(code))
+
+
+def refuse(problems: Sequence[Problem], what: str) -> Never:
+    """End the command because the request itself is wrong: every problem with its field and its fix."""
+    lines = "\n".join(f"  {problem.field}: {problem.message}" for problem in problems)
+    fail(Exit.REFUSED, f"{what} refused; nothing was changed.\n{lines}")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something destructive; without a terminal, `--yes` is the only way to agree."""
+    if yes:
+        return
+    if not click.get_text_stream("stdin").isatty():
+        fail(Exit.REFUSED, f"{question} needs --yes where there is no terminal to ask on.")
+    click.confirm(question, abort=True)

