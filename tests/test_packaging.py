@@ -47,19 +47,25 @@ print(len(ours))
 """
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command as a stranger would: away from the repository, without our PYTHONPATH."""
+# Whichever test comes first builds and installs.
+pytestmark = pytest.mark.timeout(240)
+
+PIP = (sys.executable, "-m", "pip", "--quiet")
+
+
+def run(*command: str | Path, cwd: Path, python_path: str = "", succeeds: bool = True) -> str:
+    """Run a command as a stranger would: away from the repository, without our environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        env={**environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONPATH": python_path},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert (done.returncode == 0) is succeeds, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    return done.stdout if succeeds else done.stderr
 
 
 def oldest_dependencies() -> list[str]:
@@ -70,30 +76,56 @@ def oldest_dependencies() -> list[str]:
     return oldest
 
 
-@pytest.mark.timeout(240)
-def test_wheel_imports_from_anywhere_with_the_oldest_dependencies(tmp_path: Path) -> None:
-    pip = (sys.executable, "-m", "pip", "--quiet")
-    venv.create(tmp_path / "env", with_pip=False)
-    python = tmp_path / "env" / "bin" / "python"
-    constraints = tmp_path / "oldest.txt"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(*PIP, "wheel", "--no-deps", f"--wheel-dir={folder}", ROOT, cwd=folder)
+    (found,) = folder.glob("cellplane-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel and the OTLP exporter in an empty environment, and give its folder of programs."""
+    folder = tmp_path_factory.mktemp("env")
+    venv.create(folder, with_pip=False)
+    constraints = folder / "oldest.txt"
     constraints.write_text("\n".join(oldest_dependencies()), encoding="utf-8")
+    install = ("--python", folder / "bin" / "python", "install", f"--constraint={constraints}", wheel)
+    run(*PIP, *install, "opentelemetry-exporter-otlp-proto-grpc", cwd=folder)
+    return folder / "bin"
 
-    run(*pip, "wheel", "--no-deps", f"--wheel-dir={tmp_path}", ROOT, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("cellplane-*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    for package in ("topology", "xds", "envoy", "cellplane", "pb"):
-        assert f"{package}/__init__.py" in names
-        assert f"{package}/py.typed" in names
-    assert "pb/envoy/service/discovery/v3/ads_pb2_grpc.pyi" in names
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "proto/", "google/"))]
 
-    install = ("--python", python, "install", f"--constraint={constraints}", wheel)
-    run(*pip, *install, "opentelemetry-exporter-otlp-proto-grpc", cwd=tmp_path)
-    counts = [
-        int(run(python, "-I", "-c", IMPORT_ALL, order, cwd=tmp_path))
-        for order in ("ours-first", "others-first")
+def in_pb(wheel: Path) -> list[str]:
+    return [
+        name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("pb/") and name.endswith(".py")
     ]
-    modules = [name for name in names if name.startswith("pb/") and name.endswith(".py")]
-    assert counts == [len(modules)] * 2
-    assert len(modules) > 1000
-    assert "usage" in (run(tmp_path / "env" / "bin" / "cellplane", "--help", cwd=tmp_path)).lower()
+
+
+def test_the_wheel_holds_our_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    packages = {"topology", "xds", "envoy", "cellplane", "pb"}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == packages
+    assert {f"{package}/{file}" for package in packages for file in ("__init__.py", "py.typed")} <= set(names)
+    assert "pb/envoy/service/discovery/v3/ads_pb2_grpc.pyi" in names
+    assert len(in_pb(wheel)) > 1000
+
+
+@pytest.mark.parametrize("order", ["ours-first", "others-first"])
+def test_every_module_of_pb_imports_beside_the_others(
+    wheel: Path, scripts: Path, tmp_path: Path, order: str
+) -> None:
+    assert int(run(scripts / "python", "-I", "-c", IMPORT_ALL, order, cwd=tmp_path)) == len(in_pb(wheel))
+
+
+def test_the_command_runs(scripts: Path, tmp_path: Path) -> None:
+    assert "usage" in run(scripts / "cellplane", "--help", cwd=tmp_path).lower()
+
+
+def test_the_command_names_a_package_that_owns_our_names(scripts: Path, tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    run(*PIP, "install", "--no-deps", f"--target={beside}", "xds-protos==1.85.0", cwd=tmp_path)
+    said = run(scripts / "cellplane", "--help", cwd=tmp_path, python_path=str(beside), succeeds=False)
+    assert "the package xds-protos is installed beside Cellplane" in said
+    assert "pip uninstall xds-protos, then reinstall cellplane" in said
