@@ -42,18 +42,24 @@ class ListAgain(StoreError):
 
 
 class Compacted(ListAgain):
-    """The revision asked for is older than the history that the store keeps."""
+    """The revision asked for is older than the history that the store keeps, which begins after
+    `compact_revision`.
 
-    def __init__(self, compact_revision: int) -> None:
-        super().__init__(f"history up to revision {compact_revision} has been compacted: list again")
+    0 where the store did not say.
+    """
+
+    def __init__(self, compact_revision: int = 0) -> None:
+        upto = f" up to revision {compact_revision}" if compact_revision else ""
+        super().__init__(f"history{upto} has been compacted: list again")
         self.compact_revision = compact_revision
 
 
 class Rewound(ListAgain):
-    """The store's newest revision is older than one that it gave before."""
+    """A revision that the store gave before is not there: a backup was restored, or another store answers."""
 
-    def __init__(self, after: int, revision: int) -> None:
-        super().__init__(f"the store is at revision {revision}, behind {after}: restored? list again")
+    def __init__(self, after: int, revision: int = 0) -> None:
+        now = f"the store is at revision {revision}" if revision else "the store is not the same any more"
+        super().__init__(f"{now}, and revision {after} was seen before: list again")
         self.after = after
         self.revision = revision
 

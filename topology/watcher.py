@@ -38,7 +38,8 @@ class Backoff:
 
 @dataclass(slots=True)
 class WatcherState:
-    """How the watch stands, for metrics and status pages; only the watcher writes it. Times are the clock's seconds.
+    """How the watch stands, for metrics and status pages; only the watcher writes it. Times are the clock's
+    seconds.
 
     `failures` counts what went wrong in all, `relists` the listings after the first, `resumes` the watches
     that went on where one broke off.
@@ -90,7 +91,8 @@ class Watcher:
         return self._view
 
     async def run(self, publish: Callable[[View], None]) -> None:
-        """Follow the store until cancelled, handing on a View after each listing and each batch that changed something.
+        """Follow the store until cancelled, handing on a View after each listing and each batch that
+        changed something.
 
         `publish` must not wait. Bookmarks move the revision of `view` and of `state`, and are not handed on.
         """

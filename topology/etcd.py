@@ -1,0 +1,263 @@
+"""The store port on etcd 3.4 and later: an asyncio client on our own stubs.
+
+Chosen by the composition root alone. It turns ports' words into etcd's and back; connections and their
+failures are `etcd_connection`'s, whole revisions `etcd_batches`'s. It never retries a commit that may have
+happened. `etcd Event -> View -> Snapshot -> Response`: where an Event comes from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import grpc.aio
+
+from pb.etcdserverpb import rpc_pb2
+from topology.errors import Compacted, Rewound, StoreRefused, StoreUnavailable
+from topology.etcd_batches import Assembly, Progress, progress_of, record_of
+from topology.etcd_connection import Access, Connection, Endpoints, Metadata, Timeouts, is_stale_token
+from topology.store import Batch, Committed, Conflict, Listing, Record, Txn
+
+WatchCall = grpc.aio.StreamStreamCall[rpc_pb2.WatchRequest, rpc_pb2.WatchResponse]
+DEFAULT_TIMEOUTS: Final = Timeouts()
+_TOO_LARGE: Final = "larger than max"
+_NO_PROGRESS: Final = Progress(answers=False, truthful=False)
+_REFUSED_WATCHES: Final = ("permission denied",)  # what etcd before 3.5.8 says of a stale token
+
+
+class EtcdStore:
+    """A `Store` on one etcd with several endpoints (`host:port`). Nothing is sent before it is used.
+
+    `page` is how many records a listing asks for at once; `message_bytes` is the largest message taken or
+    sent. Give `tls` without `ca` to trust the system's authorities.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root names each
+        self,
+        endpoints: Sequence[str],
+        *,
+        tls: bool = False,
+        ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
+        server_name: str = "",
+        username: str = "",
+        password: str = "",
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        page: int = 500,
+        message_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        access = Access(
+            tls=tls or any(endpoint.startswith("https://") for endpoint in endpoints),
+            ca=ca,
+            cert=cert,
+            key=key,
+            server_name=server_name,
+            username=username,
+            password=password,
+        )
+        self._endpoints = Endpoints(tuple(endpoints), access, timeouts, message_bytes)
+        self._timeouts = timeouts
+        self._page = page
+        self._cluster_id = 0
+
+    async def list(self, prefix: str, revision: int | None = None) -> Listing:
+        """Give everything below the prefix at one revision, however many pages it takes."""
+        start, end = _span(prefix)
+        at, limit = revision or 0, self._page
+        records: list[Record] = []
+        while True:
+            request = rpc_pb2.RangeRequest(key=start, range_end=end, limit=limit, revision=at)
+            try:
+                answer = await self._range(request)
+            except StoreRefused as error:
+                if _TOO_LARGE not in str(error) or limit == 1:
+                    raise
+                limit = max(1, limit // 2)
+                continue
+            except Rewound:
+                raise Rewound(at) from None
+            if not at:
+                at, self._cluster_id = answer.header.revision, answer.header.cluster_id
+            records += (record_of(kv) for kv in answer.kvs)
+            if not answer.more:
+                return Listing(at, tuple(records))
+            start = answer.kvs[-1].key + b"\0"
+
+    async def watch(self, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
+        """Give every change below the prefix after a revision, until the watch breaks."""
+        connection = await self._endpoints.connect()
+        start, end = _span(prefix)
+        create = rpc_pb2.WatchCreateRequest(
+            key=start, range_end=end, start_revision=after + 1, progress_notify=True, fragment=True
+        )
+        ended = asyncio.Event()
+        metadata = await self._endpoints.metadata(connection)
+        progress = progress_of(await self._version(connection, metadata))
+        call = self._open_watch(connection, metadata, create, ended, progress)
+        try:
+            created = await self._read(call, self._timeouts.call)
+            if metadata and _is_refused(created):
+                call.cancel()
+                metadata = await self._endpoints.metadata(connection, renew=True)
+                call = self._open_watch(connection, metadata, create, ended, progress)
+                created = await self._read(call, self._timeouts.call)
+            _raise_if_over(created)
+            await self._check_history(start, after, created.header)
+            yield Batch(after)
+            assembly = Assembly(after, progress)
+            silence = self._timeouts.silence if progress.answers else None
+            while True:
+                response = await self._read(call, silence)
+                _raise_if_over(response)
+                for batch in assembly.feed(response):
+                    yield batch
+        except StoreUnavailable:
+            await self._endpoints.set_aside(connection)
+            raise
+        finally:
+            ended.set()
+            call.cancel()
+
+    async def commit(self, txn: Txn) -> Committed | Conflict:
+        """Do the transaction if its compares hold; where they don't, tell which and what is there instead."""
+        request = _txn_request(txn)
+
+        async def send(connection: Connection, metadata: Metadata) -> rpc_pb2.TxnResponse:
+            return await connection.kv.Txn(request, metadata=metadata)
+
+        answer = await self._endpoints.call(send, repeatable=not (txn.puts or txn.deletes))
+        if answer.succeeded:
+            return Committed(answer.header.revision)
+        failed: list[str] = []
+        found: list[Record] = []
+        for compare, response in zip(txn.compares, answer.responses, strict=True):
+            records = [record_of(kv) for kv in response.response_range.kvs]
+            if compare.mod_revision != (records[0].mod_revision if records else 0):
+                failed.append(compare.key)
+                found += records
+        return Conflict(tuple(failed), tuple(found))
+
+    async def versions(self) -> Mapping[str, str]:
+        """Give the version of the etcd that answers now, by its endpoint: some versions lose data."""
+        connection = await self._endpoints.connect()
+        metadata = await self._endpoints.metadata(connection)
+        return {connection.endpoint: await self._version(connection, metadata)}
+
+    async def close(self) -> None:
+        """Let go of the connections. Running watches end with `StoreUnavailable`."""
+        await self._endpoints.close()
+
+    async def _range(self, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:
+        async def send(connection: Connection, metadata: Metadata) -> rpc_pb2.RangeResponse:
+            return await connection.kv.Range(request, metadata=metadata)
+
+        return await self._endpoints.call(send, repeatable=True)
+
+    async def _version(self, connection: Connection, metadata: Metadata) -> str:
+        if connection.version is None:
+            call = connection.maintenance.Status(rpc_pb2.StatusRequest(), metadata=metadata)
+            try:
+                connection.version = (await self._endpoints.guarded(call, self._timeouts.call)).version
+            except StoreRefused:  # this user may not ask: then nothing is taken for granted
+                connection.version = ""
+        return connection.version
+
+    def _open_watch(
+        self,
+        connection: Connection,
+        metadata: Metadata,
+        create: rpc_pb2.WatchCreateRequest,
+        ended: asyncio.Event,
+        progress: Progress,
+    ) -> WatchCall:
+        # Without hasleader a watch on a member that is cut off from the others stays silent for ever:
+        # https://pkg.go.dev/go.etcd.io/etcd/client/v3#WithRequireLeader
+        return connection.watch.Watch(
+            self._requests(create, ended, progress), metadata=(*metadata, ("hasleader", "true"))
+        )
+
+    async def _read(self, call: WatchCall, seconds: float | None) -> rpc_pb2.WatchResponse:
+        response = await self._endpoints.guarded(call.read(), seconds)
+        if not isinstance(response, rpc_pb2.WatchResponse):
+            raise StoreUnavailable("etcd ended the watch")
+        return response
+
+    async def _requests(
+        self, create: rpc_pb2.WatchCreateRequest, ended: asyncio.Event, progress: Progress
+    ) -> AsyncIterator[rpc_pb2.WatchRequest]:
+        yield rpc_pb2.WatchRequest(create_request=create)
+        while not ended.is_set():
+            try:
+                async with asyncio.timeout(self._timeouts.progress):
+                    await ended.wait()
+            except TimeoutError:
+                if progress.answers:
+                    yield rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
+
+    async def _check_history(self, key: bytes, after: int, header: rpc_pb2.ResponseHeader) -> None:
+        """See to it that the watch can begin right after the revision, as only a read at that revision tells.
+
+        etcd itself lets a watch begin at the compacted revision, whose deletions are gone by then
+        (https://github.com/etcd-io/etcd/issues/18089), and waits for a revision that it has never reached.
+        """
+        if self._cluster_id not in (0, header.cluster_id):
+            raise Rewound(after)
+        if header.revision == after or after <= 0:
+            return
+        request = rpc_pb2.RangeRequest(key=key, revision=after, limit=1, keys_only=True)
+        try:
+            await self._range(request)
+        except Rewound:
+            raise Rewound(after, header.revision) from None
+
+
+def _span(prefix: str) -> tuple[bytes, bytes]:
+    """Give the range of keys that begin with the prefix."""
+    start = prefix.encode()
+    trimmed = start.rstrip(b"\xff")
+    if not trimmed:
+        return start or b"\0", b"\0"
+    return start, trimmed[:-1] + bytes((trimmed[-1] + 1,))
+
+
+def _txn_request(txn: Txn) -> rpc_pb2.TxnRequest:
+    return rpc_pb2.TxnRequest(
+        compare=[
+            rpc_pb2.Compare(
+                key=each.key.encode(),
+                target=rpc_pb2.Compare.MOD,
+                result=rpc_pb2.Compare.EQUAL,
+                mod_revision=each.mod_revision,
+            )
+            for each in txn.compares
+        ],
+        success=[
+            *(
+                rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key.encode(), value=value))
+                for key, value in txn.puts
+            ),
+            *(
+                rpc_pb2.RequestOp(request_delete_range=rpc_pb2.DeleteRangeRequest(key=key.encode()))
+                for key in txn.deletes
+            ),
+        ],
+        failure=[
+            rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=each.key.encode()))
+            for each in txn.compares
+        ],
+    )
+
+
+def _is_refused(response: rpc_pb2.WatchResponse) -> bool:
+    words = response.cancel_reason
+    return response.canceled and (is_stale_token(words) or any(each in words for each in _REFUSED_WATCHES))
+
+
+def _raise_if_over(response: rpc_pb2.WatchResponse) -> None:
+    if response.compact_revision:
+        raise Compacted(response.compact_revision)
+    if response.canceled:
+        raise StoreRefused(f"etcd ended the watch: {response.cancel_reason or 'no reason given'}")

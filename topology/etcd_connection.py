@@ -1,0 +1,284 @@
+"""Connections to etcd: several endpoints, TLS, tokens, keepalive, timeouts; and etcd's errors turned into
+ours, once.
+
+`etcd.EtcdStore` asks for a call on whichever endpoint answers. It knows nothing of keys, records and watches.
+`etcd Event -> View -> Snapshot -> Response`: the wire below the Event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
+
+import grpc
+import grpc.aio
+
+from pb.etcdserverpb import rpc_pb2, rpc_pb2_grpc
+from topology.errors import Compacted, OutcomeUnknown, Rewound, StoreError, StoreRefused, StoreUnavailable
+
+Answer = TypeVar("Answer")
+Metadata = tuple[tuple[str, str], ...]
+
+# What etcd says, word for word: https://github.com/etcd-io/etcd/blob/release-3.5/api/v3rpc/rpctypes/error.go
+_COMPACTED: Final = "required revision has been compacted"
+_FUTURE: Final = "required revision is a future revision"
+_NO_AUTH: Final = "authentication is not enabled"
+STALE_TOKENS: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
+_GONE: Final = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long what may take, in seconds.
+
+    `keepalive`: after so much silence a connection is probed; etcd throws out clients that probe more than
+    once in five seconds. `keepalive_answer`: how long the probe may take. `progress`: after so much silence
+    a watch is asked how far it has come; without an answer for `silence` it is given up.
+    """
+
+    connect: float = 2.0
+    call: float = 5.0
+    keepalive: float = 10.0
+    keepalive_answer: float = 3.0
+    progress: float = 5.0
+    silence: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to get in. Files are read at every new connection, so that renewed certificates are taken up."""
+
+    tls: bool = False
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("a client certificate and its key go together: give both or neither")
+        if (self.ca or self.cert or self.server_name) and not self.tls:
+            raise ValueError("certificates are given but TLS is off: turn it on, or leave them out")
+        if self.password and not self.username:
+            raise ValueError("a password is given without a user name")
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Read the files as they are now."""
+        try:
+            ca, key, cert = (path.read_bytes() if path else None for path in (self.ca, self.key, self.cert))
+        except OSError as error:
+            raise StoreRefused(f"a TLS file for etcd can't be read: {error}") from error
+        return grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
+
+
+class Connection:
+    """A channel to one endpoint with the stubs on it."""
+
+    def __init__(self, endpoint: str, channel: grpc.aio.Channel) -> None:
+        self.endpoint = endpoint
+        self.channel = channel
+        self.kv = rpc_pb2_grpc.KVStub(channel)
+        self.watch = rpc_pb2_grpc.WatchStub(channel)
+        self.auth = rpc_pb2_grpc.AuthStub(channel)
+        self.maintenance = rpc_pb2_grpc.MaintenanceStub(channel)
+        self.version: str | None = None
+
+    async def ready(self) -> bool:
+        """Wait until the channel stands, or is known not to."""
+        state = self.channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.READY:
+            if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
+                return False
+            await self.channel.wait_for_state_change(state)
+            state = self.channel.get_state(try_to_connect=True)
+        return True
+
+    @property
+    def stands(self) -> bool:
+        """Tell whether calls can be sent right now."""
+        return self.channel.get_state() is grpc.ChannelConnectivity.READY
+
+
+class Endpoints:
+    """The endpoints of one etcd. Calls go to the one that answered last; where it fails, to the next."""
+
+    def __init__(
+        self, endpoints: tuple[str, ...], access: Access, timeouts: Timeouts, message_bytes: int
+    ) -> None:
+        if not endpoints:
+            raise ValueError("no etcd endpoint is given")
+        self._endpoints = endpoints
+        self._access = access
+        self._timeouts = timeouts
+        self._message_bytes = message_bytes
+        self._connections: dict[str, Connection] = {}
+        self._preferred = 0
+        self._token: str | None = None
+        self._token_lock = asyncio.Lock()
+        self._closed = False
+
+    async def call(
+        self, use: Callable[[Connection, Metadata], Awaitable[Answer]], *, repeatable: bool
+    ) -> Answer:
+        """Make one call. One that is not repeatable is sent to one endpoint only; no answer then means
+        `OutcomeUnknown`.
+        """
+        failures: list[str] = []
+        for _ in self._endpoints:
+            connection = await self.connect(failures)
+            try:
+                return await self._authorized(connection, use)
+            except StoreUnavailable as error:
+                await self.set_aside(connection)
+                if not repeatable:
+                    raise OutcomeUnknown(f"{connection.endpoint}: {error}") from error
+                failures.append(f"{connection.endpoint}: {error}")
+        raise StoreUnavailable("; ".join(failures))
+
+    async def connect(self, failures: list[str] | None = None) -> Connection:
+        """Give a connection that stands, to the preferred endpoint or the next that can be reached."""
+        failures = [] if failures is None else failures
+        for _ in self._endpoints:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            endpoint = self._endpoints[self._preferred]
+            connection = self._connections.get(endpoint) or self._open(endpoint)
+            try:
+                async with asyncio.timeout(self._timeouts.connect):
+                    if await connection.ready():
+                        return connection
+                    failures.append(f"{endpoint}: {await self._why(connection)}")
+            except TimeoutError:
+                failures.append(f"{endpoint}: no connection within {self._timeouts.connect:g} s")
+            await self.set_aside(connection)
+        raise StoreUnavailable("; ".join(failures))
+
+    async def metadata(self, connection: Connection, *, renew: bool = False) -> Metadata:
+        """Give what a call must carry: a token, where a user is configured and etcd asks for one."""
+        if not self._access.username:
+            return ()
+        stale = self._token
+        async with self._token_lock:
+            if self._token is None or (renew and self._token == stale):
+                self._token = await self._authenticate(connection)
+        return (("token", self._token),) if self._token else ()
+
+    async def set_aside(self, connection: Connection) -> None:
+        """Prefer the next endpoint from now on; a connection that broke is thrown away and made anew when
+        needed.
+        """
+        if self._endpoints[self._preferred] == connection.endpoint:
+            self._preferred = (self._preferred + 1) % len(self._endpoints)
+        if not connection.stands and self._connections.get(connection.endpoint) is connection:
+            del self._connections[connection.endpoint]
+            await connection.channel.close()
+
+    async def close(self) -> None:
+        """Close every connection; calls that run end."""
+        self._closed = True
+        connections, self._connections = self._connections, {}
+        for connection in connections.values():
+            await connection.channel.close()
+
+    async def guarded(self, answer: Awaitable[Answer], seconds: float | None) -> Answer:
+        """Wait for an answer and turn what goes wrong into our errors: the one place where gRPC's are met."""
+        try:
+            async with asyncio.timeout(seconds):
+                try:
+                    return await answer
+                except asyncio.CancelledError:
+                    # A call that ends because its channel was closed raises this too, although nobody
+                    # cancelled us.
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise
+                    raise StoreUnavailable("the connection was closed") from None
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {seconds:g} s") from None
+        except grpc.aio.AioRpcError as error:
+            raise_as_ours(error)
+
+    async def _authorized(
+        self, connection: Connection, use: Callable[[Connection, Metadata], Awaitable[Answer]]
+    ) -> Answer:
+        metadata = await self.metadata(connection)
+        try:
+            return await self.guarded(use(connection, metadata), self._timeouts.call)
+        except StoreRefused as error:
+            if not (metadata and is_stale_token(str(error))):
+                raise
+        metadata = await self.metadata(connection, renew=True)
+        return await self.guarded(use(connection, metadata), self._timeouts.call)
+
+    async def _authenticate(self, connection: Connection) -> str:
+        request = rpc_pb2.AuthenticateRequest(name=self._access.username, password=self._access.password)
+        try:
+            answer = await self.guarded(connection.auth.Authenticate(request), self._timeouts.call)
+        except StoreRefused as error:
+            if _NO_AUTH in str(error):
+                return ""
+            raise
+        return answer.token
+
+    async def _why(self, connection: Connection) -> str:
+        """Ask for a call that must fail: only a call says why there is no connection."""
+        try:
+            await connection.maintenance.Status(rpc_pb2.StatusRequest())
+        except grpc.aio.AioRpcError as error:
+            return error.details() or "no connection"
+        return "the connection broke while it was made"
+
+    def _open(self, endpoint: str) -> Connection:
+        target = endpoint.removeprefix("https://").removeprefix("http://").rstrip("/")
+        times, options = self._timeouts, [("grpc.use_local_subchannel_pool", 1)]
+        options += [
+            ("grpc.keepalive_time_ms", int(times.keepalive * 1000)),
+            ("grpc.keepalive_timeout_ms", int(times.keepalive_answer * 1000)),
+            # Without it a frozen peer is noticed only after a minute, whatever the line above says.
+            ("grpc.http2.ping_timeout_ms", int(times.keepalive_answer * 1000)),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.min_reconnect_backoff_ms", int(times.connect * 1000)),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.enable_retries", 0),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.max_receive_message_length", self._message_bytes),
+            ("grpc.max_send_message_length", self._message_bytes),
+        ]
+        if self._access.tls:
+            if self._access.server_name:
+                named = [("grpc.ssl_target_name_override", self._access.server_name)]
+                channel = grpc.aio.secure_channel(target, self._access.credentials(), [*options, *named])
+            else:
+                channel = grpc.aio.secure_channel(target, self._access.credentials(), options)
+        else:
+            channel = grpc.aio.insecure_channel(target, options)
+        self._connections[endpoint] = Connection(endpoint, channel)
+        return self._connections[endpoint]
+
+
+def is_stale_token(words: str) -> bool:
+    """Tell whether etcd means that the token has expired, which a new one mends."""
+    return any(stale in words for stale in STALE_TOKENS)
+
+
+def raise_as_ours(error: grpc.aio.AioRpcError) -> NoReturn:
+    """Raise what a failed call means in our words."""
+    words = error.details() or error.code().name
+    ours: StoreError
+    if error.code() is grpc.StatusCode.OUT_OF_RANGE and _COMPACTED in words:
+        ours = Compacted()
+    elif error.code() is grpc.StatusCode.OUT_OF_RANGE and _FUTURE in words:
+        ours = Rewound(0)
+    elif error.code() in _GONE:
+        ours = StoreUnavailable(words)
+    else:
+        ours = StoreRefused(words)
+    raise ours from error
