@@ -152,6 +152,8 @@ class Resource:
     """16 hexadecimal digits of the content's SHA-256: the same on every replica and after every restart."""
     references: frozenset[Reference]
     """What must be at the client before this is sent, and must stay while the client has this."""
+    fingerprint: int = field(repr=False)
+    """64 bits of name and version; a set of resources has the sum of theirs, whatever the order."""
     delta_field: bytes = field(repr=False)
     _sotw_at: int = field(repr=False)
     _body_at: int = field(repr=False)
@@ -177,6 +179,7 @@ class Resource:
             name=name,
             version=version,
             references=frozenset(references),
+            fingerprint=int.from_bytes(sha256(f"{name}\0{version}".encode()).digest()[:8], "big"),
             delta_field=b"".join((delta_head, sotw_head, any_head, body)),
             _sotw_at=len(delta_head),
             _body_at=len(delta_head) + len(sotw_head) + len(any_head),

@@ -5,13 +5,14 @@ Response`). A snapshot never changes, and where nothing changed the next one kee
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from xds.errors import DuplicateResourceError
 from xds.resource import Reference, Resource, ResourceType
 
+DIGEST_MASK: Final = (1 << 64) - 1
 NO_RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType({})
 
 
@@ -49,6 +50,7 @@ class Snapshot:
 
     revision: int
     resources: Mapping[ResourceType, Mapping[str, Resource]]
+    _digests: dict[ResourceType, int] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, revision: int, resources: Iterable[Resource]) -> "Snapshot":
@@ -68,12 +70,32 @@ class Snapshot:
     def get(self, kind: ResourceType, name: str) -> Resource | None:
         return self.of_type(kind).get(name)
 
+    def digest(self, kind: ResourceType) -> int:
+        """Sum the fingerprints of all resources of a type: equal sets have equal digests, on every
+        replica.
+        """
+        digest = self._digests.get(kind)
+        if digest is None:
+            digest = digest_of(self.of_type(kind).values())
+            self._digests[kind] = digest
+        return digest
+
     def problems(self) -> tuple[Dangling, ...]:
         """Check that all that resources reference is here too. The cache refuses a snapshot with problems."""
+        return self._dangling(resource for names in self.resources.values() for resource in names.values())
+
+    def problems_since(self, change: "Change") -> tuple[Dangling, ...]:
+        """Check what a change from a snapshot without problems may have broken; all, where something went."""
+        if any(names.removed for names in change.values()):
+            return self.problems()
+        return self._dangling(
+            self.of_type(kind)[name] for kind, names in change.items() for name in names.upserted
+        )
+
+    def _dangling(self, resources: Iterable[Resource]) -> tuple[Dangling, ...]:
         return tuple(
             Dangling(resource.key, reference)
-            for names in self.resources.values()
-            for resource in names.values()
+            for resource in resources
             for reference in sorted(resource.references, key=_by_type_and_name)
             if reference[1] not in self.of_type(reference[0])
         )
@@ -98,6 +120,11 @@ def diff(old: Snapshot, new: Snapshot) -> Change:
         if upserted or removed:
             change[kind] = TypeChange(upserted, removed)
     return change
+
+
+def digest_of(resources: Iterable[Resource]) -> int:
+    """Sum the fingerprints of a set of resources."""
+    return sum(resource.fingerprint for resource in resources) & DIGEST_MASK
 
 
 def _by_type_and_name(reference: Reference) -> tuple[str, str]:

@@ -1,0 +1,225 @@
+"""The book kept of one type on one stream: what was asked for, and where the client differs from the
+snapshot.
+
+Streams write it on each request, offer and response (`Snapshot -> Response`). Only differences are kept, so
+a client that is in sync costs nothing, and a push costs what it changes. It never looks at other types;
+`stream` does.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from xds.holds import Effective, Holds
+from xds.order import Step
+from xds.resource import Reference, Resource, ResourceType
+from xds.snapshot import Snapshot
+from xds.subscription import Asked, Subscription, Wildcard
+from xds.wire import Response
+
+
+class Has(Enum):
+    """What is known of the client's copy, where it is no resource that we have at hand."""
+
+    ABSENT = "absent"
+    OTHER = "other"
+    """Some version or other: it said so when it connected."""
+    UNKNOWN = "unknown"
+    """Perhaps this, perhaps that: a rejected response is applied in part."""
+
+
+ABSENT: Final = Has.ABSENT
+OTHER: Final = Has.OTHER
+UNKNOWN: Final = Has.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A response that is neither acknowledged nor rejected yet."""
+
+    response: Response
+    sent: Mapping[str, Resource | None]
+    """What the client has once it acknowledges, of all names that were open; None is "there is nothing"."""
+    blocking: bool = False
+    """Whether types that come after this one have to wait."""
+    children: tuple[Reference, ...] = ()
+    """What the changed ones among these resources start to wait for anew."""
+
+
+@dataclass(slots=True, eq=False)
+class Ledger:
+    """One type on one stream."""
+
+    step: Step
+    subscription: Subscription
+    holds: Holds
+    behind: dict[str, Resource | Has] = field(default_factory=dict)
+    """What the client has, by name, where that is not (known to be) what the snapshot says."""
+    forced: set[str] = field(default_factory=set)
+    """Names to be answered even though nothing changed: asked for again, or child of a changed parent."""
+    greet: bool = False
+    """An answer is due even if it holds nothing."""
+    leaving: dict[str, float] = field(default_factory=dict)
+    """When the names that nobody names any more may be removed."""
+    lingering: dict[str, Resource] = field(default_factory=dict)
+    """Removed, yet used by the client until it unsubscribes."""
+    in_flight: InFlight | None = None
+    last: Response | None = None
+    """The newest response; its nonce is the one that counts."""
+
+    @property
+    def type(self) -> ResourceType:
+        return self.step.type
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether the client has all of the snapshot that it asked for, and no answer is due."""
+        return not (self.behind or self.forced or self.greet)
+
+    def effective(self, snapshot: Snapshot, name: str) -> Effective:
+        """Return what may be given to the client under this name."""
+        return self.holds.effective(snapshot.get(self.type, name))
+
+    def note(self, asked: Asked, snapshot: Snapshot) -> None:
+        """Open what a later request asked for and close what it dropped.
+
+        Rules 30 and 42: a name that is asked for is answered, whatever the client is believed to have.
+        """
+        resources = snapshot.of_type(self.type)
+        if asked.wildcard is Wildcard.ADDED:
+            known = self.subscription.names - asked.added
+            for name in resources:
+                if name not in known:
+                    self.behind.setdefault(name, ABSENT)
+            self.forced |= known
+        elif asked.wildcard is Wildcard.AGAIN:
+            self.forced.update(resources)
+        elif asked.wildcard is Wildcard.DROPPED:
+            open_names = (*self.behind, *self.forced, *self.lingering)
+            self.forget([name for name in open_names if name not in self.subscription])
+        for name in asked.added:
+            if name in resources:
+                self.behind.setdefault(name, ABSENT)
+        self.forced |= asked.added
+        self.forced |= asked.again
+        self.forget(asked.dropped)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Close names that the client no longer wants to hear of."""
+        for name in names:
+            self.behind.pop(name, None)
+            self.forced.discard(name)
+            self.leaving.pop(name, None)
+            self.lingering.pop(name, None)
+
+    def open(self, names: Iterable[str], old: Snapshot) -> None:
+        """Note that these names in scope changed. A client that was not behind has what the old snapshot
+        says.
+        """
+        resources = old.of_type(self.type)
+        for name in names:
+            if name not in self.behind:
+                self.behind[name] = resources.get(name, ABSENT)
+            if self.leaving:
+                self.leaving.pop(name, None)
+
+    def follow(self, name: str, snapshot: Snapshot) -> None:
+        """Answer for this name again, if the client asked for it, for it starts to wait for it anew."""
+        if name in self.subscription and name in snapshot.of_type(self.type):
+            self.forced.add(name)
+
+    def linger(self, name: str, has: Resource | Has | None) -> None:
+        """Note that the client goes on using a resource that was removed."""
+        if self.type.kept_when_removed and isinstance(has, Resource):
+            self.lingering[name] = has
+
+    def sent(self, flight: InFlight) -> None:
+        """Note a response that leaves."""
+        self.in_flight = flight
+        self.last = flight.response
+        self.greet = False
+        self.forced.difference_update(flight.sent)
+        for name in flight.sent if self.leaving else ():
+            self.leaving.pop(name, None)
+
+    def acknowledged(self, snapshot: Snapshot) -> None:
+        """Commit what is in flight: the client has it now."""
+        flight = self._landed()
+        for name, sent in flight.sent.items():
+            if name not in self.subscription:
+                continue
+            had = self.behind.pop(name, None)
+            wanted = snapshot.get(self.type, name)
+            if sent is None:
+                if wanted is not None:
+                    self.behind[name] = ABSENT
+                self.linger(name, had)
+                continue
+            if wanted is None or wanted.version != sent.version:
+                self.behind[name] = sent
+            self.lingering.pop(name, None)
+        if not (self.forced or self.greet or UNKNOWN in self.behind.values()):
+            self.holds.distrusted.pop(self.type, None)
+
+    def rejected(self, snapshot: Snapshot, blamed: Iterable[str], message: str) -> None:
+        """Hold what is to blame and open everything else: a rejected response is applied in part.
+
+        The client keeps its old copies of the blamed resources. Which of the others in the response it took
+        over nobody knows, and the versions that it would tell on reconnect are false until the type is sent
+        again.
+        """
+        flight = self._landed()
+        self.holds.distrust(self.type, flight.sent)
+        blames = frozenset(blamed)
+        for name, sent in flight.sent.items():
+            if name not in self.subscription:
+                continue
+            if name in blames and sent is not None:
+                # Not behind means that the client had this very version; then there is no better one.
+                had = self.behind.setdefault(name, sent)
+                self.holds.reject(sent, message, had if isinstance(had, Resource) else None)
+            elif sent is None and not blames:
+                # Nothing but removals, and rejected: to send them again would be to send the same bytes.
+                self.behind.pop(name, None)
+            else:
+                self.behind[name] = UNKNOWN
+        self.forced.update(name for name in self.scope(snapshot) if name not in blames)
+
+    def _landed(self) -> InFlight:
+        assert self.in_flight is not None, "only a response in flight is answered"
+        flight, self.in_flight = self.in_flight, None
+        return flight
+
+    def scope(self, snapshot: Snapshot) -> Iterable[str]:
+        """List the existing names that the client asked for."""
+        resources = snapshot.of_type(self.type)
+        if self.subscription.wildcard:
+            return resources
+        return [name for name in self.subscription.names if name in resources]
+
+    def may_name(self, key: Reference) -> bool:
+        """Tell whether anything of this type names the given resource, as far as the client may have it."""
+        if any(_may_name(has, key) for has in self.behind.values()):
+            return True
+        if any(key in kept.references for kept in self.lingering.values()):
+            return True
+        return self.in_flight is not None and any(
+            sent is not None and _may_name(sent, key) for sent in self.in_flight.sent.values()
+        )
+
+    def lacks(self, snapshot: Snapshot) -> list[Reference]:
+        """List what exists and the client wants, but may not have."""
+        resources = snapshot.of_type(self.type)
+        return [
+            (self.type, name)
+            for name, has in self.behind.items()
+            if (has is ABSENT or has is UNKNOWN) and name in resources
+        ]
+
+
+def _may_name(has: Resource | Has, key: Reference) -> bool:
+    if isinstance(has, Has):
+        return has is not ABSENT
+    # Who declares no references at all may name anything.
+    return not has.references or key in has.references

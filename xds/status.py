@@ -1,0 +1,243 @@
+"""What the fleet was told and what it made of it: per node and type what was sent, acknowledged and rejected.
+
+Streams report here; status pages, metrics, the demo and benchmarks read it, and may wait for the next change
+(`Snapshot -> Response`, on its way back). It decides nothing and holds only nodes that are connected.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+from xds.nodes import Node
+from xds.resource import ResourceType
+from xds.wire import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """A rejection, in the client's words."""
+
+    at: float
+    version: str
+    names: tuple[str, ...]
+    message: str
+
+
+@dataclass(slots=True)
+class TypeStatus:
+    """One type at one node. Versions are those of the response; in Delta that is the topology's revision."""
+
+    subscribed: int = 0
+    """How many names were asked for; with `wildcard`, all there are besides."""
+    wildcard: bool = False
+    sent_version: str = ""
+    acked_version: str = ""
+    responses_sent: int = 0
+    resources_sent: int = 0
+    removals_sent: int = 0
+    acks: int = 0
+    nacks: int = 0
+    last_nack: Nack | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        nack = self.last_nack
+        return {
+            "subscribed": self.subscribed,
+            "wildcard": self.wildcard,
+            "sent_version": self.sent_version,
+            "acked_version": self.acked_version,
+            "responses_sent": self.responses_sent,
+            "resources_sent": self.resources_sent,
+            "removals_sent": self.removals_sent,
+            "acks": self.acks,
+            "nacks": self.nacks,
+            "last_nack": nack
+            and {
+                "at": nack.at,
+                "version": nack.version,
+                "names": list(nack.names),
+                "message": nack.message,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Sums since the start, by type, and open streams by group: what metrics show. All labels are bounded."""
+
+    streams: Mapping[str, int]
+    responses_sent: Mapping[str, int]
+    resources_sent: Mapping[str, int]
+    acks: Mapping[str, int]
+    nacks: Mapping[str, int]
+
+
+class Fleet:
+    """All connected nodes."""
+
+    def __init__(self, wall_clock: Callable[[], float] = time) -> None:
+        self.wall_clock = wall_clock
+        self._nodes: dict[str, NodeStatus] = {}
+        self._streams: Counter[str] = Counter()
+        self._responses: Counter[str] = Counter()
+        self._resources: Counter[str] = Counter()
+        self._acks: Counter[str] = Counter()
+        self._nacks: Counter[str] = Counter()
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def nodes(self) -> tuple["NodeStatus", ...]:
+        return tuple(self._nodes.values())
+
+    def node(self, node_id: str) -> "NodeStatus | None":
+        return self._nodes.get(node_id)
+
+    def counters(self) -> Counters:
+        """Return the sums of this moment."""
+        return Counters(
+            streams={group: count for group, count in self._streams.items() if count},
+            responses_sent=dict(self._responses),
+            resources_sent=dict(self._resources),
+            acks=dict(self._acks),
+            nacks=dict(self._nacks),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"nodes": [node.to_json() for node in self._nodes.values()]}
+
+    async def changed(self) -> None:
+        """Wait until something is sent, acknowledged or rejected, or a node comes or goes."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
+
+    def opened(self, node: Node, group: str, variant: str) -> "StreamStatus":
+        """Note a new stream, and return what it reports to."""
+        status = self._nodes.get(node.id)
+        if status is None:
+            status = self._nodes[node.id] = NodeStatus(node, group, self.wall_clock())
+        stream = StreamStatus(self, status, variant)
+        status.streams[stream] = None
+        self._streams[group] += 1
+        self._notify()
+        return stream
+
+    def closed(self, stream: "StreamStatus") -> None:
+        """Note that a stream ended; with its last stream a node goes."""
+        status = stream.node
+        del status.streams[stream]
+        self._streams[status.group] -= 1
+        if not status.streams:
+            del self._nodes[status.node.id]
+        self._notify()
+
+    def note_sent(self, response: Response) -> None:
+        self._responses[response.type.name] += 1
+        self._resources[response.type.name] += len(response.resources)
+        self._notify()
+
+    def note_answer(self, kind: ResourceType, accepted: bool) -> None:
+        (self._acks if accepted else self._nacks)[kind.name] += 1
+        self._notify()
+
+    def note_settled(self) -> None:
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """One node, whatever the number of its streams (two while an Envoy restarts hot)."""
+
+    node: Node
+    group: str
+    connected_at: float
+    types: dict[ResourceType, TypeStatus] = field(default_factory=dict)
+    streams: dict["StreamStatus", None] = field(default_factory=dict)
+
+    @property
+    def settled_revision(self) -> int:
+        """The newest revision of which the node has acknowledged all that it asked for; 0 if none yet."""
+        return min((stream.settled_revision for stream in self.streams), default=0)
+
+    @property
+    def settled_at(self) -> float:
+        """When that was, in Unix seconds."""
+        return max((stream.settled_at for stream in self.streams), default=0.0)
+
+    def of_type(self, kind: ResourceType) -> TypeStatus:
+        status = self.types.get(kind)
+        if status is None:
+            status = self.types[kind] = TypeStatus()
+        return status
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.node.id,
+            "cluster": self.node.cluster,
+            "group": self.group,
+            "region": self.node.region,
+            "zone": self.node.zone,
+            "version": self.node.user_agent_version,
+            "connected_at": self.connected_at,
+            "settled_revision": self.settled_revision,
+            "settled_at": self.settled_at,
+            "streams": [stream.variant for stream in self.streams],
+            "types": {kind.name: status.to_json() for kind, status in self.types.items()},
+        }
+
+
+class StreamStatus:
+    """One stream's reports; what a `Stream` calls its observer."""
+
+    __slots__ = ("_fleet", "node", "settled_at", "settled_revision", "variant")
+
+    def __init__(self, fleet: Fleet, node: NodeStatus, variant: str) -> None:
+        self._fleet = fleet
+        self.node = node
+        self.variant = variant
+        self.settled_revision = 0
+        self.settled_at = 0.0
+
+    def subscribed(self, kind: ResourceType, names: int, wildcard: bool) -> None:
+        status = self.node.of_type(kind)
+        status.subscribed = names
+        status.wildcard = wildcard
+
+    def sent(self, response: Response) -> None:
+        status = self.node.of_type(response.type)
+        status.sent_version = response.version
+        status.responses_sent += 1
+        status.resources_sent += len(response.resources)
+        status.removals_sent += len(response.removed)
+        self._fleet.note_sent(response)
+
+    def acknowledged(self, response: Response) -> None:
+        status = self.node.of_type(response.type)
+        status.acked_version = response.version
+        status.acks += 1
+        self._fleet.note_answer(response.type, accepted=True)
+
+    def rejected(self, response: Response, blamed: Sequence[str], message: str) -> None:
+        status = self.node.of_type(response.type)
+        status.nacks += 1
+        status.last_nack = Nack(self._fleet.wall_clock(), response.version, tuple(blamed), message)
+        self._fleet.note_answer(response.type, accepted=False)
+
+    def unknown_type(self, type_url: str) -> None:
+        """A type that nobody can serve is asked for; it gets silence, as its name is not bounded."""
+
+    def settled(self, revision: int) -> None:
+        """Note that all of a revision is acknowledged. Of no interest if that was known."""
+        if revision != self.settled_revision:
+            self.settled_revision = revision
+            self.settled_at = self._fleet.wall_clock()
+            self._fleet.note_settled()

@@ -1,0 +1,264 @@
+"""What the Delta and SotW streams have in common: several types on one stream, and the order between them.
+
+The shell hands in requests and snapshots and takes out responses (`Snapshot -> Response`): `receive`,
+`offer`, `to_send`. It says when to ask again (`due`). It never waits, reads no clock, and writes nothing
+itself.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, Protocol
+
+from xds.holds import Holds
+from xds.ledger import ABSENT, Has, InFlight, Ledger
+from xds.nack import culprits
+from xds.order import ORDER, Step
+from xds.resource import Absence, Reference, Resource, ResourceType
+from xds.snapshot import Change, Snapshot
+from xds.subscription import Asked, Subscription, Wildcard
+from xds.turn import Turn
+from xds.wire import Composer, ProtocolError, Response, Status
+
+REMOVAL_GRACE_SECONDS: Final = 1.0
+MAX_NAMES: Final = 200_000
+
+
+class Observer(Protocol):
+    """Told what happens on one stream. Called in the middle of it, so it only takes notes."""
+
+    def subscribed(self, kind: ResourceType, names: int, wildcard: bool) -> None: ...
+    def sent(self, response: Response) -> None: ...
+    def acknowledged(self, response: Response) -> None: ...
+    def rejected(self, response: Response, blamed: Sequence[str], message: str) -> None: ...
+    def unknown_type(self, type_url: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What all streams of a server agree on."""
+
+    composer: Composer
+    order: Sequence[Step] = ORDER
+    removal_grace_seconds: float = REMOVAL_GRACE_SECONDS
+    max_names: int = MAX_NAMES
+
+
+class Stream(ABC):
+    """One client's stream, sans I/O. With `only`, it is a stream of that type alone."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        terms: Terms,
+        holds: Holds,
+        observer: Observer,
+        *,
+        node_id: str = "",
+        only: ResourceType | None = None,
+    ) -> None:
+        self.snapshot = snapshot
+        self._terms = terms
+        self._holds = holds
+        self._observer = observer
+        self._node_id = node_id
+        self._only = only
+        self._steps = {step.type: step for step in terms.order}
+        self._by_url = {step.type.type_url: step.type for step in terms.order}
+        self._ledgers: dict[ResourceType, Ledger] = {}
+
+    def offer(self, snapshot: Snapshot, change: Change) -> None:
+        """Take over the next snapshot. The latest wins: what was not sent yet is sent as it is now, once."""
+        old, self.snapshot = self.snapshot, snapshot
+        for kind, names in change.items():
+            ledger = self._ledgers.get(kind)
+            if ledger is not None:
+                self._reopen(ledger, names.names, old)
+
+    def to_send(self, now: float) -> list[Response]:
+        """Take what is to be written now, in order, at most one response of each type. `now` is in
+        seconds.
+        """
+        responses = []
+        for ledger in self._ledgers.values():
+            if ledger.in_flight is None and not ledger.idle:
+                response = self._speak(ledger, now)
+                if response is not None:
+                    responses.append(response)
+        return responses
+
+    def due(self) -> float | None:
+        """Tell when `to_send` has something to say again, though nothing else happens until then."""
+        return min(
+            (
+                min(ledger.leaving.values())
+                for ledger in self._ledgers.values()
+                if ledger.leaving and ledger.in_flight is None
+            ),
+            default=None,
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the client has acknowledged all of the snapshot that it asked for."""
+        return all(ledger.idle and ledger.in_flight is None for ledger in self._ledgers.values())
+
+    @property
+    def subscribed(self) -> bool:
+        """Tell whether anything was asked for yet."""
+        return bool(self._ledgers)
+
+    # --- what the variants add
+
+    @abstractmethod
+    def _speak(self, ledger: Ledger, now: float) -> Response | None:
+        """Compose and book what this type has to say, if anything."""
+
+    @abstractmethod
+    def _says_absent(self, kind: ResourceType) -> Absence:
+        """Tell how to answer for a name that was asked for and does not exist."""
+
+    @abstractmethod
+    def _says_removed(self, kind: ResourceType) -> Absence:
+        """Tell how to say that a resource went away."""
+
+    def _reopen(self, ledger: Ledger, names: Sequence[str], old: Snapshot) -> None:
+        ledger.open(ledger.subscription.among(names), old)
+
+    # --- requests
+
+    def _ledger_of(self, type_url: str, node_id: str | None) -> tuple[Ledger, bool] | ProtocolError | None:
+        """Find the book that a request belongs to, and whether it was opened by it. None: nothing we know
+        of.
+        """
+        if node_id is not None and node_id != self._node_id:
+            return ProtocolError(Status.INVALID_ARGUMENT, "the node changed its id in the middle of a stream")
+        if self._only is not None:
+            if type_url not in ("", self._only.type_url):
+                return ProtocolError(
+                    Status.INVALID_ARGUMENT,
+                    f"{type_url!r} was asked for on a stream of {self._only.type_url!r}",
+                )
+            kind = self._only
+        elif not type_url:
+            return ProtocolError(
+                Status.INVALID_ARGUMENT, "a request on an aggregated stream needs a type_url"
+            )
+        elif type_url not in self._by_url:
+            self._observer.unknown_type(type_url)
+            return None
+        else:
+            kind = self._by_url[type_url]
+        ledger = self._ledgers.get(kind)
+        if ledger is not None:
+            return ledger, False
+        ledger = Ledger(self._steps[kind], Subscription(kind), self._holds)
+        ledgers = {**self._ledgers, kind: ledger}
+        self._ledgers = {step.type: ledgers[step.type] for step in self._terms.order if step.type in ledgers}
+        return ledger, True
+
+    def _answered(self, ledger: Ledger, nonce: str, error: str | None) -> None:
+        """Take note of an ACK or a NACK of the response in flight. Only `error` says which of the two it
+        is.
+        """
+        flight = ledger.in_flight
+        if flight is None or flight.response.nonce != nonce:
+            return
+        if error is None:
+            ledger.acknowledged(self.snapshot)
+            self._observer.acknowledged(flight.response)
+            return
+        offered = [name for name, sent in flight.sent.items() if sent is not None]
+        # Where the message names nobody, all of them are held until their content changes.
+        blamed = culprits(error, offered) or tuple(offered)
+        ledger.rejected(self.snapshot, blamed, error)
+        self._observer.rejected(flight.response, blamed, error)
+
+    def _asked(self, ledger: Ledger, asked: Asked, first: bool) -> ProtocolError | None:
+        subscription = ledger.subscription
+        if len(subscription.names) > self._terms.max_names:
+            return ProtocolError(
+                Status.RESOURCE_EXHAUSTED, f"more than {self._terms.max_names} names of one type are too many"
+            )
+        if first or asked.added or asked.dropped or asked.wildcard is not Wildcard.UNTOUCHED:
+            self._observer.subscribed(ledger.type, len(subscription.names), subscription.wildcard)
+        return None
+
+    # --- responses
+
+    def _turn(self, ledger: Ledger, now: float) -> Turn:
+        """Collect what may be said now of all open names, and close those of which nothing is to be said."""
+        turn = Turn(ledger, self._gate_is_open(ledger), self._lacking(ledger))
+        resources = self.snapshot.of_type(ledger.type)
+        for name in chain(ledger.behind, [name for name in ledger.forced if name not in ledger.behind]):
+            wanted = resources.get(name)
+            has = ledger.behind.get(name, wanted or ABSENT)
+            given = self._holds.effective(wanted)
+            if wanted is not None and isinstance(given, Resource):
+                turn.give(given, wanted, has)
+            elif wanted is not None:
+                self._withhold(turn, name, has)
+            elif has is ABSENT:
+                # Asked for and not there; or gone again before the client ever heard of it.
+                asked = name in ledger.forced
+                if not (asked and turn.say_nothing_there(name, self._says_absent(ledger.type))):
+                    turn.done(name)
+            elif self._removable(ledger, name, has, now) and not turn.say_nothing_there(
+                name, self._says_removed(ledger.type)
+            ):
+                ledger.linger(name, has)
+                turn.done(name)
+        turn.close()
+        return turn
+
+    def _withhold(self, turn: Turn, name: str, has: Resource | Has) -> None:
+        """Answer for a name of which nothing may be sent. What the client has, it keeps."""
+        asked = has is ABSENT and name in turn.ledger.forced and name in turn.ledger.subscription.names
+        if not (asked and turn.say_nothing_there(name, self._says_absent(turn.ledger.type))):
+            turn.keep_silent(name)
+
+    def _gate_is_open(self, ledger: Ledger) -> bool:
+        others = (self._ledgers.get(kind) for kind in ledger.step.after)
+        return not any(other and other.in_flight and other.in_flight.blocking for other in others)
+
+    def _lacking(self, ledger: Ledger) -> list[Reference]:
+        others = (self._ledgers.get(kind) for kind in ledger.step.after)
+        return [key for other in others if other and other.behind for key in other.lacks(self.snapshot)]
+
+    def _removable(self, ledger: Ledger, name: str, _has: Resource | Has, now: float) -> bool:
+        """Tell whether nobody names this any more, and has not for a while."""
+        at = ledger.leaving.get(name)
+        if at is None:
+            others = (self._ledgers.get(kind) for kind in ledger.step.removed_after)
+            if any(other and other.may_name((ledger.type, name)) for other in others):
+                return False
+            at = now
+            if ledger.step.removal_grace:
+                at += self._terms.removal_grace_seconds
+                ledger.leaving[name] = at
+        return now >= at
+
+    def _book(self, ledger: Ledger, response: Response, turn: Turn) -> Response:
+        """Note that a response leaves, and make the children of what it changes follow."""
+        children = tuple(
+            key
+            for resource in turn.changed
+            for key in resource.references
+            if key[0] in ledger.step.followed_by
+        )
+        ledger.sent(InFlight(response, turn.sent, turn.blocking, children))
+        self._observer.sent(response)
+        for kind, name in children:
+            child = self._ledgers.get(kind)
+            if child is not None:
+                child.follow(name, self.snapshot)
+        return response
+
+    def _follow_parents(self, ledger: Ledger) -> None:
+        """Answer for what clients wait for on behalf of a parent that left before this type was asked for."""
+        for parent in self._ledgers.values():
+            if parent.in_flight is not None:
+                for kind, name in parent.in_flight.children:
+                    if kind is ledger.type and name not in ledger.behind:
+                        ledger.follow(name, self.snapshot)

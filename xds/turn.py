@@ -1,0 +1,73 @@
+"""What one type has to say at one moment: upserts, removals, and what the client has once it accepts them.
+
+A stream fills it name by name and joins a response from it (`Snapshot -> Response`). It lives for one call;
+it knows no other types and no time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from xds.ledger import Has, Ledger
+from xds.resource import Absence, Reference, Resource, empty
+
+
+@dataclass(slots=True)
+class Turn:
+    """Collects what to say of the open names of a ledger, and which of them are done with."""
+
+    ledger: Ledger
+    open: bool
+    """Whether the types that come before have been acknowledged."""
+    lacking: Sequence[Reference]
+    """What the client may lack: whoever names it waits."""
+    upserts: list[Resource] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    sent: dict[str, Resource | None] = field(default_factory=dict)
+    changed: list[Resource] = field(default_factory=list)
+    """Upserts that the client does not have yet, or not so."""
+    blocking: bool = False
+    _done: list[str] = field(default_factory=list)
+    _silent: list[str] = field(default_factory=list)
+
+    def give(self, given: Resource, wanted: Resource, has: Resource | Has) -> None:
+        """Send a resource, unless the client has it, or it has to wait. `given` may stand in for a rejected
+        one.
+        """
+        name = given.name
+        forced = name in self.ledger.forced
+        if not forced and isinstance(has, Resource) and has.version == given.version:
+            if given is wanted:
+                self.done(name)
+            return
+        if not self.open or any(key in given.references for key in self.lacking):
+            return
+        self.upserts.append(given)
+        self.sent[name] = given
+        self.blocking |= forced or self.ledger.step.updates_block or not isinstance(has, Resource)
+        if name in self.ledger.behind:
+            self.changed.append(given)
+
+    def say_nothing_there(self, name: str, absence: Absence) -> bool:
+        """Say that there is nothing under this name. False where nothing is to be said."""
+        if absence is Absence.SILENCE:
+            return False
+        self.sent[name] = None
+        if absence is Absence.EMPTY:
+            self.upserts.append(empty(self.ledger.type, name))
+        else:
+            self.removed.append(name)
+        return True
+
+    def done(self, name: str) -> None:
+        """Close a name: the client has what it shall have, or need not be told."""
+        self._done.append(name)
+
+    def keep_silent(self, name: str) -> None:
+        """Say nothing now, though it was asked for; the client is still behind."""
+        self._silent.append(name)
+
+    def close(self) -> None:
+        """Close in the ledger what was found to be done."""
+        self.ledger.forced.difference_update(self._done, self._silent)
+        for name in self._done:
+            self.ledger.behind.pop(name, None)
