@@ -1,9 +1,11 @@
 """The errors that the xds package raises; expected outcomes are values instead.
 
 XdsError
-└── DuplicateResourceError    two resources of one type and name in one snapshot
+├── DuplicateResourceError    two resources of one type and name in one snapshot
+├── ListenError               the server cannot listen where it was told to
+└── CertificateError          a certificate, key or CA file cannot be read
 
-They stand at the edge `View -> Snapshot`: only the maker of a snapshot meets them, never a stream.
+They are met by who makes a snapshot (`View -> Snapshot`) and by who starts the server, never by a stream.
 """
 
 from typing import TYPE_CHECKING
@@ -23,3 +25,11 @@ class DuplicateResourceError(XdsError):
         super().__init__(f"{kind.name} {name!r} is there twice; give each resource of a type its own name")
         self.type = kind
         self.name = name
+
+
+class ListenError(XdsError):
+    """The address is taken, or is none."""
+
+
+class CertificateError(XdsError):
+    """A certificate, key or CA file can't be read."""

@@ -5,6 +5,7 @@ Streams report here; status pages, metrics, the demo and benchmarks read it, and
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Any
 from xds.nodes import Node
 from xds.resource import ResourceType
 from xds.wire import Response
+
+log = logging.getLogger("xds.status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +233,21 @@ class StreamStatus:
         status = self.node.of_type(response.type)
         status.nacks += 1
         status.last_nack = Nack(self._fleet.wall_clock(), response.version, tuple(blamed), message)
+        log.warning(
+            "nack node=%s type=%s version=%s resources=%s message=%.1000s",
+            self.node.node.id,
+            response.type.name,
+            response.version,
+            ",".join(blamed[:20]),
+            message,
+        )
         self._fleet.note_answer(response.type, accepted=False)
 
     def unknown_type(self, type_url: str) -> None:
-        """A type that nobody can serve is asked for; it gets silence, as its name is not bounded."""
+        """Note that a type was asked for which nobody serves. It gets silence, and the other types their
+        due.
+        """
+        log.info("type_unknown node=%s type_url=%.200s", self.node.node.id, type_url)
 
     def settled(self, revision: int) -> None:
         """Note that all of a revision is acknowledged. Of no interest if that was known."""

@@ -1,0 +1,116 @@
+"""One client's stream: a reader and a writer around the state machine that decides.
+
+The server starts it with the first request, the cache offers it snapshots, and it writes what its machine
+says (`Snapshot -> Response`). It decides nothing about xDS, and never holds more than the newest state.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from xds.delta import DeltaStream
+from xds.snapshot import Change, Snapshot
+from xds.sotw import SotwStream
+from xds.status import StreamStatus
+from xds.wire import ProtocolError, Status, parse_delta, parse_sotw
+
+SHORTEST_PAUSE_SECONDS = 0.005
+
+Clock: TypeAlias = Callable[[], float]
+
+
+class Wire(Protocol):
+    """The transport of one stream, as narrow as it can be: messages are bytes, None is their end."""
+
+    def read(self) -> Awaitable[bytes | None]: ...
+    def write(self, message: bytes, /) -> Awaitable[None]: ...
+
+
+class Session:
+    """Moves bytes between a wire and a stream's state machine, until one of both ends it."""
+
+    def __init__(
+        self,
+        stream: DeltaStream | SotwStream,
+        status: StreamStatus,
+        *,
+        clock: Clock,
+        write_timeout_seconds: float,
+    ) -> None:
+        self._stream = stream
+        self._status = status
+        self._clock = clock
+        self._write_timeout_seconds = write_timeout_seconds
+        self._awake = asyncio.Event()
+        self._ending: ProtocolError | None = None
+
+    def offer(self, snapshot: Snapshot, change: Change) -> None:
+        """Take over the group's next snapshot."""
+        self._stream.offer(snapshot, change)
+        if self._stream.settled:
+            # Nothing in it is for this client, so it has all of it.
+            self._settle()
+        else:
+            self._awake.set()
+
+    def end(self, reason: ProtocolError) -> None:
+        """End the stream from our side, soon."""
+        self._ending = reason
+        self._awake.set()
+
+    async def run(self, first: bytes, wire: Wire) -> ProtocolError | None:
+        """Serve until the client ends the stream (None), or has to be told why we do."""
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(self._read(first, wire))
+            writer = tasks.create_task(self._write(wire))
+            done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            reader.cancel()
+            writer.cancel()
+        return (reader if reader in done else writer).result()
+
+    async def _read(self, first: bytes, wire: Wire) -> ProtocolError | None:
+        message: bytes | None = first
+        while message is not None:
+            problem = self._receive(message)
+            if problem is not None:
+                return problem
+            self._awake.set()
+            message = await wire.read()
+        return None
+
+    def _receive(self, message: bytes) -> ProtocolError | None:
+        if isinstance(self._stream, DeltaStream):
+            delta = parse_delta(message)
+            return delta if isinstance(delta, ProtocolError) else self._stream.receive(delta)
+        sotw = parse_sotw(message)
+        return sotw if isinstance(sotw, ProtocolError) else self._stream.receive(sotw)
+
+    async def _write(self, wire: Wire) -> ProtocolError:
+        while self._ending is None:
+            self._awake.clear()
+            for response in self._stream.to_send(self._clock()):
+                try:
+                    async with asyncio.timeout(self._write_timeout_seconds):
+                        await wire.write(response.payload)
+                except TimeoutError:
+                    seconds = self._write_timeout_seconds
+                    return ProtocolError(Status.DEADLINE_EXCEEDED, f"nothing was read for {seconds:g} s")
+            if self._stream.settled and self._stream.subscribed:
+                self._settle()
+            await self._sleep()
+        return self._ending
+
+    async def _sleep(self) -> None:
+        """Wait for news, or until a removal that waits out its grace is due."""
+        due = self._stream.due()
+        if due is None:
+            await self._awake.wait()
+            return
+        try:
+            async with asyncio.timeout(max(due - self._clock(), SHORTEST_PAUSE_SECONDS)):
+                await self._awake.wait()
+        except TimeoutError:
+            pass
+
+    def _settle(self) -> None:
+        self._status.settled(self._stream.snapshot.revision)
