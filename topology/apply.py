@@ -46,26 +46,29 @@ async def apply(
     it only passed by (another cell was added), the change is planned anew. A commit whose answer got lost is
     looked for.
     """
-    view = await read_view(store, keyspace)
+    seen: View | None = None
+    planned: Outcome | None = None
+    lost: OutcomeUnknown | None = None
     for _ in range(ATTEMPTS):
-        planned = plan(view)
+        listing = await _list(store, keyspace)
+        view = from_listing(listing, keyspace)
+        if seen is not None and isinstance(planned, Plan):
+            if lost and (revision := _landed(listing, planned, keyspace, seen)):
+                return Applied(revision=revision, cell=planned.cell, summary=planned.summary)
+            if faster := _overtaken(seen, view, planned.keys):
+                return faster
+        seen, planned = view, plan(view)
         if not isinstance(planned, Plan):
             return planned
         try:
             outcome = await store.commit(planned.txn)
-        except OutcomeUnknown:
-            revision = await _landed(store, keyspace, planned, view)
-            if revision is None:
-                raise
-            return Applied(revision=revision, cell=planned.cell, summary=planned.summary)
+        except OutcomeUnknown as error:
+            # Committing once more is safe: whichever of the two comes second fails its compares.
+            lost = error
+            continue
         if not isinstance(outcome, Conflict):
             return Applied(revision=outcome.revision, cell=planned.cell, summary=planned.summary)
-        newer = await read_view(store, keyspace)
-        for key in planned.keys:
-            if newer.mod_revisions.get(key, 0) != view.mod_revisions.get(key, 0):
-                return _overtaken(view, newer, key)
-        view = newer
-    raise StoreUnavailable(f"other writers were faster {ATTEMPTS} times in a row: try again")
+    raise lost or StoreUnavailable(f"other writers were faster {ATTEMPTS} times in a row: try again")
 
 
 async def _list(store: Store, keyspace: Keyspace) -> Listing:
@@ -77,30 +80,30 @@ async def _list(store: Store, keyspace: Keyspace) -> Listing:
     raise StoreUnavailable(f"history was compacted during {ATTEMPTS} listings in a row: try again")
 
 
-async def _landed(store: Store, keyspace: Keyspace, plan: Plan, before: View) -> int | None:
-    """Find a commit whose answer got lost: all it wrote is there, stamp and all, what it deleted is gone."""
-    listing = await _list(store, keyspace)
+def _landed(listing: Listing, plan: Plan, keyspace: Keyspace, before: View) -> int:
+    """Find a commit whose answer got lost: all it wrote is there, stamp and all, what it deleted is gone.
+
+    Gives its revision, or 0. The registry does not count: others may have rewritten it since.
+    """
     found = {record.key: record for record in listing.records}
-    # Others may have rewritten the registry since.
     wrote = [(found.get(key), value) for key, value in plan.txn.puts if key != keyspace.registry]
     if any(record is None or record.value != value for record, value in wrote):
-        return None
+        return 0
     if any(key in found for key in plan.txn.deletes):
-        return None
-    revisions = [record.mod_revision for record, _ in wrote if record is not None]
-    newest = max(revisions, default=listing.revision)
-    return newest if newest > before.revision else None
+        return 0
+    newest = max((record.mod_revision for record, _ in wrote if record), default=listing.revision)
+    return newest if newest > before.revision else 0
 
 
-def _overtaken(view: View, newer: View, key: str) -> Overtaken:
-    parsed = view.keyspace.parse(key)
-    before = view.cells.get(parsed.id) if isinstance(parsed, CellKey) else None
-    now = newer.cells.get(parsed.id) if isinstance(parsed, CellKey) else None
-    changes = differences(before, now) or ("was written by another at the same moment",)
-    return Overtaken(
-        key=key,
-        seen_revision=view.mod_revisions.get(key, 0),
-        revision=newer.mod_revisions.get(key, 0),
-        changes=changes,
-        cell=now,
-    )
+def _overtaken(seen: View, now: View, keys: tuple[str, ...]) -> Overtaken | None:
+    """Tell what another writer did to the records that the change is about."""
+    for key in keys:
+        before, after = seen.mod_revisions.get(key, 0), now.mod_revisions.get(key, 0)
+        if before == after:
+            continue
+        parsed = now.keyspace.parse(key)
+        cell_id = parsed.id if isinstance(parsed, CellKey) else 0
+        cell = now.cells.get(cell_id)
+        changes = differences(seen.cells.get(cell_id), cell) or ("was written by another at the same moment",)
+        return Overtaken(key=key, seen_revision=before, revision=after, changes=changes, cell=cell)
+    return None

@@ -9,55 +9,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import grpc.aio
 
 from pb.etcdserverpb import rpc_pb2
 from topology.errors import Compacted, Rewound, StoreRefused, StoreUnavailable
-from topology.etcd_batches import Assembly, Progress, progress_of, record_of
-from topology.etcd_connection import Access, Connection, Endpoints, Metadata, Timeouts, is_stale_token
+from topology.etcd_access import Access, Timeouts
+from topology.etcd_batches import Assembly, Progress, progress_of
+from topology.etcd_connection import Connection, Endpoints, Metadata, is_stale_token
+from topology.etcd_messages import conflict_of, record_of, span, txn_request
 from topology.store import Batch, Committed, Conflict, Listing, Record, Txn
 
 WatchCall = grpc.aio.StreamStreamCall[rpc_pb2.WatchRequest, rpc_pb2.WatchResponse]
+ANYBODY: Final = Access()
 DEFAULT_TIMEOUTS: Final = Timeouts()
 _TOO_LARGE: Final = "larger than max"
 _NO_PROGRESS: Final = Progress(answers=False, truthful=False)
 _REFUSED_WATCHES: Final = ("permission denied",)  # what etcd before 3.5.8 says of a stale token
 
 
+__all__ = ["Access", "EtcdStore", "Timeouts"]
+
+
 class EtcdStore:
     """A `Store` on one etcd with several endpoints (`host:port`). Nothing is sent before it is used.
 
     `page` is how many records a listing asks for at once; `message_bytes` is the largest message taken or
-    sent. Give `tls` without `ca` to trust the system's authorities.
+    sent.
     """
 
-    def __init__(  # noqa: PLR0913 - the composition root names each
+    def __init__(
         self,
         endpoints: Sequence[str],
         *,
-        tls: bool = False,
-        ca: Path | None = None,
-        cert: Path | None = None,
-        key: Path | None = None,
-        server_name: str = "",
-        username: str = "",
-        password: str = "",
+        access: Access = ANYBODY,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         page: int = 500,
         message_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        access = Access(
-            tls=tls or any(endpoint.startswith("https://") for endpoint in endpoints),
-            ca=ca,
-            cert=cert,
-            key=key,
-            server_name=server_name,
-            username=username,
-            password=password,
-        )
         self._endpoints = Endpoints(tuple(endpoints), access, timeouts, message_bytes)
         self._timeouts = timeouts
         self._page = page
@@ -65,7 +55,7 @@ class EtcdStore:
 
     async def list(self, prefix: str, revision: int | None = None) -> Listing:
         """Give everything below the prefix at one revision, however many pages it takes."""
-        start, end = _span(prefix)
+        start, end = span(prefix)
         at, limit = revision or 0, self._page
         records: list[Record] = []
         while True:
@@ -89,7 +79,7 @@ class EtcdStore:
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
         """Give every change below the prefix after a revision, until the watch breaks."""
         connection = await self._endpoints.connect()
-        start, end = _span(prefix)
+        start, end = span(prefix)
         create = rpc_pb2.WatchCreateRequest(
             key=start, range_end=end, start_revision=after + 1, progress_notify=True, fragment=True
         )
@@ -123,7 +113,7 @@ class EtcdStore:
 
     async def commit(self, txn: Txn) -> Committed | Conflict:
         """Do the transaction if its compares hold; where they don't, tell which and what is there instead."""
-        request = _txn_request(txn)
+        request = txn_request(txn)
 
         async def send(connection: Connection, metadata: Metadata) -> rpc_pb2.TxnResponse:
             return await connection.kv.Txn(request, metadata=metadata)
@@ -131,14 +121,7 @@ class EtcdStore:
         answer = await self._endpoints.call(send, repeatable=not (txn.puts or txn.deletes))
         if answer.succeeded:
             return Committed(answer.header.revision)
-        failed: list[str] = []
-        found: list[Record] = []
-        for compare, response in zip(txn.compares, answer.responses, strict=True):
-            records = [record_of(kv) for kv in response.response_range.kvs]
-            if compare.mod_revision != (records[0].mod_revision if records else 0):
-                failed.append(compare.key)
-                found += records
-        return Conflict(tuple(failed), tuple(found))
+        return conflict_of(txn, answer)
 
     async def versions(self) -> Mapping[str, str]:
         """Give the version of the etcd that answers now, by its endpoint: some versions lose data."""
@@ -212,43 +195,6 @@ class EtcdStore:
             await self._range(request)
         except Rewound:
             raise Rewound(after, header.revision) from None
-
-
-def _span(prefix: str) -> tuple[bytes, bytes]:
-    """Give the range of keys that begin with the prefix."""
-    start = prefix.encode()
-    trimmed = start.rstrip(b"\xff")
-    if not trimmed:
-        return start or b"\0", b"\0"
-    return start, trimmed[:-1] + bytes((trimmed[-1] + 1,))
-
-
-def _txn_request(txn: Txn) -> rpc_pb2.TxnRequest:
-    return rpc_pb2.TxnRequest(
-        compare=[
-            rpc_pb2.Compare(
-                key=each.key.encode(),
-                target=rpc_pb2.Compare.MOD,
-                result=rpc_pb2.Compare.EQUAL,
-                mod_revision=each.mod_revision,
-            )
-            for each in txn.compares
-        ],
-        success=[
-            *(
-                rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key.encode(), value=value))
-                for key, value in txn.puts
-            ),
-            *(
-                rpc_pb2.RequestOp(request_delete_range=rpc_pb2.DeleteRangeRequest(key=key.encode()))
-                for key in txn.deletes
-            ),
-        ],
-        failure=[
-            rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=each.key.encode()))
-            for each in txn.compares
-        ],
-    )
 
 
 def _is_refused(response: rpc_pb2.WatchResponse) -> bool:

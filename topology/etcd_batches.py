@@ -17,7 +17,8 @@ from typing import Final
 from pb.etcdserverpb import rpc_pb2
 from pb.mvccpb import kv_pb2
 from topology.errors import Torn
-from topology.store import Batch, Event, EventKind, Record
+from topology.etcd_messages import event_of
+from topology.store import Batch, Event
 
 # By line: the first patch that answers in order, and the first that answers every watch.
 _PROGRESS_FIXES: Final = {(3, 4): (25, 31), (3, 5): (8, 13)}
@@ -74,7 +75,7 @@ class Assembly:
             return
         events, self._fragments = self._fragments, []
         for revision, group in groupby(events, key=lambda event: event.kv.mod_revision):
-            yield from self._batch(revision, tuple(_event(each) for each in group))
+            yield from self._batch(revision, tuple(event_of(each) for each in group))
 
     def _bookmark(self, response: rpc_pb2.WatchResponse) -> Iterator[Batch]:
         asked_for = response.watch_id < 0
@@ -101,21 +102,3 @@ class Assembly:
         self._last = revision
         if keys is not None:
             self._last_keys = keys
-
-
-def record_of(kv: kv_pb2.KeyValue) -> Record:
-    """Translate a record. A key that is no UTF-8 is shown with its odd bytes escaped; it has no meaning
-    here.
-    """
-    return Record(key_of(kv), kv.value, kv.create_revision, kv.mod_revision, kv.version)
-
-
-def key_of(kv: kv_pb2.KeyValue) -> str:
-    """Spell a key as text."""
-    return kv.key.decode(errors="backslashreplace")
-
-
-def _event(event: kv_pb2.Event) -> Event:
-    if event.type == kv_pb2.Event.DELETE:
-        return Event(EventKind.DELETE, key_of(event.kv), event.kv.mod_revision)
-    return Event(EventKind.PUT, key_of(event.kv), event.kv.mod_revision, record_of(event.kv))

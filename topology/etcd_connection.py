@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
 import grpc
@@ -18,6 +16,7 @@ import grpc.aio
 
 from pb.etcdserverpb import rpc_pb2, rpc_pb2_grpc
 from topology.errors import Compacted, OutcomeUnknown, Rewound, StoreError, StoreRefused, StoreUnavailable
+from topology.etcd_access import Access, Timeouts
 
 Answer = TypeVar("Answer")
 Metadata = tuple[tuple[str, str], ...]
@@ -30,52 +29,6 @@ STALE_TOKENS: Final = ("invalid auth token", "revision of auth store is old", "u
 _GONE: Final = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long what may take, in seconds.
-
-    `keepalive`: after so much silence a connection is probed; etcd throws out clients that probe more than
-    once in five seconds. `keepalive_answer`: how long the probe may take. `progress`: after so much silence
-    a watch is asked how far it has come; without an answer for `silence` it is given up.
-    """
-
-    connect: float = 2.0
-    call: float = 5.0
-    keepalive: float = 10.0
-    keepalive_answer: float = 3.0
-    progress: float = 5.0
-    silence: float = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How to get in. Files are read at every new connection, so that renewed certificates are taken up."""
-
-    tls: bool = False
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    server_name: str = ""
-    username: str = ""
-    password: str = field(default="", repr=False)
-
-    def __post_init__(self) -> None:
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("a client certificate and its key go together: give both or neither")
-        if (self.ca or self.cert or self.server_name) and not self.tls:
-            raise ValueError("certificates are given but TLS is off: turn it on, or leave them out")
-        if self.password and not self.username:
-            raise ValueError("a password is given without a user name")
-
-    def credentials(self) -> grpc.ChannelCredentials:
-        """Read the files as they are now."""
-        try:
-            ca, key, cert = (path.read_bytes() if path else None for path in (self.ca, self.key, self.cert))
-        except OSError as error:
-            raise StoreRefused(f"a TLS file for etcd can't be read: {error}") from error
-        return grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
 
 
 class Connection:
@@ -252,12 +205,10 @@ class Endpoints:
             ("grpc.max_receive_message_length", self._message_bytes),
             ("grpc.max_send_message_length", self._message_bytes),
         ]
-        if self._access.tls:
-            if self._access.server_name:
-                named = [("grpc.ssl_target_name_override", self._access.server_name)]
-                channel = grpc.aio.secure_channel(target, self._access.credentials(), [*options, *named])
-            else:
-                channel = grpc.aio.secure_channel(target, self._access.credentials(), options)
+        if self._access.tls or endpoint.startswith("https://"):
+            name = self._access.server_name
+            named = [("grpc.ssl_target_name_override", name)] if name else []
+            channel = grpc.aio.secure_channel(target, self._access.credentials(), [*options, *named])
         else:
             channel = grpc.aio.insecure_channel(target, options)
         self._connections[endpoint] = Connection(endpoint, channel)

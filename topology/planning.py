@@ -1,8 +1,7 @@
 """Changes to the topology, planned: a View and a wish in, a Txn or the reasons against it out.
 
 The only way to write, which the command and the service take through `apply`. It commits nothing and reads no
-clock: the moment is the stamp's. Third road: a service call plans a `Txn`, the store commits it, and its
-effect comes back as an Event.
+clock: the moment is the stamp's. Third road: a service call plans a `Txn`, the store commits it.
 
 How writers are kept apart: a Txn compares every record that it rewrites with the revision seen in the View.
 What must be unique over all cells (ids, names, endpoints, session prefixes, sequences) is guarded by one
@@ -13,17 +12,17 @@ compares that cell too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from topology import forms, guards, lifecycle
 from topology.changes import differences
 from topology.checks import cell_problems, stamp_problems
 from topology.codec import encode
-from topology.keys import DOCUMENT_KINDS
-from topology.model import MAX_WEIGHT, Cell, CellState, Document, Drain, Problem, Retired, Stamp
+from topology.documents import plan_document
+from topology.model import MAX_WEIGHT, Cell, CellState, Drain, Problem, Retired, Stamp
 from topology.plan import (
     Outcome,
     Overtaken,
@@ -31,12 +30,11 @@ from topology.plan import (
     Refusal,
     as_seen,
     find,
-    overtaken,
     registered,
     rewrite,
     unknown,
 )
-from topology.store import MAX_TXN_BYTES, MAX_TXN_OPERATIONS, Compare, Txn
+from topology.store import MAX_TXN_OPERATIONS, Compare, Txn
 from topology.uniqueness import same_holding
 from topology.view import View
 
@@ -187,51 +185,6 @@ def plan_remove(view: View, cell_ids: Iterable[int], stamp: Stamp, *, force: boo
         summary=tuple(f"cell {cell.id}: remove {cell.name}, in {cell.state}" for cell in cells),
         keys=keys,
     )
-
-
-def plan_document(
-    view: View,
-    kind: str,
-    name: str,
-    body: Mapping[str, Any] | None,
-    stamp: Stamp,
-    expected_revision: int | None = None,
-) -> Outcome:
-    """Plan a document written whole; without a body, its end."""
-    if problems := tuple(_document_problems(kind, name, stamp)):
-        return Refusal(problems=problems)
-    key = view.keyspace.document(kind, name)
-    if faster := overtaken(view, key, expected_revision, view.documents.get((kind, name))):
-        return faster
-    compare = as_seen(view, key)
-    if body is None:
-        if compare.mod_revision == 0:
-            return Refusal(problems=(Problem(field="name", message=f"there is no document {kind} {name}"),))
-        txn = Txn(compares=(compare,), deletes=(key,))
-        return Plan(txn=txn, summary=(f"{kind} {name}: delete",), keys=(key,))
-    value = _document_bytes(Document(kind=kind, name=name, body=body, stamp=stamp), MAX_TXN_BYTES - len(key))
-    if isinstance(value, Problem):
-        return Refusal(problems=(value,))
-    told = f"{kind} {name}: {'replace' if compare.mod_revision else 'write'}, {len(value)} bytes"
-    return Plan(txn=Txn(compares=(compare,), puts=((key, value),)), summary=(told,), keys=(key,))
-
-
-def _document_problems(kind: str, name: str, stamp: Stamp) -> Iterator[Problem]:
-    yield from stamp_problems(stamp)
-    if kind not in DOCUMENT_KINDS:
-        yield Problem(field="kind", message=f"{kind!r} is none: use one of {', '.join(DOCUMENT_KINDS)}")
-    if not name:
-        yield Problem(field="name", message="is empty: name the document")
-
-
-def _document_bytes(document: Document, most: int) -> bytes | Problem:
-    try:
-        value = encode(document)
-    except (TypeError, ValueError) as error:
-        return Problem(field="body", message=f"is no JSON object: {error}")
-    if len(value) > most:
-        return Problem(field="body", message=f"is {len(value)} bytes as JSON: keep it within {most}")
-    return value
 
 
 def _moved(cell: Cell, to: CellState, stamp: Stamp, seconds: int) -> Cell:

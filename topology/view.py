@@ -1,14 +1,12 @@
 """The topology as one value at one revision: what serves, what is gone, and what could not be let in.
 
-The watcher folds batches into it and hands each new View to whoever translates it; planning reads it to plan
-a Txn. It never raises on what it finds in the store, and nobody edits it in place. `etcd Event -> View ->
-Snapshot -> Response`.
+The watcher folds batches into it and hands each View on, planning reads it. It never raises on what it finds
+in the store, and nobody edits it in place. `etcd Event -> View -> Snapshot -> Response`.
 
 What stands where the store holds a mistake: the last good record of a key keeps serving until the key is
 mended or deleted, and of two records that contradict each other the one that was let in first. Only where
-nothing is known of before (a first listing) does the elder stand, by create revision. Two replicas may
-therefore differ over a mistake, and agree again once it is mended; over what planning writes they never
-differ.
+nothing is known of before (a first listing) does the elder stand, by create revision. So two replicas may
+differ over a mistake until it is mended; over what planning writes they never differ.
 """
 
 from __future__ import annotations
