@@ -55,7 +55,7 @@ def _document_problems(kind: str, name: str, stamp: Stamp) -> Iterator[Problem]:
 def _document_bytes(document: Document, most: int) -> bytes | Problem:
     try:
         value = encode(document)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         return Problem(field="body", message=f"is no JSON object: {error}")
     if len(value) > most:
         return Problem(field="body", message=f"is {len(value)} bytes as JSON: keep it within {most}")

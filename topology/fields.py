@@ -7,6 +7,7 @@ Response`: between an Event's bytes and its record.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
@@ -21,7 +22,9 @@ class MalformedError(Exception):
 
 def parse(value: bytes) -> Any:
     try:
-        return json.loads(value.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(
+            value.decode(), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
     except RecursionError:
         raise MalformedError("no JSON that can be read: nested too deeply") from None
     except ValueError as error:
@@ -37,6 +40,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise MalformedError(f"no JSON: {name} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise MalformedError(f"no JSON that can be written again: {text} is too large")
+    return number
 
 
 class Fields:
