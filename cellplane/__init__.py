@@ -1,4 +1,5 @@
 """The command: composition root, command line, status pages, demo.
 
-Everything that chooses an adapter (etcd or memory, real clock, real sockets) is here; the other packages take what they are given.
+Everything that chooses an adapter (etcd or memory, real clock, real sockets) is here; the other packages
+take what they are given.
 """

@@ -1,4 +1,6 @@
-"""The entry point: checks the environment before anything that needs it is imported, then hands over to the command line."""
+"""The entry point: checks the environment before anything that needs it is imported, then hands over to the
+command line.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import sys
 
 
 def main() -> None:
-    """Run `cellplane`; end with a clear message where another package stands on our names, or `pb/` is stale."""
+    """Run `cellplane`; end with a clear message where another package stands on our names, or `pb/` is
+    stale.
+    """
     from cellplane.environment import faults  # noqa: PLC0415  nothing else may be imported before this
 
     if found := faults():

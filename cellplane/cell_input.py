@@ -1,7 +1,8 @@
-"""Cells as an operator writes them: a YAML or JSON file, or options, with defaults for everything that may be left out.
+"""Cells as an operator writes them: a YAML or JSON file, or options, with defaults for everything that may
+be left out.
 
-The command line hands text in and gets Cells or InputErrors that name the field; the record's own rules stay in the codec,
-which reads what this module fills up.
+The command line hands text in and gets Cells or InputErrors that name the field; the record's own rules stay
+in the codec, which reads what this module fills up.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from topology.codec import SCHEMA, Undecodable, decode
 from topology.keys import CellKey
 from topology.model import Cell, Stamp
 
+# A cell is added in the first and led to the others by moves that its lifecycle allows.
+BEGINNINGS = ("PROVISIONING", "CANARY", "ACTIVE")
 _DURATION = re.compile(r"(\d+)(s|m|h|d)?\Z")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FIELDS = {
-    "name", "state", "addresses", "endpoints", "http2", "session_prefix", "sequence_ranges", "capacity", "weight", "ring", "region",
+    "name", "state", "addresses", "endpoints", "http2", "session_prefix", "sequence_ranges", "capacity",
+    "weight", "ring", "region",
 }  # fmt: skip
 
 
@@ -98,6 +102,8 @@ def cell_from_mapping(given: Any, stamp: Stamp, where: str) -> Cell:
         raise InputError(
             f"{where}: {', '.join(unknown)}: no such field; a cell has id, {', '.join(sorted(_FIELDS))}."
         )
+    if (state := given.get("state", BEGINNINGS[0])) not in BEGINNINGS:
+        raise InputError(f"{where}: state: {state!r} is no beginning; a new cell begins in {', '.join(BEGINNINGS)}.")
     endpoints = given.get("endpoints", [])
     if isinstance(endpoints, list):
         endpoints = [
@@ -106,7 +112,7 @@ def cell_from_mapping(given: Any, stamp: Stamp, where: str) -> Cell:
     record = {
         "schema": SCHEMA,
         "name": f"cell-{cell_id}",
-        "state": "PROVISIONING",
+        "state": BEGINNINGS[0],
         "addresses": {},
         "http2": False,
         "session_prefix": f"cell-{cell_id}",
@@ -132,5 +138,5 @@ def cell_from_mapping(given: Any, stamp: Stamp, where: str) -> Cell:
     if isinstance(cell, Undecodable):
         raise InputError(f"{where}: {cell.reason}.")
     if not isinstance(cell, Cell):
-        raise AssertionError("the key of a cell decodes to a cell")
+        raise AssertionError("the key of a cell decodes to a cell")  # noqa: TRY004  a bug, not a wrong argument
     return cell

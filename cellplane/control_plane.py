@@ -1,6 +1,7 @@
 """The control plane, composed: etcd → watcher → publisher → cache → streams, with the status pages beside it.
 
-The only place that joins the packages to real sockets, clocks and files. It starts everything, and stops it in order on a signal.
+The only place that joins the packages to real sockets, clocks and files. It starts everything, and stops it
+in order on a signal.
 """
 
 from __future__ import annotations
@@ -20,18 +21,22 @@ from prometheus_client import CollectorRegistry
 from cellplane.latest import Latest
 from cellplane.log import set_up_logging
 from cellplane.metrics import ControlPlaneCollector
-from cellplane.publisher import EDGE, Publisher
+from cellplane.publisher import Publisher
+from cellplane.pushes import EDGE
 from cellplane.recorder import Recorder
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.status import StatusServer
+from cellplane.stores import open_store
 from envoy.edge import EdgeSettings
 from topology.keys import Keyspace
 from topology.saved import Corrupt, load_view
 from topology.view import View
 from topology.watcher import Watcher
 from xds.cache import Cache
+from xds.errors import CertificateError, ListenError
 from xds.nodes import Identity, Node, Refusal
 from xds.server import AdsServer
+from xds.tls import ServerTls
 
 log = logging.getLogger("cellplane.control_plane")
 
@@ -73,9 +78,10 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     cache = Cache()
     server = AdsServer(cache, classify, identifier=f"cellplane/{_version()} {replica}")
     recorder = Recorder(store, keyspace, path, replica)
-    publisher = Publisher(cache, settings.edge, recorder, _saved_view(path, keyspace))
+    saved = _saved_view(path, keyspace)
+    publisher = Publisher(cache, settings.edge, recorder, saved)
     views: Latest[View] = Latest()
-    watcher = Watcher(store, keyspace)
+    watcher = Watcher(store, keyspace, initial=saved)
     registry = CollectorRegistry()
     registry.register(ControlPlaneCollector(server.fleet, publisher.state, watcher.state))
     status = StatusServer(server.fleet, publisher.state, watcher.state, registry)
@@ -100,6 +106,17 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         await store.close()
 
 
+async def _listen(server: AdsServer, settings: ControlPlaneSettings) -> None:
+    files = settings.xds_tls
+    tls = None
+    if files.cert is not None and files.key is not None:
+        tls = ServerTls(certificate=files.cert, key=files.key, client_ca=files.ca)
+    try:
+        await server.start(str(settings.xds_listen), tls)
+    except (ListenError, CertificateError) as error:
+        raise SettingsError(f"--xds-listen {settings.xds_listen}: {error}.") from error
+
+
 async def _publish(publisher: Publisher, views: Latest[View], patience_seconds: float) -> None:
     """Serve what etcd says; where it says nothing for too long, what was saved, until it does."""
     first = await views.next(patience_seconds)
@@ -117,9 +134,8 @@ def classify(node: Node, _: Identity | None) -> str | Refusal:
     role = node.metadata.get("role", "")
     if role == "edge":
         return EDGE
-    return Refusal(
-        f"node {node.id!r} says role {role!r}; the roles are: edge. Print a bootstrap with `cellplane bootstrap --role edge`."
-    )
+    hint = "print a bootstrap with `cellplane bootstrap --role edge`"
+    return Refusal(f"node {node.id!r} says role {role!r} and the roles are: edge; {hint}")
 
 
 def _saved_view(path: Path | None, keyspace: Keyspace) -> View | None:
@@ -133,7 +149,9 @@ def _saved_view(path: Path | None, keyspace: Keyspace) -> View | None:
 
 
 def saved_path(state_dir: Path | None) -> Path | None:
-    """Return where the last good View is saved, making the folder. Raise SettingsError where that cannot be."""
+    """Return where the last good View is saved, making the folder. Raise SettingsError where that cannot
+    be.
+    """
     if state_dir is None:
         return None
     try:

@@ -1,6 +1,7 @@
 """A cell of size one between two tasks: the newest value wins, nothing queues.
 
-The watcher puts Views in, the publisher takes the newest out. A slow reader skips what was overtaken and never a value that stands.
+The watcher puts Views in, the publisher takes the newest out. A slow reader skips what was overtaken and
+never a value that stands.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cellplane.publisher import EDGE, PublisherState
+from cellplane.publisher import PublisherState
+from cellplane.pushes import EDGE
 from topology.watcher import WatcherState
 from xds.status import Fleet
 

@@ -1,7 +1,7 @@
 """View -> Snapshot -> cache: translates each new View, checks what comes out, and publishes it or holds it.
 
-Reads Views from the watcher and hands Snapshots to the xDS cache; tells the recorder what is good and what is held.
-It never edits a View; the last good Snapshot stands whenever a new one is refused.
+Reads Views from the watcher and hands Snapshots to the xDS cache; tells the recorder what is good and what
+is held. It never edits a View; the last good Snapshot stands whenever a new one is refused.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from envoy.guard import shrink
 from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
 from envoy.translate import Translation, translate
 from topology.view import View
-from xds.cache import Cache
+from xds.cache import Cache, Refused
 from xds.resource import CLUSTER, ENDPOINT
 from xds.snapshot import Snapshot
 
 log = logging.getLogger("cellplane.publisher")
 
-# Changes of endpoints never wait; of others the first after quiet goes at once, and what follows is sent together.
+# Changes of endpoints never wait; of others the first after quiet goes at once, and what follows is sent
+# together.
 COALESCE_SECONDS = 0.05
 
 
 @dataclass(slots=True)
 class PublisherState:
-    """What the status pages and the metrics read. `view` is the newest seen, `published` the newest that was sent."""
+    """What the status pages and the metrics read. `view` is the newest seen, `published` the newest that was
+    sent.
+    """
 
     view: View | None = None
     published: View | None = None
@@ -42,6 +45,7 @@ class PublisherState:
     publishes: int = 0
     holds: int = 0
     refusals: int = 0
+    failures: int = 0
     rules_problem: str = ""
 
 
@@ -73,9 +77,15 @@ class Publisher:
         """Publish each View as it comes, and again whenever a drain takes its next step."""
         wait_seconds: float | None = None
         while True:
-            view = await views.next(wait_seconds)
-            if view is not None or self.state.view is not None:
-                wait_seconds = self.offer(view or self.state.view)
+            view = await views.next(wait_seconds) or self.state.view
+            if view is None:
+                continue
+            try:
+                wait_seconds = self.offer(view)
+            except Exception:  # the last good Snapshot stands, and the next View is tried
+                wait_seconds = None
+                self.state.failures += 1
+                log.exception("publish_failed revision=%d", view.revision)
 
     def publish_saved(self) -> bool:
         """Publish the View that was saved as the last good one; say whether there was one."""
@@ -89,7 +99,9 @@ class Publisher:
         return True
 
     def offer(self, view: View) -> float | None:
-        """Translate a View and publish or hold what comes out; return in how many seconds to offer it again, if ever."""
+        """Translate a View and publish or hold what comes out; return in how many seconds to offer it again,
+        if ever.
+        """
         self.state.view = view
         self._read_rules(view)
         now = self._wall_clock()
@@ -104,38 +116,34 @@ class Publisher:
         ):
             return self._quiet_until - moment
         self._quiet_until = moment + COALESCE_SECONDS
-        if self._checked(view, translation.snapshot):
-            held = self._held(view, translation.snapshot, now)
-            if held is None:
-                self._publish(view, translation)
+        held = self._held(view, translation.snapshot, now)
+        if held is None:
+            if self._publish(view, translation):
                 self._good_clusters = len(translation.snapshot.of_type(CLUSTER))
-            elif self.state.published is None:
-                self.publish_saved()
-            self.state.held = held
-            good = view if held is None else None
-            self._recorder.wish(
-                Wish(group=EDGE, view=view, save=good, clusters=self._good_clusters, held=held)
-            )
+        elif self.state.published is None:
+            self.publish_saved()
+        self.state.held = held
+        good = self.state.published
+        if good is not None and good.stale:
+            good = None
+        self._recorder.wish(Wish(group=EDGE, view=view, save=good, clusters=self._good_clusters, held=held))
         return translation.next_change_seconds
 
-    def _publish(self, view: View, translation: Translation) -> None:
-        self._cache.publish(EDGE, translation.snapshot)
-        self._published = translation
-        self.state.published = view
-        self.state.published_at = time.time()
-        self.state.publishes += 1
-
-    def _checked(self, view: View, snapshot: Snapshot) -> bool:
-        if self._published is not None and _only_endpoints(self._published.snapshot, snapshot):
-            return True  # what was checked stands: endpoints reference nothing, and none went
-        problems = snapshot.problems()
-        self.state.refused = tuple(str(problem) for problem in problems)
-        if problems:
+    def _publish(self, view: View, translation: Translation) -> bool:
+        outcome = self._cache.publish(EDGE, translation.snapshot)
+        if isinstance(outcome, Refused):
+            self.state.refused = tuple(str(problem) for problem in outcome.problems)
             self.state.refusals += 1
             log.error(
                 "snapshot_refused revision=%d problems=%s", view.revision, "; ".join(self.state.refused)
             )
-        return not problems
+            return False
+        self.state.refused = ()
+        self._published = translation
+        self.state.published = view
+        self.state.published_at = time.time()
+        self.state.publishes += 1
+        return True
 
     def _held(self, view: View, snapshot: Snapshot, now: datetime) -> HeldPush | None:
         if self._good_clusters is None:
@@ -184,7 +192,9 @@ class Publisher:
 
 
 def _only_endpoints(before: Snapshot, after: Snapshot) -> bool:
-    """Say whether nothing but the content of endpoint assignments changed: same names, and every other type the same."""
+    """Say whether nothing but the content of endpoint assignments changed: same names, and every other type
+    the same.
+    """
     if before.of_type(ENDPOINT).keys() != after.of_type(ENDPOINT).keys():
         return False
     types = {*before.resources, *after.resources} - {ENDPOINT}

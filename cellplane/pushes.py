@@ -1,7 +1,8 @@
-"""The records that make pushes safe across restarts and replicas: the last good counts, what is held, what was released.
+"""The records that make pushes safe across restarts and replicas: the last good counts, what is held, what
+was released.
 
-The publisher writes `good` and `held` and reads `released`; `cellplane pushes` lists `held` and writes `released`.
-Pure: documents in, values out. They are opaque documents to the topology package.
+The publisher writes `good` and `held` and reads `released`; `cellplane pushes` lists `held` and writes
+`released`. Pure: documents in, values out. They are opaque documents to the topology package.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ RELEASED = "pushes-released"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldPush:
-    """A snapshot that was not sent. `id` follows from the group and the clusters, so every replica names it alike."""
+    """A snapshot that was not sent. `id` follows from the group and the clusters, so every replica names it
+    alike.
+    """
 
     id: str
     group: str

@@ -1,7 +1,9 @@
-"""What the publisher wants remembered: last good counts and held pushes in the store, the last good View on disk.
+"""What the publisher wants remembered: last good counts and held pushes in the store, the last good View on
+disk.
 
-The publisher states what should be; `run` makes it so in the background, newest wish only, so that no push waits for a write.
-A write that fails is tried again with the next wish; what matters most, the last good Snapshot, is in memory all the while.
+The publisher states what should be; `run` makes it so in the background, newest wish only, so that no push
+waits for a write. A write that fails is tried again with the next wish; what matters most, the last good
+Snapshot, is in memory all the while.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ from topology.view import View
 
 log = logging.getLogger("cellplane.recorder")
 
-_PAUSE_SECONDS = 1.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What should be on record: the View to save, the good count of a group, and the push that is held, if one is."""
+    """What should be on record: the View to save, the good count of a group, and the push that is held, if
+    one is.
+    """
 
     group: str
     view: View
@@ -43,11 +45,12 @@ class Wish:
 class Recorder:
     """Write wishes down, at most once a second."""
 
-    def __init__(self, store: Store, keyspace: Keyspace, saved_path: Path | None, replica: str) -> None:
+    def __init__(self, store: Store, keyspace: Keyspace, saved_path: Path | None, replica: str, pause_seconds: float = 1.0) -> None:
         self._store = store
         self._keyspace = keyspace
         self._saved_path = saved_path
         self._replica = replica
+        self._pause_seconds = pause_seconds
         self._wishes: Latest[Wish] = Latest()
         self._last_saved_revision = -1
         self.save_error = ""
@@ -67,7 +70,7 @@ class Recorder:
                 await self._write(wish)
             except StoreError as error:
                 log.warning("record_failed group=%s error=%s", wish.group, error)
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)
 
     async def _save(self, view: View | None) -> None:
         if view is None or self._saved_path is None or view.revision == self._last_saved_revision:

@@ -1,4 +1,5 @@
-"""What the command can be told, as frozen values: filled by the command line, the environment and the config file.
+"""What the command can be told, as frozen values: filled by the command line, the environment and the config
+file.
 
 Only data and checks of form; nothing here opens a socket or reads the topology.
 """

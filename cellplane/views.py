@@ -30,7 +30,9 @@ CELL_COLUMNS = (
 
 
 def cell_json(cell: Cell, mod_revision: int) -> dict[str, Any]:
-    """Return a cell's record as it is stored, with the revision that guards it and where it may go from here."""
+    """Return a cell's record as it is stored, with the revision that guards it and where it may go from
+    here.
+    """
     record: dict[str, Any] = json.loads(encode(cell))
     return {
         **record,

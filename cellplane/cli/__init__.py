@@ -1,1 +1,3 @@
-"""The command line: one module per group of commands, each a thin shell over planning functions and stores."""
+"""The command line: one module per group of commands, each a thin shell over planning functions and
+stores.
+"""

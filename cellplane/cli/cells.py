@@ -1,6 +1,7 @@
 """`cellplane cells`: list, show, add, move through states, weigh and remove cells.
 
-Each command plans its change against the View of this moment and commits it as one transaction; nothing is written past planning.
+Each command plans its change against the View of this moment and commits it as one transaction; nothing is
+written past planning.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import click
 
 from cellplane.cell_input import (
+    BEGINNINGS,
     InputError,
     address,
     cell_from_mapping,
@@ -24,7 +26,7 @@ from cellplane.cell_input import (
     seconds,
     sequence,
 )
-from cellplane.cli.changes import change_options, commit
+from cellplane.cli.changes import change_options, commit, yes_option
 from cellplane.cli.connection import etcd_options, stamp, try_store, unreachable
 from cellplane.cli.outcome import (
     Exit,
@@ -72,7 +74,7 @@ def list_cells(etcd: EtcdSettings, status_url: str, output: str) -> None:
         return
     if document["stale"]:
         warn(
-            f"STALE: as of revision {document['revision']}; etcd is not reached, and what follows may be out of date."
+            f"STALE: as of revision {document['revision']}; etcd is not reached, so this may be out of date."
         )
     print_table(
         CELL_COLUMNS,
@@ -103,9 +105,7 @@ def get_cell(cell_id: int, etcd: EtcdSettings, output: str) -> None:
         return
     print_fields(cell_fields(cell))
     if record := view.quarantined.get(view.keyspace.cell(cell_id)):
-        warn(
-            f"What etcd holds for it now cannot be read ({record.reason}); the cell keeps serving as it last was."
-        )
+        warn(f"What etcd holds for it cannot be read ({record.reason}); the last good record keeps serving.")
 
 
 @cells.command("add")
@@ -114,7 +114,7 @@ def get_cell(cell_id: int, etcd: EtcdSettings, output: str) -> None:
 @click.option("--name", help="For people; cell-<id> if not given.")
 @click.option(
     "--state",
-    type=click.Choice([state.value for state in CellState]),
+    type=click.Choice(BEGINNINGS),
     help="Where it is led, step by step; PROVISIONING if not given.",
 )
 @click.option(
@@ -158,14 +158,15 @@ def add_cell(
     if_absent: bool,
     reason: str,
     dry_run: bool,
-    yes: bool,
     output: str,
     **given: Any,
 ) -> None:
-    """Add a cell, or all cells of a file. New cells begin in PROVISIONING, reached only by an operator's override.
+    r"""Add a cell, or all cells of a file. New cells begin in PROVISIONING, reached only by an operator's
+    override.
 
     \b
-      cellplane cells add --id 4 --endpoint 10.0.4.1:8080,zone=a --endpoint 10.0.4.2:8080,zone=b --reason "new region"
+      cellplane cells add --id 4 --endpoint 10.0.4.1:8080,zone=a --endpoint 10.0.4.2:8080,zone=b --reason
+      "new region"
     """
     try:
         mark = stamp(reason)
@@ -195,6 +196,7 @@ def add_cell(
     help="Refuse unless the cell is still at this revision (`cells get` shows it).",
 )
 @change_options
+@yes_option
 @output_option
 def set_state(
     cell_id: int,
@@ -209,8 +211,8 @@ def set_state(
 ) -> None:
     """Move a cell to another state.
 
-    PROVISIONING → CANARY → ACTIVE ⇄ CORDONED → DRAINING → DRAINED → DECOMMISSIONED, and QUARANTINED from any serving state.
-    A move that is not allowed is refused with those that are.
+    PROVISIONING → CANARY → ACTIVE ⇄ CORDONED → DRAINING → DRAINED → DECOMMISSIONED, and QUARANTINED from any
+    serving state. A move that is not allowed is refused with those that are.
     """
     target = CellState(state.upper())
     try:
@@ -248,7 +250,6 @@ def set_weight(
     expect_revision: int | None,
     reason: str,
     dry_run: bool,
-    yes: bool,
     output: str,
 ) -> None:
     """Set a cell's share of the traffic that nobody owns. Owned traffic never moves by a weight."""
@@ -266,6 +267,7 @@ def set_weight(
 @etcd_options
 @click.option("--force", is_flag=True, help="Also where no serving cell would be left.")
 @change_options
+@yes_option
 @output_option
 def remove_cells(
     cell_ids: tuple[int, ...],
@@ -293,12 +295,6 @@ def _add_one(etcd: EtcdSettings, cell: Cell, if_absent: bool, dry_run: bool, out
     """Add one cell and walk it to the state that was asked for: each step a change of its own, as by hand."""
     begun = replace(cell, state=CellState.PROVISIONING)
     steps = road(begun, frozenset({cell.state}))
-    if cell.state is not CellState.PROVISIONING and (not steps or set(steps) & _ASKS_FIRST):
-        problem = Problem(
-            field="state",
-            message=f"a new cell cannot begin in {cell.state}: use PROVISIONING, CANARY or ACTIVE",
-        )
-        refuse((problem,), f"adding cell {cell.id}")
     if if_absent and cell.id in _read(etcd).cells:
         click.echo(f"cell {cell.id} is there already, and stays as it is", err=output == "json")
         return
@@ -343,7 +339,8 @@ def _view_document(etcd: EtcdSettings, status_url: str) -> dict[str, Any]:
         return view_json(try_store(etcd, read_view))
     except StoreUnavailable as error:
         try:
-            with urllib.request.urlopen(f"{status_url}/v1/view", timeout=3) as response:
+            url = f"{status_url}/v1/view"
+            with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310  the operator's own URL
                 document: dict[str, Any] = json.load(response)
         except (urllib.error.URLError, OSError, ValueError):
             unreachable(etcd, error)

@@ -1,7 +1,7 @@
 """How a command changes the topology: plan and show, ask where it hurts, then apply.
 
-What is committed is what was shown: if somebody else was faster and the plan would now say something else, nothing is written
-and the command says who changed what. Every command that writes goes through `commit`.
+What is committed is what was shown: if somebody else was faster and the plan would now say something else,
+nothing is written and the command says who changed what. Every command that writes goes through `commit`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def change_options(command: Command) -> Command:
-    """Add --reason, --dry-run and --yes."""
+    """Add --reason and --dry-run."""
     for option in (
-        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
         click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
         click.option("--reason", default="", help="Why; kept with the record."),
     ):
         command = option(command)
     return command
+
+
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
 def commit(
@@ -44,7 +46,9 @@ def commit(
     ask: str = "",
     output: str = "table",
 ) -> None:
-    """Plan a change, show it, ask where `ask` is a question, and commit it. Ends the command where it does not happen."""
+    """Plan a change, show it, ask where `ask` is a question, and commit it. Ends the command where it does
+    not happen.
+    """
 
     async def first(store: Store, keyspace: Keyspace) -> Outcome:
         return plan(await read_view(store, keyspace))
@@ -78,11 +82,11 @@ def _stop(outcome: Outcome, what: str) -> Never:
     if isinstance(outcome, Refusal):
         refuse(outcome.problems, what)
     if not isinstance(outcome, Overtaken):
-        raise AssertionError("a plan is no reason to stop")
+        raise AssertionError("a plan is no reason to stop")  # noqa: TRY004  a bug, not a wrong argument
     lines = "\n".join(f"  {line}" for line in outcome.changes)
     fail(
         Exit.CONFLICT,
-        f"{what} was not done: somebody else changed {outcome.key} meanwhile; nothing was written. It is now:\n{lines}",
+        f"{what} was not done: somebody else changed {outcome.key} meanwhile; nothing was written.\n{lines}",
         "Look at it, and run the command again if you still want it.",
     )
 

@@ -1,6 +1,7 @@
 """Options that reach etcd, shared by every command that does, and the store that they open.
 
-The only place where the command line chooses the etcd adapter. Failures to reach etcd become one error with the endpoints named.
+The only place where the command line chooses the etcd adapter. Failures to reach etcd become one error with
+the endpoints named.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import click
 
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import EtcdSettings, SettingsError, TlsFiles
+from cellplane.stores import open_store
 from topology.errors import StoreRefused, StoreUnavailable
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
@@ -87,21 +89,10 @@ def etcd_options(command: Callable[..., T]) -> Callable[..., T]:
     return with_settings
 
 
-def open_store(etcd: EtcdSettings) -> EtcdStore:
-    """Return a store for these settings; nothing is sent before its first use."""
-    return EtcdStore(
-        etcd.endpoints,
-        ca=etcd.tls.ca,
-        cert=etcd.tls.cert,
-        key=etcd.tls.key,
-        tls=etcd.tls.given,
-        username=etcd.user,
-        password=etcd.password,
-    )
-
-
 def try_store(etcd: EtcdSettings, work: Callable[[EtcdStore, Keyspace], Awaitable[T]]) -> T:
-    """Run one piece of work against etcd and close the store. Raises StoreUnavailable where etcd does not answer."""
+    """Run one piece of work against etcd and close the store. Raises StoreUnavailable where etcd does not
+    answer.
+    """
 
     async def run() -> T:
         store = open_store(etcd)
@@ -145,9 +136,9 @@ def _settings(
     split = tuple(part for given in endpoints for part in given.replace(",", " ").split())
     try:
         tls.check("etcd")
-        for endpoint in split:
-            if not endpoint.rpartition(":")[2].isdigit():
-                raise SettingsError(f"--etcd: {endpoint!r} is no endpoint; write HOST:PORT.")
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
+    for endpoint in split:
+        if not endpoint.rpartition(":")[2].isdigit():
+            fail(Exit.USAGE, f"--etcd: {endpoint!r} is no endpoint; write HOST:PORT.")
     return EtcdSettings(endpoints=split, tls=tls, user=user, password=password, prefix=prefix)

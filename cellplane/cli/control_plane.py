@@ -1,4 +1,6 @@
-"""`cellplane control-plane`: options, environment and config file become settings; the composition root does the rest."""
+"""`cellplane control-plane`: options, environment and config file become settings; the composition root does
+the rest.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     """Make the file's values the defaults: the command line and the environment stand above them."""
     if path is None:
         return
-    # By the option's own spelling, which is what --help shows: `etcd`, not the name of the variable behind it.
+    # By the option's own spelling, which is what --help shows: `etcd`, not the name of the variable behind
+    # it.
     names = {
         p.opts[0].lstrip("-").replace("-", "_"): p.name for p in context.command.params if p.expose_value
     }
@@ -80,7 +83,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the last good View is kept, so that a start without etcd can serve it. Without: nothing is kept.",
+    help="Where the last good View is kept, so that a start without etcd can serve it; if not given, nowhere.",
 )
 @click.option(
     "--etcd-patience",
@@ -96,7 +99,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 def control_plane(etcd: EtcdSettings, **options: Any) -> None:
-    """Follow the topology in etcd and push configuration to every Envoy that connects.
+    r"""Follow the topology in etcd and push configuration to every Envoy that connects.
 
     \b
     A first start, with etcd on this machine:
@@ -110,8 +113,8 @@ def control_plane(etcd: EtcdSettings, **options: Any) -> None:
       from a file:           --config cellplane.toml  with  xds-listen = "0.0.0.0:18000"
     The command line wins over the environment, and the environment over the file.
 
-    Without etcd it serves the View saved in --state-dir, marked stale in /readyz; with none saved it refuses Envoys,
-    which go on with what they have. It never serves an empty configuration.
+    Without etcd it serves the View saved in --state-dir, marked stale in /readyz; with none saved it refuses
+    Envoys, which go on with what they have. It never serves an empty configuration.
     """
     try:
         uvloop.run(run_control_plane(_settings(etcd, options)))

@@ -28,7 +28,8 @@ from cellplane.demo.tour import Tour
     help="The edge's port; another one if it is taken.",
 )
 def demo(once: bool, port: int) -> None:
-    """Show the product on this machine: etcd, the control plane, cells and a real Envoy, and a tour that checks itself.
+    """Show the product on this machine: etcd, the control plane, cells and a real Envoy, and a tour that
+    checks itself.
 
     Everything listens on 127.0.0.1, lives in a temporary folder, and is gone when the demo ends.
     """
@@ -79,6 +80,4 @@ Try, in another terminal:
   {stage.command} cells set-state 3 QUARANTINED --yes --reason 'trying it'
 """
     )
-    while not (dead := stage.dead_children()):
-        await asyncio.sleep(0.5)
-    raise ChildFailed("a process ended by itself: " + "\n".join(dead))
+    raise ChildFailed(f"a process ended by itself: {await stage.first_death()}")

@@ -1,4 +1,5 @@
-"""How a command ends and what it prints: tables for people, JSON for programs, one exit code per kind of ending.
+"""How a command ends and what it prints: tables for people, JSON for programs, one exit code per kind of
+ending.
 
 Every command hands its result to this module; no command prints a table or chooses an exit code by itself.
 """
@@ -6,6 +7,7 @@ Every command hands its result to this module; no command prints a table or choo
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Never
@@ -19,7 +21,9 @@ from topology.model import Problem
 
 
 class Exit(IntEnum):
-    """Exit codes, kept apart so that a script can tell a typo from a lost race. 2 is click's own for bad usage."""
+    """Exit codes, kept apart so that a script can tell a typo from a lost race. 2 is click's own for bad
+    usage.
+    """
 
     OK = 0
     FAILED = 1
@@ -92,6 +96,6 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask before something destructive; without a terminal, `--yes` is the only way to agree."""
     if yes:
         return
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         fail(Exit.REFUSED, f"{question} needs --yes where there is no terminal to ask on.")
     click.confirm(question, abort=True)

@@ -9,13 +9,13 @@ from dataclasses import asdict
 
 import click
 
-from cellplane.cli.changes import change_options, commit
+from cellplane.cli.changes import change_options, commit, yes_option
 from cellplane.cli.connection import etcd_options, stamp, with_store
 from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table
 from cellplane.pushes import RELEASED, held_pushes
 from cellplane.settings import EtcdSettings
 from topology.apply import read_view
-from topology.planning import Plan, Refusal, plan_document
+from topology.planning import Outcome, plan_document
 from topology.view import View
 
 
@@ -51,11 +51,12 @@ def held(etcd: EtcdSettings, output: str) -> None:
 @click.argument("push_id", metavar="ID")
 @etcd_options
 @change_options
+@yes_option
 @output_option
 def release(push_id: str, etcd: EtcdSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
     """Send a held snapshot to the fleet after all."""
 
-    def plan(view: View) -> Plan | Refusal:
+    def plan(view: View) -> Outcome:
         push = next((each for each in held_pushes(view) if each.id == push_id), None)
         if push is None:
             fail(

@@ -17,7 +17,7 @@ from cellplane.cli.rules import rules
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(importlib.metadata.version("cellplane"), prog_name="cellplane")
 def cellplane() -> None:
-    """Route a product's traffic to its cells: a topology in etcd, pushed to a fleet of Envoys.
+    r"""Route a product's traffic to its cells: a topology in etcd, pushed to a fleet of Envoys.
 
     \b
     See it work:     cellplane demo

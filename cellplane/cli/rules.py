@@ -1,6 +1,7 @@
 """`cellplane rules`: the ruleset that decides where a request goes; shown, checked, applied.
 
-A ruleset is a document in the topology; it is parsed here before it is written, so that a bad one never reaches the store.
+A ruleset is a document in the topology; it is parsed here before it is written, so that a bad one never
+reaches the store.
 """
 
 from __future__ import annotations
@@ -40,9 +41,8 @@ def show(etcd: EtcdSettings, output: str) -> None:
     if document is None:
         click.echo("# No ruleset has been applied; this is the one built in.")
     else:
-        click.echo(
-            f"# Applied by {document.stamp.updated_by} at {document.stamp.updated_at}: {document.stamp.reason or 'no reason given'}"
-        )
+        by = document.stamp
+        click.echo(f"# Applied by {by.updated_by} at {by.updated_at}: {by.reason or 'no reason given'}")
     click.echo(yaml.safe_dump(body, sort_keys=False), nl=False)
 
 
@@ -59,7 +59,7 @@ def check(file: Path) -> None:
 @etcd_options
 @change_options
 @output_option
-def apply(file: Path, etcd: EtcdSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
+def apply(file: Path, etcd: EtcdSettings, reason: str, dry_run: bool, output: str) -> None:
     """Put a ruleset in force on every edge."""
     body = _read(file)
     commit(

@@ -1,27 +1,26 @@
 """Child processes of the demo: started in a group of their own, watched, and gone when the demo is gone.
 
-The tour starts etcd, the control plane and Envoy through here; nothing else in the project starts processes this way.
-A child never outlives us: it is stopped in order at the end, killed if it will not go, and on Linux the kernel kills it
-when the demo itself is killed.
+The tour starts etcd, the control plane and Envoy through here; nothing else in the project starts processes
+this way. A child never outlives us: it is stopped in order at the end, killed if it will not go, and on
+Linux the kernel kills it when the demo itself is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import random
+import shutil
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 STOP_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
-# Below the range that the kernel gives to outgoing connections, so that none of those takes a port before its server.
+# Below the range that the kernel gives to outgoing connections, so that none of those takes a port before
+# its server.
 _PORTS = range(10_000, 32_000)
 
 
@@ -70,8 +69,12 @@ async def start_child(
     name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> Child:
     """Start a command in a process group of its own, output appended to `log`."""
+    # Where setpriv is at hand (every Linux with util-linux) the kernel kills the child when we are killed.
+    setpriv = shutil.which("setpriv")
+    guard = (setpriv, "--pdeathsig", "KILL") if setpriv else ()
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
+            *guard,
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
@@ -79,7 +82,6 @@ async def start_child(
             env={**os.environ, **(environment or {})},
             # A group of its own: Ctrl-C reaches only the demo, which then stops its children in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent(os.getpid()),
         )
     return Child(name, process, log)
 
@@ -87,7 +89,9 @@ async def start_child(
 async def wait_until(
     ready: Callable[[], object], child: Child, seconds: float, what: str, pause_seconds: float = 0.05
 ) -> None:
-    """Wait until `ready()` (which may be a coroutine function) is true, failing as soon as the child has ended."""
+    """Wait until `ready()` (which may be a coroutine function) is true, failing as soon as the child has
+    ended.
+    """
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -97,9 +101,8 @@ async def wait_until(
                 if answer:
                     return
                 if not child.running:
-                    raise ChildFailed(
-                        f"{child.name} ended with {child.process.returncode} before {what}:\n{child.log_tail()}"
-                    )
+                    code = child.process.returncode
+                    raise ChildFailed(f"{child.name} ended with {code} before {what}:\n{child.log_tail()}")
                 await asyncio.sleep(pause_seconds)
     except TimeoutError:
         raise ChildFailed(f"{child.name}: {what} not within {seconds:g} s:\n{child.log_tail()}") from None
@@ -116,16 +119,3 @@ def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
                 probe.bind((host, port))
                 return port
     raise ChildFailed(f"no free port found on {host}")
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def arrange() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died between fork and prctl
-            os._exit(1)
-
-    return arrange

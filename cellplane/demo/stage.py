@@ -1,10 +1,13 @@
-"""The demo's stage: etcd, the control plane, stub cells and a real Envoy, each started, watched and taken down.
+"""The demo's stage: etcd, the control plane, stub cells and a real Envoy, each started, watched and taken
+down.
 
-The tour gives the orders; this module knows commands, ports and files. Everything lives below one temporary folder.
+The tour gives the orders; this module knows commands, ports and files. Everything lives below one temporary
+folder.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import json
 import os
@@ -16,7 +19,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -74,7 +77,9 @@ def _beside_source() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What one change did: its revision, the time from before its commit to the last ACK, and what was sent meanwhile."""
+    """What one change did: its revision, the time from before its commit to the last ACK, and what was sent
+    meanwhile.
+    """
 
     revision: int
     milliseconds: float
@@ -82,7 +87,9 @@ class Effect:
 
 
 class Stage:
-    """Everything that runs during a demo. Use as an async context manager: leaving it leaves no process behind."""
+    """Everything that runs during a demo. Use as an async context manager: leaving it leaves no process
+    behind.
+    """
 
     def __init__(self, folder: Path, ports: Ports) -> None:
         self.folder = folder
@@ -94,7 +101,7 @@ class Stage:
         self._store: EtcdStore | None = None
         self._http: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Stage:
+    async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         return self
 
@@ -159,7 +166,13 @@ class Stage:
             ],
             lambda: self._get(f"{client}/health"),
         )
-        self._store = EtcdStore((self.etcd_endpoint,))
+        if self._store is None:
+            self._store = EtcdStore((self.etcd_endpoint,))
+
+    async def restart_etcd(self) -> None:
+        """End etcd as a crash would, and start it again on the same data."""
+        await self._children.pop("etcd").kill()
+        await self.start_etcd()
 
     async def start_control_plane(self) -> None:
         """Start `cellplane control-plane` as anybody would, and wait until it is ready."""
@@ -181,7 +194,9 @@ class Stage:
         )
 
     async def start_envoy(self) -> None:
-        """Start a real Envoy with the bootstrap that `cellplane bootstrap` prints, and wait until it takes traffic."""
+        """Start a real Envoy with the bootstrap that `cellplane bootstrap` prints, and wait until it takes
+        traffic.
+        """
         config = self.folder / "envoy.json"
         config.write_text(
             json.dumps(
@@ -232,7 +247,8 @@ class Stage:
 
     async def fleet(self, settled: int = 0) -> dict[str, Any]:
         """Return the fleet as the control plane sees it, waiting for a revision where one is named."""
-        return await self.json(f"{self.status_url}/v1/fleet?settled={settled}&seconds=10")
+        found: dict[str, Any] = await self.json(f"{self.status_url}/v1/fleet?settled={settled}&seconds=10")
+        return found
 
     async def json(self, url: str) -> Any:
         """Return the JSON at a URL."""
@@ -247,6 +263,16 @@ class Stage:
     def dead_children(self) -> list[str]:
         """Name the processes that ended without being asked to, with the end of their logs."""
         return [f"{name}:\n{child.log_tail()}" for name, child in self._children.items() if not child.running]
+
+    async def first_death(self) -> str:
+        """Wait until a process ends without being asked to, and name it."""
+        endings = [asyncio.ensure_future(child.process.wait()) for child in self._children.values()]
+        try:
+            await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for ending in endings:
+                ending.cancel()
+        return "\n".join(self.dead_children())
 
     @property
     def _client(self) -> aiohttp.ClientSession:

@@ -1,7 +1,8 @@
 """A stub cell: an HTTP server that says which cell it is and what the edge told it.
 
-The demo runs one per cell in its own loop, the compose example one per container (`python -m cellplane.demo.stub_cell`).
-It answers any path with JSON: the cell's id, the endpoint, and the headers that arrived.
+The demo runs one per cell in its own loop, the compose example one per container (`python -m
+cellplane.demo.stub_cell`). It answers any path with JSON: the cell's id, the endpoint, and the headers that
+arrived.
 """
 
 from __future__ import annotations

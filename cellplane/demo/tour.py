@@ -1,7 +1,7 @@
 """The tour: one step per promise, each done for real and checked request by request.
 
-Gives orders to the stage and prints through the story. A step that does not hold is printed as FAILED and the tour goes on,
-so that one run shows everything that is wrong.
+Gives orders to the stage and prints through the story. A step that does not hold is printed as FAILED and
+the tour goes on, so that one run shows everything that is wrong.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. `cell` is the cell that answered, None where none did; `rule` is what the cell was told."""
+    """What came back. `cell` is the cell that answered, None where none did; `rule` is what the cell was
+    told.
+    """
 
     ask: Ask
     status: int
@@ -86,6 +88,7 @@ class Traffic:
         self._round = round_of_asks
         self._pause_seconds = 1.0 / rate_per_second
         self.answers: list[Answer] = []
+        self._arrived = asyncio.Event()
 
     async def run(self) -> None:
         """Send until cancelled; a slow answer does not slow the rate."""
@@ -112,10 +115,12 @@ class Traffic:
         """Wait until this many more answers have come."""
         goal = len(self.answers) + count
         while len(self.answers) < goal:
-            await asyncio.sleep(self._pause_seconds)
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def _one(self, session: aiohttp.ClientSession, request: Ask) -> None:
         self.answers.append(await ask(session, self._url, request))
+        self._arrived.set()
 
 
 def wrong_owner(answers: list[Answer]) -> list[Answer]:
@@ -124,7 +129,9 @@ def wrong_owner(answers: list[Answer]) -> list[Answer]:
 
 
 def failed(answers: list[Answer], *, quarantined: int | None = None) -> list[Answer]:
-    """Return what did not get 200, leaving out the 503 that a quarantined cell's own traffic is meant to get."""
+    """Return what did not get 200, leaving out the 503 that a quarantined cell's own traffic is meant to
+    get.
+    """
     return [
         a
         for a in answers

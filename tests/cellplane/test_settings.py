@@ -60,5 +60,5 @@ def test_mistakes_in_a_config_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is no TOML"):
         read_config_file(path, {}, "cellplane control-plane")
     path.write_text('xds-lisen = "x"\n')
-    with pytest.raises(SettingsError, match="no setting xds_lisen. It has: xds-listen"):
+    with pytest.raises(SettingsError, match=r"no setting xds_lisen\. It has: xds-listen"):
         read_config_file(path, {"xds_listen": ""}, "cellplane control-plane")

@@ -1,0 +1,81 @@
+"""`cellplane bootstrap`: prints the file that an Envoy starts with; everything else comes over xDS."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import yaml
+
+from cellplane.cli.outcome import Exit, fail
+from cellplane.settings import Listen, SettingsError
+from envoy.bootstrap import XdsTls, bootstrap
+
+
+@click.command("bootstrap")
+@click.option("--role", type=click.Choice(["edge"]), required=True, help="What this Envoy is.")
+@click.option("--node-id", required=True, help="Its name in the fleet; unique.")
+@click.option(
+    "--node-cluster", default="edge", show_default=True, help="What it is one of; shown in its statistics."
+)
+@click.option("--region", default="", help="Where it runs.")
+@click.option("--zone", default="", help="Where in the region.")
+@click.option(
+    "--xds",
+    "addresses",
+    multiple=True,
+    default=("127.0.0.1:18000",),
+    show_default=True,
+    metavar="HOST:PORT",
+    help="A control plane; repeat it for several.",
+)
+@click.option(
+    "--xds-ca",
+    default="",
+    help="CA that verifies the control plane; a path on the Envoy's host. Makes xDS TLS.",
+)
+@click.option("--xds-cert", default="", help="The Envoy's certificate for xDS; a path on its host.")
+@click.option("--xds-key", default="", help="Its key; a path on its host.")
+@click.option(
+    "--admin",
+    default="127.0.0.1:9901",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Envoy's admin pages: no password, keep them private.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="How it is written.",
+)
+def bootstrap_command(
+    role: str,
+    node_id: str,
+    node_cluster: str,
+    region: str,
+    zone: str,
+    addresses: tuple[str, ...],
+    xds_ca: str,
+    xds_cert: str,
+    xds_key: str,
+    admin: str,
+    form: str,
+) -> None:
+    r"""Print the bootstrap of an Envoy.
+
+    \b
+      cellplane bootstrap --role edge --node-id edge-1 --xds 10.0.0.2:18000 --xds 10.0.0.3:18000 > envoy.yaml
+      envoy -c envoy.yaml
+    """
+    try:
+        places = [Listen.parse(address) for address in addresses]
+        where = Listen.parse(admin)
+    except SettingsError as error:
+        fail(Exit.USAGE, str(error))
+    if bool(xds_cert) != bool(xds_key):
+        fail(Exit.USAGE, "--xds-cert and --xds-key go together; give both or neither.")
+    if xds_cert and not xds_ca:
+        fail(Exit.USAGE, "--xds-cert needs --xds-ca: TLS first.")

@@ -1,0 +1,265 @@
+"""`cellplane cells` against a real etcd: what is written, what is refused, and what nobody may do by accident."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cellplane.cli.outcome import Exit
+from cellplane.cli.root import cellplane
+from topology.apply import read_view
+from topology.codec import encode
+from topology.etcd import EtcdStore
+from topology.keys import Keyspace
+from topology.store import Txn
+from topology.view import View
+from tests.etcd_server import EtcdServer
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def keyspace(etcd_prefix: str) -> Keyspace:
+    return Keyspace(etcd_prefix)
+
+
+@pytest.fixture
+def run(etcd: EtcdServer, keyspace: Keyspace, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("CELLPLANE_ETCD", etcd.endpoint)
+    monkeypatch.setenv("CELLPLANE_ETCD_PREFIX", keyspace.prefix)
+    monkeypatch.setenv("CELLPLANE_USER", "ada")
+
+    def run(*arguments: str, expect: Exit = Exit.OK) -> Result:
+        result = CliRunner().invoke(cellplane, arguments)
+        assert result.exit_code == expect, f"{result.exit_code}: {result.output}"
+        return result
+
+    return run
+
+
+@pytest.fixture
+def view(etcd: EtcdServer, keyspace: Keyspace) -> Callable[[], View]:
+    async def read() -> View:
+        store = EtcdStore((etcd.endpoint,))
+        try:
+            return await read_view(store, keyspace)
+        finally:
+            await store.close()
+
+    return lambda: asyncio.run(read())
+
+
+def write(etcd: EtcdServer, *puts: tuple[str, bytes]) -> None:
+    async def put() -> None:
+        store = EtcdStore((etcd.endpoint,))
+        try:
+            await store.commit(Txn(puts=puts))
+        finally:
+            await store.close()
+
+    asyncio.run(put())
+
+
+def add(run: Run, cell_id: int, *more: str) -> None:
+    run("cells", "add", "--id", str(cell_id), "--endpoint", f"10.0.{cell_id}.1:80", *more)
+
+
+def listed(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("cells", "list", "--output", "json").stdout)
+    return found
+
+
+def test_a_cell_is_added_listed_and_shown(run: Run) -> None:
+    run(
+        "cells", "add", "--id", "4", "--name", "fourth", "--endpoint", "10.0.4.1:80,zone=a,weight=2", "--region", "eu",
+        "--address", "web=cell-4.example.com:443", "--sequence", "1000-1999", "--http2", "--reason", "new region",
+    )  # fmt: skip
+
+    (cell,) = listed(run)["cells"]
+    assert (4, "fourth", "PROVISIONING", "eu", True) == (
+        cell["id"], cell["name"], cell["state"], cell["region"], cell["http2"],
+    )  # fmt: skip
+    assert [{"host": "10.0.4.1", "port": 80, "zone": "a", "weight": 2}] == cell["endpoints"]
+    assert [{"minval": 1000, "maxval": 1999}] == cell["sequence_ranges"]
+    assert ("ada", "new region") == (cell["updated_by"], cell["reason"])
+    assert cell["updated_at"].startswith("20")
+    shown = run("cells", "get", "4").stdout
+    assert "may go to" in shown
+    assert "CANARY" in shown
+    assert "10.0.4.1:80 zone a weight 2 (HTTP/2)" in shown
+
+
+def test_an_empty_topology_says_what_to_do(run: Run) -> None:
+    assert "There is no cell yet" in run("cells", "list").stdout
+
+
+def test_a_state_that_is_asked_for_is_reached_step_by_step(run: Run) -> None:
+    add(run, 1, "--state", "ACTIVE")
+
+    assert [("ACTIVE", 3)] == [(cell["state"], len(cell["allowed_moves"])) for cell in listed(run)["cells"]]
+
+
+def test_a_file_of_cells_is_added_and_added_again_without_harm(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "cells.yaml"
+    path.write_text(
+        "- {id: 1, state: ACTIVE, endpoints: [{host: 10.0.1.1, port: 80}]}\n"
+        "- {id: 2, endpoints: [{host: cell-2.internal, port: 80}]}\n"
+    )
+
+    run("cells", "add", "--file", str(path))
+    before = listed(run)["cells"]
+    run("cells", "add", "--file", str(path), expect=Exit.REFUSED)
+    again = run("cells", "add", "--file", str(path), "--if-absent")
+
+    assert "is there already" in again.output
+    assert before == listed(run)["cells"]
+    assert {1: "ACTIVE", 2: "PROVISIONING"} == {cell["id"]: cell["state"] for cell in before}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--endpoint", "10.0.9.1:80"], "--id"),
+        (["--id", "9"], "--endpoint"),
+        (["--id", "9", "--endpoint", "10.0.9.1"], "--endpoint"),
+        (["--id", "0", "--endpoint", "10.0.9.1:80"], "id"),
+        (["--id", "9", "--endpoint", "not_a host:80"], "endpoints[0].host"),
+        (["--id", "9", "--endpoint", "10.0.9.1:99999"], "endpoints[0].port"),
+        (["--id", "9", "--endpoint", "10.0.9.1:80", "--weight", "-1"], "weight"),
+        (["--id", "9", "--endpoint", "10.0.9.1:80", "--address", "web=//"], "addresses.web"),
+        (["--id", "9", "--endpoint", "10.0.9.1:80", "--sequence", "9-1"], "sequence_ranges[0]"),
+        (["--id", "1", "--endpoint", "10.0.9.1:80"], "id"),
+        (["--id", "9", "--endpoint", "10.0.1.1:80"], "endpoints[0]"),
+        (["--id", "9", "--endpoint", "10.0.9.1:80", "--session-prefix", "cell-1"], "session_prefix"),
+        (["--id", "9", "--endpoint", "10.0.9.1:80", "--sequence", "1500-2500"], "sequence_ranges[0]"),
+    ],
+)
+def test_a_malformed_cell_is_refused_with_its_field_and_nothing_is_written(
+    run: Run, view: Callable[[], View], arguments: list[str], named: str
+) -> None:
+    add(run, 1, "--sequence", "1000-1999")
+    before = view()
+
+    result = run("cells", "add", *arguments, expect=Exit.REFUSED)
+
+    assert named in result.stderr
+    assert "Traceback" not in result.output
+    assert before.cells == view().cells
+    assert before.revision == view().revision
+
+
+def test_a_cell_cannot_begin_at_its_end(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "cells.yaml"
+    path.write_text("{id: 1, state: DRAINING, endpoints: [{host: 10.0.1.1, port: 80}]}")
+
+    result = run("cells", "add", "--file", str(path), expect=Exit.REFUSED)
+
+    assert "state: 'DRAINING' is no beginning" in result.stderr
+    run("cells", "add", "--id", "1", "--state", "DRAINING", expect=Exit.USAGE)
+
+
+def test_a_move_that_is_not_allowed_names_those_that_are(run: Run) -> None:
+    add(run, 1)
+
+    result = run("cells", "set-state", "1", "DRAINED", "--yes", expect=Exit.REFUSED)
+
+    assert "CANARY" in result.stderr
+    assert [cell["state"] for cell in listed(run)["cells"]] == ["PROVISIONING"]
+
+
+def test_what_hurts_asks_and_a_pipe_cannot_answer(run: Run) -> None:
+    add(run, 1, "--state", "ACTIVE")
+
+    result = run("cells", "set-state", "1", "QUARANTINED", expect=Exit.REFUSED)
+    assert "--yes" in result.stderr
+    dry = run("cells", "set-state", "1", "QUARANTINED", "--dry-run")
+    assert "would: cell 1: ACTIVE → QUARANTINED" in dry.stdout
+    assert [cell["state"] for cell in listed(run)["cells"]] == ["ACTIVE"]
+
+    run("cells", "set-state", "1", "QUARANTINED", "--yes", "--reason", "bad disk")
+    assert "QUARANTINED (was ACTIVE)" in run("cells", "list").stdout
+
+
+def test_drain_remove_and_an_id_that_is_never_used_again(run: Run) -> None:
+    add(run, 1, "--state", "ACTIVE")
+    add(run, 2, "--state", "ACTIVE")
+    run("cells", "remove", "2", "--yes", expect=Exit.REFUSED)
+    run("cells", "set-state", "2", "DRAINING", "--over", "0s", "--yes")
+    for state in ("DRAINED", "DECOMMISSIONED"):
+        run("cells", "set-state", "2", state, "--yes")
+    run("cells", "remove", "2", "--yes")
+
+    assert [1] == [cell["id"] for cell in listed(run)["cells"]]
+    result = run("cells", "add", "--id", "2", "--endpoint", "10.0.2.1:80", expect=Exit.REFUSED)
+    assert "never used again" in result.stderr
+
+
+def test_removing_every_cell_at_once_is_refused_unless_forced(run: Run) -> None:
+    add(run, 1)
+    add(run, 2)
+
+    refused = run("cells", "remove", "1", "2", "--yes", expect=Exit.REFUSED)
+    assert "force" in refused.stderr
+    assert 2 == len(listed(run)["cells"])
+
+    run("cells", "remove", "1", "2", "--yes", "--force")
+    assert [] == listed(run)["cells"]
+
+
+def test_an_operator_who_saw_an_older_cell_is_told(run: Run) -> None:
+    add(run, 1, "--state", "ACTIVE")
+    seen = str(listed(run)["cells"][0]["mod_revision"])
+    run("cells", "set-weight", "1", "50", "--reason", "too warm")
+
+    result = run("cells", "set-weight", "1", "70", "--expect-revision", seen, expect=Exit.CONFLICT)
+
+    assert "written by ada" in result.stderr
+    assert "too warm" in result.stderr
+    assert [50] == [cell["weight"] for cell in listed(run)["cells"]]
+
+
+def test_somebody_faster_between_question_and_answer_is_told(
+    run: Run, etcd: EtcdServer, keyspace: Keyspace, view: Callable[[], View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(run, 1, "--state", "ACTIVE")
+    add(run, 2, "--state", "ACTIVE")
+
+    def meanwhile(*_: object, **__: object) -> None:
+        cell = replace(view().cells[1], state=view().cells[1].state.CORDONED)
+        write(etcd, (keyspace.cell(1), encode(cell)))
+
+    monkeypatch.setattr("cellplane.cli.changes.confirm", meanwhile)
+    result = run("cells", "set-state", "1", "DRAINING", "--over", "0s", expect=Exit.CONFLICT)
+
+    assert "somebody else changed" in result.stderr
+    assert "CORDONED" in result.stderr
+    assert view().cells[1].state == "CORDONED"
+
+
+def test_garbage_in_etcd_is_shown_and_hurts_nobody_else(run: Run, etcd: EtcdServer, keyspace: Keyspace) -> None:
+    add(run, 1)
+    write(etcd, (keyspace.cell(2), b"{not json"), (f"{keyspace.prefix}/nonsense", b"?"))
+
+    document = listed(run)
+    assert [1] == [cell["id"] for cell in document["cells"]]
+    assert {"undecodable", "unknown_key"} == {record["kind"] for record in document["quarantined"]}
+    assert keyspace.cell(2) in run("cells", "list").stdout
+
+
+def test_no_etcd_is_one_clear_error(run: Run) -> None:
+    result = run("cells", "list", "--etcd", "127.0.0.1:1", "--status-url", "http://127.0.0.1:1", expect=Exit.UNAVAILABLE)
+
+    assert "etcd does not answer at 127.0.0.1:1" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_cell_that_is_not_there(run: Run) -> None:
+    assert "there is no cell 7" in run("cells", "get", "7", expect=Exit.NOT_FOUND).stderr
+    run("cells", "set-weight", "7", "1", expect=Exit.REFUSED)

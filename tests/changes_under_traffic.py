@@ -1,0 +1,128 @@
+"""Every change that an operator makes and every crash that happens, while requests flow through a real Envoy.
+
+A test runs one round, the proof of the same name many. Each request is recorded with what it should have met.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from cellplane.demo.stage import Stage
+from cellplane.demo.traffic import UNOWNED, Answer, Traffic, failed, path_ask, session_ask, wrong_owner
+from topology.model import Cell, CellState, Endpoint, Stamp
+from topology.planning import (
+    Outcome,
+    plan_add,
+    plan_document,
+    plan_remove,
+    plan_set_state,
+    plan_set_weight,
+)
+from topology.view import View
+
+RATE_PER_SECOND = 50.0
+RULES = {
+    "schema": 1,
+    "rules": [
+        {"name": "path", "type": "path_prefix", "prefixes": {"/acme": 3}},
+        {"name": "session", "type": "session_cookie", "cookie": "_gitlab_session"},
+        {"name": "default", "type": "default"},
+    ],
+}
+UP = (CellState.CANARY, CellState.ACTIVE)
+DOWN = (CellState.DRAINING, CellState.DRAINED, CellState.DECOMMISSIONED)
+
+
+def stamp() -> Stamp:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Stamp(updated_by="test", updated_at=now, reason="changes under traffic")
+
+
+def moved(cell_id: int, state: CellState) -> Callable[[View], Outcome]:
+    over = 0 if state is CellState.DRAINING else None
+    return lambda view: plan_set_state(view, cell_id, state, stamp(), over_seconds=over)
+
+
+async def add(stage: Stage, cell_id: int) -> None:
+    stub = await stage.start_cell(cell_id)
+    cell = Cell(
+        id=cell_id,
+        name=f"cell-{cell_id}",
+        state=CellState.PROVISIONING,
+        endpoints=(Endpoint(host=stub.host, port=stub.port),),
+        stamp=stamp(),
+    )
+    await stage.commit(partial(plan_add, cell=cell))
+
+
+async def begin(stage: Stage) -> None:
+    """Bring up etcd, three active cells, the control plane and Envoy."""
+    await stage.start_etcd()
+    for cell_id in (1, 2, 3):
+        await add(stage, cell_id)
+        for state in UP:
+            await stage.commit(moved(cell_id, state))
+    await stage.commit(lambda view: plan_document(view, "rules", "current", RULES, stamp()))
+    await stage.start_control_plane()
+    await stage.start_envoy()
+    await stage.fleet(settled=1)
+
+
+async def one_round(stage: Stage, traffic: Traffic, newcomer: int) -> list[Answer]:
+    """Add, weigh, quarantine, drain and remove cells, kill the control plane, restart etcd; return what is lost."""
+    lost: list[Answer] = []
+    mark = traffic.mark()
+
+    async def settle(change: Callable[[View], Outcome], quarantined: int | None = None) -> None:
+        nonlocal mark
+        await stage.change(change)
+        await traffic.more(25)
+        lost.extend(failed(traffic.since(mark), quarantined=quarantined))
+        mark = traffic.mark()
+
+    await add(stage, newcomer)
+    for state in UP:
+        await settle(moved(newcomer, state))
+    await settle(lambda view: plan_set_weight(view, newcomer, 300, stamp()))
+    await settle(lambda view: plan_set_weight(view, 1, 10, stamp()))
+    await settle(moved(3, CellState.QUARANTINED), quarantined=3)
+    await settle(moved(3, CellState.ACTIVE), quarantined=3)
+    for state in DOWN:
+        await settle(moved(newcomer, state))
+    await settle(lambda view: plan_remove(view, (newcomer,), stamp()))
+    await stage.kill_control_plane()
+    await traffic.more(50)
+    await stage.start_control_plane()
+    await settle(lambda view: plan_set_weight(view, 1, 100, stamp()))
+    await stage.restart_etcd()
+    await settle(lambda view: plan_set_weight(view, 2, 100, stamp()))
+    return lost
+
+
+async def run(stage: Stage, rounds: int) -> dict[str, Any]:
+    """Run rounds under traffic and return what came of it."""
+    await begin(stage)
+    asks = [session_ask(1), UNOWNED, session_ask(2), UNOWNED, session_ask(3), path_ask("/acme", 3)]
+    traffic = Traffic(stage.edge_url, asks, RATE_PER_SECOND)
+    lost: list[Answer] = []
+    flow = asyncio.ensure_future(traffic.run())
+    try:
+        await traffic.more(10)
+        for number in range(rounds):
+            lost += await one_round(stage, traffic, newcomer=10 + number)
+    finally:
+        flow.cancel()
+        await asyncio.gather(flow, return_exceptions=True)
+    return {
+        "requests": len(traffic.answers),
+        "lost": len(lost),
+        "first_lost": [(answer.ask.kind, answer.status, answer.error) for answer in lost[:5]],
+        "wrong_owner": len(wrong_owner(traffic.answers)),
+        "refused_by_quarantine": sum(answer.status == 503 for answer in traffic.answers) - len(lost),
+        "by_cell": {str(cell): count for cell, count in Counter(a.cell for a in traffic.answers).items()},
+    }
