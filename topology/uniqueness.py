@@ -87,7 +87,7 @@ class Register:
         for held in (prefix, *_shorter(prefix)):
             if held in self._prefixes:
                 yield self._holders[self._prefixes[held]]
-        for owner in self._longer.get(prefix, ()):
+        for owner in sorted(self._longer.get(prefix, ())):
             yield self._holders[owner]
 
     def _overlapping(self, sequence: SequenceRange) -> Iterator[tuple[int, int, int]]:
@@ -112,4 +112,4 @@ def _shorter(prefix: str) -> Iterator[str]:
 
 
 def _named(holder: Holder) -> str:
-    return f"cell {holder.id}" if isinstance(holder, Cell) else f"cell {holder.id}, which was removed,"
+    return f"cell {holder.id}" if isinstance(holder, Cell) else f"removed cell {holder.id}"

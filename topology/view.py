@@ -112,21 +112,21 @@ def _absorb(view: View, events: Iterable[Event], revision: int) -> View:
     return View(
         keyspace=view.keyspace,
         revision=revision,
-        cells=_frozen(view.cells, draft.cells),
-        retired=_frozen(view.retired, draft.retired),
-        documents=_frozen(view.documents, draft.documents),
-        quarantined=_frozen(view.quarantined, draft.quarantined),
+        cells=_sealed(draft.cells),
+        retired=_sealed(draft.retired),
+        documents=_sealed(draft.documents),
+        quarantined=_sealed(draft.quarantined),
         mod_revisions=MappingProxyType(draft.mod_revisions),
         stale=view.stale,
     )
 
 
-def _frozen(before: Mapping[_Key, _Value], after: dict[_Key, _Value]) -> Mapping[_Key, _Value]:
+def _sealed(records: dict[Any, _Value]) -> Mapping[Any, _Value]:
     """Seal a mapping, in the order of its keys however it came about."""
-    if before.keys() == after.keys():
-        return MappingProxyType(after)
-    ordered: dict[Any, _Value] = dict(after)
-    return MappingProxyType({key: ordered[key] for key in sorted(ordered)})
+    ordered = sorted(records)
+    if ordered != list(records):
+        records = {key: records[key] for key in ordered}
+    return MappingProxyType(records)
 
 
 class _Draft:

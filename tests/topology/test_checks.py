@@ -12,7 +12,8 @@ IP, NAME = "10.0.0.1", "cell.example.com"
 
 
 def endpoints(*hosts: str, **changes: Any) -> tuple[Endpoint, ...]:
-    return tuple(Endpoint(**({"host": host, "port": 80} | changes)) for host in hosts)
+    given: dict[str, Any] = {"port": 80} | changes
+    return tuple(Endpoint(host=host, **given) for host in hosts)
 
 
 def ranges(*ends: tuple[int, int]) -> tuple[SequenceRange, ...]:

@@ -140,13 +140,14 @@ def test_several_problems_are_told_together() -> None:
 def test_bad_tombstones_and_documents() -> None:
     tombstone = json.loads(RETIRED_JSON)
     document = json.loads(RULES_JSON)
-    for key, value, words in [
+    rows: list[tuple[RetiredKey | DocumentKey, dict[str, Any], str]] = [
         (RetiredKey(3), tombstone | {"id": 4}, "lies at the key of cell 3"),
         (RetiredKey(3), tombstone | {"sequence_ranges": [{"minval": 9, "maxval": 1}]}, "swap"),
         (DocumentKey("rules", "current"), document | {"name": "other"}, "lies at the key of rules current"),
         (DocumentKey("rules", "current"), document | {"body": [1]}, "body: is no JSON object"),
         (DocumentKey("rules", "current"), document | {"updated_at": "now"}, "updated_at"),
-    ]:
+    ]
+    for key, value, words in rows:
         found = decode(key, json.dumps(value).encode())
         assert isinstance(found, Undecodable)
         assert words in found.reason
