@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from topology.model import Cell, CellState, Drain, Endpoint, SequenceRange, Stamp
+from topology.model import Cell, CellState, Drain, Endpoint, Retired, SequenceRange, Stamp
 from topology.store import Record
+from topology.view import View
 
 STAMP = Stamp(updated_by="ada", updated_at="2026-03-01T12:00:00Z", reason="first light")
 LATER = Stamp(updated_by="bob", updated_at="2026-03-01T13:00:00Z", reason="second thoughts")
@@ -94,3 +95,26 @@ def record(key: str, value: bytes | str, revision: int, created: int | None = No
     """Make a record last written at a revision."""
     text = value.encode() if isinstance(value, str) else value
     return Record(key, text, revision if created is None else created, revision, 1)
+
+
+def view_of(*cells: Cell, revision: int = 50, **more: Any) -> View:
+    """Make a View that holds these cells, each last written at 10 plus its id."""
+    revisions = {f"/cellplane/v1/cells/{each.id}": 10 + each.id for each in cells}
+    return View(
+        revision=revision,
+        cells={each.id: each for each in cells},
+        mod_revisions=revisions | {"/cellplane/v1/registry": 7},
+        **more,
+    )
+
+
+def retired(cell_id: int, **changes: Any) -> Retired:
+    """Make the tombstone of a cell."""
+    fields: dict[str, Any] = {
+        "id": cell_id,
+        "name": f"cell-{cell_id}",
+        "session_prefix": f"cell-{cell_id}",
+        "sequence_ranges": (),
+        "stamp": STAMP,
+    }
+    return Retired(**(fields | changes))

@@ -17,7 +17,7 @@ MOVES = {
     "ACTIVE": ["CORDONED", "DRAINING", "QUARANTINED"],
     "CORDONED": ["ACTIVE", "DRAINING", "QUARANTINED"],
     "DRAINING": ["ACTIVE", "CORDONED", "DRAINED", "QUARANTINED"],
-    "DRAINED": ["CANARY", "PROVISIONING", "DECOMMISSIONED"],
+    "DRAINED": ["DECOMMISSIONED", "CANARY", "PROVISIONING"],
     "DECOMMISSIONED": [],
     "QUARANTINED": ["CANARY", "ACTIVE", "CORDONED", "DRAINING"],
 }
@@ -98,13 +98,13 @@ def test_what_a_state_means(state: str, serves: bool, unowned: bool, newcomers: 
     ("state", "road"),
     [
         ("PROVISIONING", []),
-        ("CANARY", ["DRAINING", "DRAINED", "PROVISIONING"]),
-        ("ACTIVE", ["DRAINING", "DRAINED", "PROVISIONING"]),
-        ("CORDONED", ["DRAINING", "DRAINED", "PROVISIONING"]),
-        ("DRAINING", ["DRAINED", "PROVISIONING"]),
-        ("DRAINED", ["PROVISIONING"]),
+        ("CANARY", ["DRAINING", "DRAINED", "DECOMMISSIONED"]),
+        ("ACTIVE", ["DRAINING", "DRAINED", "DECOMMISSIONED"]),
+        ("CORDONED", ["DRAINING", "DRAINED", "DECOMMISSIONED"]),
+        ("DRAINING", ["DRAINED", "DECOMMISSIONED"]),
+        ("DRAINED", ["DECOMMISSIONED"]),
         ("DECOMMISSIONED", []),
-        ("QUARANTINED", ["DRAINING", "DRAINED", "PROVISIONING"]),
+        ("QUARANTINED", ["DRAINING", "DRAINED", "DECOMMISSIONED"]),
     ],
 )
 def test_the_road_to_removal(state: str, road: list[str]) -> None:
