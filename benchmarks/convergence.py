@@ -1,7 +1,8 @@
 """From an etcd commit to Envoy's ACK, for one endpoint change: with 10 cells and with 1,000, side by side.
 
-Two complete stages (etcd, control plane, Envoy) run at once; rounds alternate between them, so that whatever else the machine does
-hits both. A time runs from before the commit is sent until the control plane has Envoy's ACK.
+Two complete stages (etcd, control plane, Envoy) run at once; rounds alternate between them, so that whatever
+else the machine does hits both. A time runs from before the commit is sent until the control plane has
+Envoy's ACK.
 
     make bench NAME=convergence                     # 5 rounds of 40 changes each: 200 changes a size
     make bench NAME=convergence ARGS='--rounds 2 --changes 10'
@@ -21,8 +22,8 @@ from pathlib import Path
 
 import uvloop
 
-from cellplane.demo.processes import free_port
-from cellplane.demo.stage import Ports, Stage
+from cellplane.demo.ports import Ports
+from cellplane.demo.stage import Stage
 from topology.codec import encode
 from topology.model import Cell, CellState, Endpoint, Stamp
 from topology.store import Committed, Txn
@@ -55,13 +56,13 @@ async def commit(stage: Stage, cells: list[Cell]) -> int:
     """Write cells as one transaction and return its revision."""
     outcome = await stage.store.commit(Txn(puts=tuple((stage.keyspace.cell(c.id), encode(c)) for c in cells)))
     if not isinstance(outcome, Committed):
-        raise RuntimeError(f"nothing is compared, and yet: {outcome}")
+        raise AssertionError(f"nothing is compared, and yet: {outcome}")  # noqa: TRY004
     return outcome.revision
 
 
 async def set_up(folder: Path, size: int) -> tuple[Stage, dict[int, Cell]]:
     """Start a stage with so many cells."""
-    stage = Stage(folder, Ports(edge=free_port()))
+    stage = Stage(folder, Ports())
     await stage.__aenter__()
     await stage.start_etcd()
     cells = {number: cell(number) for number in range(1, size + 1)}

@@ -4,6 +4,7 @@ command line.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -11,6 +12,8 @@ def main() -> None:
     """Run `cellplane`; end with a clear message where another package stands on our names, or `pb/` is
     stale.
     """
+    # The demo starts programs; gRPC would warn at each, though none of them goes on with our channels.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from cellplane.environment import faults  # noqa: PLC0415  nothing else may be imported before this
 
     if found := faults():

@@ -103,7 +103,9 @@ def cell_from_mapping(given: Any, stamp: Stamp, where: str) -> Cell:
             f"{where}: {', '.join(unknown)}: no such field; a cell has id, {', '.join(sorted(_FIELDS))}."
         )
     if (state := given.get("state", BEGINNINGS[0])) not in BEGINNINGS:
-        raise InputError(f"{where}: state: {state!r} is no beginning; a new cell begins in {', '.join(BEGINNINGS)}.")
+        raise InputError(
+            f"{where}: state: {state!r} is no beginning; a new cell begins in {', '.join(BEGINNINGS)}."
+        )
     endpoints = given.get("endpoints", [])
     if isinstance(endpoints, list):
         endpoints = [

@@ -21,14 +21,11 @@ from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
 from envoy.translate import Translation, translate
 from topology.view import View
 from xds.cache import Cache, Refused
+from xds.debounce import Debounce
 from xds.resource import CLUSTER, ENDPOINT
-from xds.snapshot import Snapshot
+from xds.snapshot import Snapshot, diff
 
 log = logging.getLogger("cellplane.publisher")
-
-# Changes of endpoints never wait; of others the first after quiet goes at once, and what follows is sent
-# together.
-COALESCE_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -71,7 +68,7 @@ class Publisher:
         self._good_clusters: int | None = None
         self._published: Translation | None = None
         self._pending: Translation | None = None
-        self._quiet_until = 0.0
+        self._debounce = Debounce()
 
     async def run(self, views: Latest[View]) -> None:
         """Publish each View as it comes, and again whenever a drain takes its next step."""
@@ -108,14 +105,12 @@ class Publisher:
         before = self._pending or self._published
         translation = translate(view, self._ruleset, self._settings, now, before)
         self._pending = translation
-        moment = time.monotonic()
-        if (
-            before is not None
-            and moment < self._quiet_until
-            and not _only_endpoints(before.snapshot, translation.snapshot)
-        ):
-            return self._quiet_until - moment
-        self._quiet_until = moment + COALESCE_SECONDS
+        # Changes of endpoints never wait; of others the first after quiet goes at once, what follows
+        # together.
+        urgent = before is None or diff(before.snapshot, translation.snapshot).keys() <= {ENDPOINT}
+        if wait_seconds := self._debounce.wait_seconds(time.monotonic(), urgent):
+            return wait_seconds
+        self._debounce.went(time.monotonic())
         held = self._held(view, translation.snapshot, now)
         if held is None:
             if self._publish(view, translation):
@@ -189,13 +184,3 @@ class Publisher:
             return
         self.state.rules_problem = "; ".join(str(problem) for problem in outcome)
         log.error("rules_refused revision=%d problems=%s", view.revision, self.state.rules_problem)
-
-
-def _only_endpoints(before: Snapshot, after: Snapshot) -> bool:
-    """Say whether nothing but the content of endpoint assignments changed: same names, and every other type
-    the same.
-    """
-    if before.of_type(ENDPOINT).keys() != after.of_type(ENDPOINT).keys():
-        return False
-    types = {*before.resources, *after.resources} - {ENDPOINT}
-    return all(before.of_type(each) is after.of_type(each) for each in types)

@@ -45,7 +45,14 @@ class Wish:
 class Recorder:
     """Write wishes down, at most once a second."""
 
-    def __init__(self, store: Store, keyspace: Keyspace, saved_path: Path | None, replica: str, pause_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyspace: Keyspace,
+        saved_path: Path | None,
+        replica: str,
+        pause_seconds: float = 1.0,
+    ) -> None:
         self._store = store
         self._keyspace = keyspace
         self._saved_path = saved_path

@@ -1,4 +1,6 @@
-"""The store of an installation: the one place where the command and the control plane choose the etcd adapter."""
+"""The store of an installation: the one place where the command and the control plane choose the etcd
+adapter.
+"""
 
 from __future__ import annotations
 

@@ -9,15 +9,13 @@ import yaml
 
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import Listen, SettingsError
-from envoy.bootstrap import XdsTls, bootstrap
+from envoy.bootstrap import BootstrapError, XdsTls, bootstrap
 
 
 @click.command("bootstrap")
 @click.option("--role", type=click.Choice(["edge"]), required=True, help="What this Envoy is.")
 @click.option("--node-id", required=True, help="Its name in the fleet; unique.")
-@click.option(
-    "--node-cluster", default="edge", show_default=True, help="What it is one of; shown in its statistics."
-)
+@click.option("--node-cluster", default="", help="The fleet that it belongs to; the role if not given.")
 @click.option("--region", default="", help="Where it runs.")
 @click.option("--zone", default="", help="Where in the region.")
 @click.option(
@@ -64,18 +62,31 @@ def bootstrap_command(
     admin: str,
     form: str,
 ) -> None:
-    r"""Print the bootstrap of an Envoy.
+    """Print the bootstrap of an Envoy.
 
     \b
       cellplane bootstrap --role edge --node-id edge-1 --xds 10.0.0.2:18000 --xds 10.0.0.3:18000 > envoy.yaml
       envoy -c envoy.yaml
-    """
+    """  # noqa: D301  click wants the character itself
     try:
-        places = [Listen.parse(address) for address in addresses]
         where = Listen.parse(admin)
-    except SettingsError as error:
+        tls = XdsTls(ca=xds_ca, certificate=xds_cert, key=xds_key) if xds_ca else None
+        if xds_cert and not xds_ca:
+            fail(Exit.USAGE, "--xds-cert needs --xds-ca: TLS first.")
+        document = bootstrap(
+            role=role,
+            node_id=node_id,
+            cluster=node_cluster,
+            region=region,
+            zone=zone,
+            xds_addresses=addresses,
+            xds_tls=tls,
+            admin_host=where.host,
+            admin_port=where.port,
+        )
+    except (SettingsError, BootstrapError) as error:
         fail(Exit.USAGE, str(error))
-    if bool(xds_cert) != bool(xds_key):
-        fail(Exit.USAGE, "--xds-cert and --xds-key go together; give both or neither.")
-    if xds_cert and not xds_ca:
-        fail(Exit.USAGE, "--xds-cert needs --xds-ca: TLS first.")
+    if form == "json":
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(yaml.safe_dump(document, sort_keys=False), nl=False)

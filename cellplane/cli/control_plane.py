@@ -15,7 +15,7 @@ from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.control_plane import ControlPlaneSettings, run_control_plane
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles, read_config_file
-from envoy.edge import EdgeSettings, EdgeTls
+from envoy.edge import EdgeSettings, EdgeTls, settings_problems
 
 _FILE = click.Path(path_type=Path)
 
@@ -83,7 +83,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the last good View is kept, so that a start without etcd can serve it; if not given, nowhere.",
+    help="Where the last good View is kept, for a start without etcd; if not given, nowhere.",
 )
 @click.option(
     "--etcd-patience",
@@ -99,7 +99,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 def control_plane(etcd: EtcdSettings, **options: Any) -> None:
-    r"""Follow the topology in etcd and push configuration to every Envoy that connects.
+    """Follow the topology in etcd and push configuration to every Envoy that connects.
 
     \b
     A first start, with etcd on this machine:
@@ -115,7 +115,7 @@ def control_plane(etcd: EtcdSettings, **options: Any) -> None:
 
     Without etcd it serves the View saved in --state-dir, marked stale in /readyz; with none saved it refuses
     Envoys, which go on with what they have. It never serves an empty configuration.
-    """
+    """  # noqa: D301  click wants the character itself
     try:
         uvloop.run(run_control_plane(_settings(etcd, options)))
     except SettingsError as error:
@@ -135,19 +135,20 @@ def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ControlPlaneSettin
         raise SettingsError("--edge-cert and --edge-key go together; give both or neither.")
     if client_ca and not cert:
         raise SettingsError("--edge-client-ca needs --edge-cert and --edge-key.")
-    if not options["health_check_path"].startswith("/"):
-        raise SettingsError("--health-check-path must start with a slash.")
+    edge_settings = EdgeSettings(
+        listen_address=edge.host,
+        listen_port=edge.port,
+        health_check_path=options["health_check_path"],
+        tls=EdgeTls(certificate=cert, key=key, client_ca=client_ca) if cert else None,
+    )
+    if problems := settings_problems(edge_settings):
+        raise SettingsError("; ".join(f"the edge's {problem}" for problem in problems))
     return ControlPlaneSettings(
         etcd=etcd,
         xds_listen=Listen.parse(options["xds_listen"]),
         xds_tls=xds_tls,
         status_listen=Listen.parse(options["status_listen"]),
-        edge=EdgeSettings(
-            listen_address=edge.host,
-            listen_port=edge.port,
-            health_check_path=options["health_check_path"],
-            tls=EdgeTls(certificate=cert, key=key, client_ca=client_ca) if cert else None,
-        ),
+        edge=edge_settings,
         state_dir=options["state_dir"],
         etcd_patience_seconds=options["etcd_patience"],
         replica=options["replica"],

@@ -12,9 +12,10 @@ import click
 import uvloop
 
 from cellplane.cli.outcome import Exit
+from cellplane.demo.ports import Ports
 from cellplane.demo.processes import ChildFailed, free_port
 from cellplane.demo.say import Story
-from cellplane.demo.stage import Ports, Stage
+from cellplane.demo.stage import Stage
 from cellplane.demo.tour import Tour
 
 

@@ -17,13 +17,13 @@ from cellplane.cli.rules import rules
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(importlib.metadata.version("cellplane"), prog_name="cellplane")
 def cellplane() -> None:
-    r"""Route a product's traffic to its cells: a topology in etcd, pushed to a fleet of Envoys.
+    """Route a product's traffic to its cells: a topology in etcd, pushed to a fleet of Envoys.
 
     \b
     See it work:     cellplane demo
     Run it:          cellplane control-plane --help
     Change cells:    cellplane cells --help
-    """
+    """  # noqa: D301  click wants the character itself
 
 
 for command in (control_plane, cells, rules, pushes, bootstrap_command, demo):

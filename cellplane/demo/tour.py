@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
 
 import aiohttp
 
+from cellplane.demo.changes import PATHS, UP, added, moved, ruled
 from cellplane.demo.say import Story
-from cellplane.demo.stage import Effect, Stage, describe, sent_by_type
+from cellplane.demo.sent import describe, sent_by_type
+from cellplane.demo.stage import Effect, Stage
 from cellplane.demo.traffic import (
     UNOWNED,
     Answer,
@@ -28,32 +27,10 @@ from cellplane.demo.traffic import (
     session_ask,
     wrong_owner,
 )
-from topology.model import Cell, CellState, Endpoint, Stamp
-from topology.planning import Outcome, plan_add, plan_document, plan_set_state
-from topology.view import View
+from topology.model import CellState
 
 RATE_PER_SECOND = 50.0
-PATHS = {"/acme": 3, "/globex": 2}
-RULES = {
-    "schema": 1,
-    "rules": [
-        {
-            "name": "override",
-            "type": "override",
-            "header": "x-cellplane-override",
-            "networks": ["127.0.0.0/8"],
-            "identities": [],
-        },
-        {"name": "path", "type": "path_prefix", "prefixes": PATHS},
-        {"name": "session", "type": "session_cookie", "cookie": "_gitlab_session"},
-        {"name": "default", "type": "default"},
-    ],
-}
 DRAIN_SECONDS = 2
-
-
-def _stamp(reason: str) -> Stamp:
-    return Stamp(updated_by="demo", updated_at=datetime.now(UTC).isoformat(timespec="seconds"), reason=reason)
 
 
 class Tour:
@@ -90,10 +67,10 @@ class Tour:
         await stage.start_etcd()
         story.did(f"started etcd on {stage.etcd_endpoint}")
         for cell_id in (1, 2, 3):
-            await stage.commit(partial(plan_add, cell=await self._new_cell(cell_id)))
-            for state in (CellState.CANARY, CellState.ACTIVE):
-                await stage.commit(self._moved(cell_id, state, "first cells"))
-        await stage.commit(lambda view: plan_document(view, "rules", "current", RULES, _stamp("demo rules")))
+            await stage.commit(added(await stage.start_cell(cell_id)))
+            for state in UP:
+                await stage.commit(moved(cell_id, state, "first cells"))
+        await stage.commit(ruled)
         story.did("wrote cells 1, 2, 3 and the rules (/acme belongs to cell 3, /globex to cell 2) to etcd")
         await stage.start_control_plane()
         await stage.start_envoy()
@@ -145,17 +122,15 @@ class Tour:
         stage, story = self._stage, self._story
         story.step("A fourth cell joins while traffic flows")
         mark = traffic.mark()
-        cell = await self._new_cell(4)
-        self._told("cells add --id 4 …", await stage.change(lambda view: plan_add(view, cell)))
+        stub = await stage.start_cell(4)
+        self._told("cells add --id 4 …", await stage.change(added(stub)))
         answer = await self._ask(Ask(kind="override", headers={"x-cellplane-override": "cell-4"}))
         story.check(answer.cell == 4, "in PROVISIONING only an operator's override reaches it")
         await traffic.more(30)
         early = [a for a in traffic.since(mark) if a.cell == 4]
         story.check(not early, "and no other request did", f"{len(early)} did")
-        self._told("cells set-state 4 CANARY", await stage.change(self._moved(4, CellState.CANARY, "warm")))
-        self._told(
-            "cells set-state 4 ACTIVE", await stage.change(self._moved(4, CellState.ACTIVE, "healthy"))
-        )
+        self._told("cells set-state 4 CANARY", await stage.change(moved(4, CellState.CANARY, "warm")))
+        self._told("cells set-state 4 ACTIVE", await stage.change(moved(4, CellState.ACTIVE, "healthy")))
         mark_active = traffic.mark()
         await traffic.more(150)
         answers = traffic.since(mark)
@@ -168,13 +143,14 @@ class Tour:
         stage, story = self._stage, self._story
         story.step("Cell 2 drains; what it owns still lands on it")
         mark = traffic.mark()
-        effect = await stage.change(
-            self._moved(2, CellState.DRAINING, "demo drain", over_seconds=DRAIN_SECONDS)
-        )
+        effect = await stage.change(moved(2, CellState.DRAINING, "demo drain", over_seconds=DRAIN_SECONDS))
         self._told(f"cells set-state 2 DRAINING --over {DRAIN_SECONDS}s", effect)
+        before = sent_by_type(await stage.fleet())
         ramp_ends = time.monotonic() + DRAIN_SECONDS + 1.0
         while time.monotonic() < ramp_ends:
             await traffic.more(10)
+        ramp = describe(sent_by_type(await stage.fleet()) - before)
+        story.pushed(f"{ramp}, one for each tenth of its share")
         mark_drained = traffic.mark()
         await traffic.more(100)
         after = traffic.since(mark_drained)
@@ -193,7 +169,7 @@ class Tour:
         story.step("Cell 3 is quarantined, and comes back")
         self._told(
             "cells set-state 3 QUARANTINED",
-            await stage.change(self._moved(3, CellState.QUARANTINED, "bad disk")),
+            await stage.change(moved(3, CellState.QUARANTINED, "bad disk")),
         )
         mark = traffic.mark()
         await traffic.more(100)
@@ -208,7 +184,7 @@ class Tour:
         self._owners_hold(answers, "nobody else's traffic was touched")
         self._none_failed(answers, quarantined=3)
         self._told(
-            "cells set-state 3 ACTIVE", await stage.change(self._moved(3, CellState.ACTIVE, "disk replaced"))
+            "cells set-state 3 ACTIVE", await stage.change(moved(3, CellState.ACTIVE, "disk replaced"))
         )
         mark = traffic.mark()
         await traffic.more(60)
@@ -222,7 +198,7 @@ class Tour:
         stage, story = self._stage, self._story
         story.step("The control plane is killed; traffic goes on")
         mark = traffic.mark()
-        await stage.kill_control_plane()
+        await stage.kill("control-plane")
         story.did("kill -9 of the control plane")
         await traffic.more(100)
         self._none_failed(traffic.since(mark))
@@ -239,7 +215,7 @@ class Tour:
             f"{resent} resources: {describe(sent_by_type(fleet))}",
         )
         mark = traffic.mark()
-        effect = await stage.change(self._moved(2, CellState.ACTIVE, "drain called off"))
+        effect = await stage.change(moved(2, CellState.ACTIVE, "drain called off"))
         self._told("cells set-state 2 ACTIVE", effect)
         await traffic.more(60)
         self._none_failed(traffic.since(mark))
@@ -256,24 +232,9 @@ class Tour:
         )
         story.check(not (dead := self._stage.dead_children()), "every process is alive", "\n".join(dead))
 
-    async def _new_cell(self, cell_id: int) -> Cell:
-        stub = await self._stage.start_cell(cell_id)
-        return Cell(
-            id=cell_id,
-            name=f"demo-{cell_id}",
-            state=CellState.PROVISIONING,
-            endpoints=(Endpoint(host=stub.host, port=stub.port, zone="a"),),
-            stamp=_stamp("demo cell"),
-        )
-
     async def _ask(self, request: Ask) -> Answer:
         async with aiohttp.ClientSession() as session:
             return await ask(session, self._stage.edge_url, request)
-
-    def _moved(
-        self, cell_id: int, state: CellState, reason: str, over_seconds: int | None = None
-    ) -> Callable[[View], Outcome]:
-        return lambda view: plan_set_state(view, cell_id, state, _stamp(reason), over_seconds=over_seconds)
 
     def _told(self, command: str, effect: Effect) -> None:
         self._story.did(f"cellplane {command}")

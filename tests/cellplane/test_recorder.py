@@ -11,6 +11,7 @@ import pytest
 
 from cellplane.pushes import EDGE, GOOD, HELD, RELEASED, HeldPush
 from cellplane.recorder import Recorder, Wish
+from tests.processes import eventually
 from topology.apply import apply, read_view
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
@@ -18,11 +19,16 @@ from topology.model import Stamp
 from topology.planning import plan_document
 from topology.saved import load_view
 from topology.view import View
-from tests.processes import eventually
 
 KEYSPACE = Keyspace()
 PUSH = HeldPush(
-    id="0123abcd", group=EDGE, revision=7, reason="too many", clusters_before=6, clusters_after=2, held_at="now"
+    id="0123abcd",
+    group=EDGE,
+    revision=7,
+    reason="too many",
+    clusters_before=6,
+    clusters_after=2,
+    held_at="now",
 )
 
 
@@ -64,7 +70,9 @@ async def test_the_good_count_is_written_and_not_written_again() -> None:
             return (HELD, EDGE) in await documents(store)
 
         await eventually(held, "the held push")
-        assert (await read_view(store, KEYSPACE)).revision == after.revision + 1, "only the held push was written"
+        assert (await read_view(store, KEYSPACE)).revision == after.revision + 1, (
+            "only the held push was written"
+        )
     assert (await documents(store))[(GOOD, EDGE)]["clusters"] == 3
 
 

@@ -1,4 +1,6 @@
-"""The compose example: its file keeps to what the official images have, and a Docker engine really runs it."""
+"""The compose example: its file keeps to what the official images have, and a Docker engine really runs
+it.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,8 @@ def test_the_dockerfile_needs_no_buildkit_and_runs_as_nobody_special() -> None:
 def test_the_bootstrap_is_what_the_command_prints() -> None:
     command = [
         shutil.which("cellplane", path=str(ROOT / ".venv" / "bin")) or "cellplane",
-        "bootstrap", "--role", "edge", "--node-id", "edge", "--xds", "control-plane:18000", "--admin", "0.0.0.0:9901",
+        "bootstrap", "--role", "edge", "--node-id", "edge",
+        "--xds", "control-plane:18000", "--admin", "0.0.0.0:9901",
     ]  # fmt: skip
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     committed = (EXAMPLE / "envoy.yaml").read_text()
@@ -129,11 +132,11 @@ class Compose:
         return done.stdout
 
     def request(self, path: str = "/", **headers: str) -> tuple[int, dict[str, Any], str | None]:
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310  our own port
             self.url + path, headers={k.replace("_", "-"): v for k, v in headers.items()}
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as response:
+            with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
                 return response.status, json.load(response), response.headers.get("x-cellplane-cell")
         except urllib.error.HTTPError as error:
             return error.code, {}, error.headers.get("x-cellplane-cell")

@@ -1,4 +1,6 @@
-"""`cellplane cells` against a real etcd: what is written, what is refused, and what nobody may do by accident."""
+"""`cellplane cells` against a real etcd: what is written, what is refused, and what nobody may do by
+accident.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,13 @@ from click.testing import CliRunner, Result
 
 from cellplane.cli.outcome import Exit
 from cellplane.cli.root import cellplane
+from tests.etcd_server import EtcdServer
 from topology.apply import read_view
 from topology.codec import encode
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.store import Txn
 from topology.view import View
-from tests.etcd_server import EtcdServer
 
 Run = Callable[..., Result]
 
@@ -78,17 +80,18 @@ def listed(run: Run) -> dict[str, Any]:
 
 def test_a_cell_is_added_listed_and_shown(run: Run) -> None:
     run(
-        "cells", "add", "--id", "4", "--name", "fourth", "--endpoint", "10.0.4.1:80,zone=a,weight=2", "--region", "eu",
-        "--address", "web=cell-4.example.com:443", "--sequence", "1000-1999", "--http2", "--reason", "new region",
+        "cells", "add", "--id", "4", "--name", "fourth", "--endpoint", "10.0.4.1:80,zone=a,weight=2",
+        "--region", "eu", "--address", "web=cell-4.example.com:443", "--sequence", "1000-1999", "--http2",
+        "--reason", "new region",
     )  # fmt: skip
 
     (cell,) = listed(run)["cells"]
-    assert (4, "fourth", "PROVISIONING", "eu", True) == (
+    assert (
         cell["id"], cell["name"], cell["state"], cell["region"], cell["http2"],
-    )  # fmt: skip
-    assert [{"host": "10.0.4.1", "port": 80, "zone": "a", "weight": 2}] == cell["endpoints"]
-    assert [{"minval": 1000, "maxval": 1999}] == cell["sequence_ranges"]
-    assert ("ada", "new region") == (cell["updated_by"], cell["reason"])
+    ) == (4, "fourth", "PROVISIONING", "eu", True)  # fmt: skip
+    assert cell["endpoints"] == [{"host": "10.0.4.1", "port": 80, "zone": "a", "weight": 2}]
+    assert cell["sequence_ranges"] == [{"minval": 1000, "maxval": 1999}]
+    assert (cell["updated_by"], cell["reason"]) == ("ada", "new region")
     assert cell["updated_at"].startswith("20")
     shown = run("cells", "get", "4").stdout
     assert "may go to" in shown
@@ -103,7 +106,7 @@ def test_an_empty_topology_says_what_to_do(run: Run) -> None:
 def test_a_state_that_is_asked_for_is_reached_step_by_step(run: Run) -> None:
     add(run, 1, "--state", "ACTIVE")
 
-    assert [("ACTIVE", 3)] == [(cell["state"], len(cell["allowed_moves"])) for cell in listed(run)["cells"]]
+    assert [(cell["state"], len(cell["allowed_moves"])) for cell in listed(run)["cells"]] == [("ACTIVE", 3)]
 
 
 def test_a_file_of_cells_is_added_and_added_again_without_harm(run: Run, tmp_path: Path) -> None:
@@ -120,7 +123,7 @@ def test_a_file_of_cells_is_added_and_added_again_without_harm(run: Run, tmp_pat
 
     assert "is there already" in again.output
     assert before == listed(run)["cells"]
-    assert {1: "ACTIVE", 2: "PROVISIONING"} == {cell["id"]: cell["state"] for cell in before}
+    assert {cell["id"]: cell["state"] for cell in before} == {1: "ACTIVE", 2: "PROVISIONING"}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,7 @@ def test_drain_remove_and_an_id_that_is_never_used_again(run: Run) -> None:
         run("cells", "set-state", "2", state, "--yes")
     run("cells", "remove", "2", "--yes")
 
-    assert [1] == [cell["id"] for cell in listed(run)["cells"]]
+    assert [cell["id"] for cell in listed(run)["cells"]] == [1]
     result = run("cells", "add", "--id", "2", "--endpoint", "10.0.2.1:80", expect=Exit.REFUSED)
     assert "never used again" in result.stderr
 
@@ -207,10 +210,10 @@ def test_removing_every_cell_at_once_is_refused_unless_forced(run: Run) -> None:
 
     refused = run("cells", "remove", "1", "2", "--yes", expect=Exit.REFUSED)
     assert "force" in refused.stderr
-    assert 2 == len(listed(run)["cells"])
+    assert len(listed(run)["cells"]) == 2
 
     run("cells", "remove", "1", "2", "--yes", "--force")
-    assert [] == listed(run)["cells"]
+    assert listed(run)["cells"] == []
 
 
 def test_an_operator_who_saw_an_older_cell_is_told(run: Run) -> None:
@@ -222,7 +225,7 @@ def test_an_operator_who_saw_an_older_cell_is_told(run: Run) -> None:
 
     assert "written by ada" in result.stderr
     assert "too warm" in result.stderr
-    assert [50] == [cell["weight"] for cell in listed(run)["cells"]]
+    assert [cell["weight"] for cell in listed(run)["cells"]] == [50]
 
 
 def test_somebody_faster_between_question_and_answer_is_told(
@@ -243,18 +246,28 @@ def test_somebody_faster_between_question_and_answer_is_told(
     assert view().cells[1].state == "CORDONED"
 
 
-def test_garbage_in_etcd_is_shown_and_hurts_nobody_else(run: Run, etcd: EtcdServer, keyspace: Keyspace) -> None:
+def test_garbage_in_etcd_is_shown_and_hurts_nobody_else(
+    run: Run, etcd: EtcdServer, keyspace: Keyspace
+) -> None:
     add(run, 1)
     write(etcd, (keyspace.cell(2), b"{not json"), (f"{keyspace.prefix}/nonsense", b"?"))
 
     document = listed(run)
-    assert [1] == [cell["id"] for cell in document["cells"]]
+    assert [cell["id"] for cell in document["cells"]] == [1]
     assert {"undecodable", "unknown_key"} == {record["kind"] for record in document["quarantined"]}
     assert keyspace.cell(2) in run("cells", "list").stdout
 
 
 def test_no_etcd_is_one_clear_error(run: Run) -> None:
-    result = run("cells", "list", "--etcd", "127.0.0.1:1", "--status-url", "http://127.0.0.1:1", expect=Exit.UNAVAILABLE)
+    result = run(
+        "cells",
+        "list",
+        "--etcd",
+        "127.0.0.1:1",
+        "--status-url",
+        "http://127.0.0.1:1",
+        expect=Exit.UNAVAILABLE,
+    )
 
     assert "etcd does not answer at 127.0.0.1:1" in result.stderr
     assert "Traceback" not in result.output

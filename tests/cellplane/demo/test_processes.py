@@ -52,7 +52,8 @@ async def test_a_child_that_is_never_ready_is_named(tmp_path: Path) -> None:
 
 async def test_a_grandchild_goes_with_its_parent(tmp_path: Path) -> None:
     script = (
-        "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        "import subprocess, sys, time;"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
         "print(p.pid, flush=True); time.sleep(600)"
     )
     child = await start_child("parent", [sys.executable, "-c", script], tmp_path / "log")

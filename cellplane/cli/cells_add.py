@@ -1,0 +1,140 @@
+"""`cellplane cells add`: a cell of options, or all cells of a file, added and led to the state asked for.
+
+Each step is planned and committed as by hand; `cells` holds the other commands of the group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellplane.cell_input import (
+    BEGINNINGS,
+    InputError,
+    address,
+    cell_from_mapping,
+    endpoint,
+    read_cells,
+    sequence,
+)
+from cellplane.cli.changes import change_options, commit
+from cellplane.cli.connection import etcd_options, stamp, with_store
+from cellplane.cli.outcome import Exit, fail, output_option
+from cellplane.settings import EtcdSettings
+from topology.apply import read_view
+from topology.lifecycle import road
+from topology.model import Cell, CellState
+from topology.planning import plan_add, plan_set_state
+
+
+@click.command("add")
+@etcd_options
+@click.option("--id", "cell_id", type=int, help="From 1, never used before.")
+@click.option("--name", help="For people; cell-<id> if not given.")
+@click.option(
+    "--state",
+    type=click.Choice(BEGINNINGS),
+    help="Where it is led, step by step; PROVISIONING if not given.",
+)
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    metavar="HOST:PORT[,zone=Z][,weight=W]",
+    help="Where it answers; repeatable.",
+)
+@click.option("--http2", is_flag=True, help="Its endpoints speak HTTP/2 without TLS (h2c).")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="PROTOCOL=ADDRESS",
+    help="As users see it: web, registry, ssh, kas, pages.",
+)
+@click.option("--session-prefix", help="What its session cookies begin with; cell-<id> if not given.")
+@click.option(
+    "--sequence", "sequences", multiple=True, metavar="MIN-MAX", help="Ids that it may hand out; repeatable."
+)
+@click.option("--capacity", type=int, help="Customers that fit; 0 for no limit.")
+@click.option(
+    "--weight",
+    type=int,
+    help="Its share of unowned traffic, against the other cells' weights; 100 if not given.",
+)
+@click.option("--ring", type=int, help="Its deployment ring.")
+@click.option("--region", help="Its region.")
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path), help="YAML or JSON with one cell, or a list of them."
+)
+@click.option(
+    "--if-absent", is_flag=True, help="Leave a cell that is there already as it is, instead of refusing."
+)
+@change_options
+@output_option
+def add_cell(
+    etcd: EtcdSettings,
+    file: Path | None,
+    if_absent: bool,
+    reason: str,
+    dry_run: bool,
+    output: str,
+    **given: Any,
+) -> None:
+    """Add a cell, or all cells of a file. New cells begin in PROVISIONING, reached only by an operator's
+    override.
+
+    \b
+      cellplane cells add --id 4 --endpoint 10.0.4.1:8080,zone=a --endpoint 10.0.4.2:8080,zone=b --reason
+      "new region"
+    """  # noqa: D301  click wants the character itself
+    try:
+        mark = stamp(reason)
+        wanted = (
+            read_cells(file, mark) if file else (cell_from_mapping(_from_options(given), mark, "cells add"),)
+        )
+    except InputError as error:
+        fail(Exit.REFUSED, f"{error}\nNothing was changed.")
+    if file and any(value for value in given.values()):
+        fail(Exit.USAGE, "--file says everything about its cells; leave the other options out.")
+    for cell in wanted:
+        _add_one(etcd, cell, if_absent, dry_run, output)
+
+
+def _add_one(etcd: EtcdSettings, cell: Cell, if_absent: bool, dry_run: bool, output: str) -> None:
+    """Add one cell and walk it to the state that was asked for: each step a change of its own, as by hand."""
+    begun = replace(cell, state=CellState.PROVISIONING)
+    steps = road(begun, frozenset({cell.state}))
+    if if_absent and cell.id in with_store(etcd, read_view).cells:
+        click.echo(f"cell {cell.id} is there already, and stays as it is", err=output == "json")
+        return
+    commit(etcd, lambda view: plan_add(view, begun), f"adding cell {cell.id}", dry_run=dry_run, output=output)
+    if dry_run:
+        return
+    for state in steps:
+        commit(
+            etcd,
+            partial(plan_set_state, cell_id=cell.id, to=state, stamp=cell.stamp),
+            f"moving cell {cell.id} to {state}",
+            dry_run=False,
+            output=output,
+        )
+
+
+def _from_options(given: dict[str, Any]) -> dict[str, Any]:
+    if given["cell_id"] is None:
+        raise InputError("--id: which id shall the new cell have? Give a number from 1, or a --file.")
+    if not given["endpoints"]:
+        raise InputError("--endpoint: where does the cell answer? Give HOST:PORT at least once.")
+    plain = ("name", "state", "session_prefix", "capacity", "weight", "ring", "region")
+    return {
+        "id": given["cell_id"],
+        **{name: given[name] for name in plain if given[name] is not None},
+        "http2": given["http2"],
+        "endpoints": [endpoint(text) for text in given["endpoints"]],
+        "addresses": dict(address(text) for text in given["addresses"]),
+        "sequence_ranges": [sequence(text) for text in given["sequences"]],
+    }

