@@ -67,7 +67,7 @@ class MemoryStore:
         seen, bookmarks = after, self._bookmarks
         while True:
             self._fail_if_wanted("watch")
-            if seen < self._revision:
+            if seen != self._revision:
                 self._check_known(seen)
                 batch = next(each for each in self._history if each.revision > seen)
                 seen = batch.revision

@@ -134,6 +134,7 @@ def _view_of(fields: Fields, keyspace: Keyspace) -> View | Corrupt:
                 retired[tombstone.id] = tombstone
             case Document() as document:
                 documents[document.kind, document.name] = document
+    revisions = Fields(fields.mapping("mod_revisions"), "mod_revisions")
     quarantined = [_quarantined(keyspace, each) for each in fields.each("quarantined")]
     return View(
         keyspace=keyspace,
@@ -142,9 +143,7 @@ def _view_of(fields: Fields, keyspace: Keyspace) -> View | Corrupt:
         retired=_sealed(retired),
         documents=_sealed(documents),
         quarantined=_sealed({each.key: each for each in quarantined}),
-        mod_revisions=_sealed(
-            {key: int(revision) for key, revision in fields.mapping("mod_revisions").items()}
-        ),
+        mod_revisions=_sealed({key: revisions.integer(key) for key in fields.mapping("mod_revisions")}),
         stale=True,
     )
 
@@ -167,13 +166,17 @@ def _quarantined(keyspace: Keyspace, fields: Fields) -> Quarantined:
     key, text, kind = fields.text("key"), fields.text("record"), fields.text("kind")
     record = _record(keyspace, key, text) if text else None
     if isinstance(record, Document) or kind not in {each.value for each in QuarantineKind}:
-        raise MalformedError(f"{key}: is nothing that is quarantined by this version")
+        raise MalformedError(f"{key}: is nothing that this version keeps out")
+    try:
+        raw = base64.b64decode(fields.text("raw"), validate=True)
+    except ValueError as error:
+        raise MalformedError(f"{key}: raw is no base64") from error
     return Quarantined(
         key=key,
         kind=QuarantineKind(kind),
         reason=fields.text("reason"),
         create_revision=fields.integer("create_revision"),
         mod_revision=fields.integer("mod_revision"),
-        raw=base64.b64decode(fields.text("raw")),
+        raw=raw,
         record=record,
     )
