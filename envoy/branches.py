@@ -1,0 +1,137 @@
+"""Each kind of rule as a branch of the route table: entries that lead to leaves, or let the search go on.
+
+`routes` asks for the branches in the ruleset's order. What is passed over is counted, by rule and reason, as
+`cellplane.rule.<name>.<reason>.ip_parsing_failed` (see `matchers.counted`). `View -> Snapshot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from envoy import matchers, sessions
+from envoy.edge import IDENTITY_HEADER, PEER_STATE
+from envoy.evaluator import Skip
+from envoy.leaves import at_cell
+from envoy.matchers import ANY_BYTES, PATH, Entry, OnMatch, Predicate, all_of, entry, listed, negated, quoted
+from envoy.paths import above
+from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, Rule, SessionCookieRule
+from envoy.standing import Access, Standing, cluster_name
+
+Standings = Mapping[int, Standing]
+
+_NOWHERE: Final = OnMatch(matcher=matchers.Matcher())
+"""Leads to nothing, so that the search goes on."""
+_ANY_PATH: Final = matchers.starts(PATH, "/")
+
+
+def branch(rule: Rule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+    """Make a rule's entries; the default has none, for it is what is left when no entry leads anywhere."""
+    match rule:
+        case OverrideRule():
+            return _override(rule, standings, retry_after_seconds)
+        case PathPrefixRule():
+            return _paths(rule, standings, retry_after_seconds)
+        case SessionCookieRule():
+            return _sessions(rule, standings, retry_after_seconds)
+        case DefaultRule():
+            return ()
+
+
+def skip_stat(rule: str, skip: Skip) -> str:
+    """Name what Envoy counts a rule's passing over under, less the `.ip_parsing_failed` that it adds."""
+    return f"cellplane.rule.{rule}.{skip.value}"
+
+
+def _override(rule: OverrideRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+    named = matchers.header(rule.header)
+    allowed = _allowed(rule)
+    leaves = {
+        cluster_name(cell.cell_id): at_cell(rule.name, cell.cell_id, cell.override, retry_after_seconds)
+        for cell in standings.values()
+        if cell.override is not Access.CLOSED
+    }
+    entries = [entry(allowed, matchers.exactly(named, leaves))] if leaves else []
+    entries += [
+        _count(rule, Skip.UNKNOWN, allowed),
+        _count(rule, Skip.REFUSED, negated(allowed)),
+    ]
+    return (entry(matchers.present(named), listed(entries)),)
+
+
+def _allowed(rule: OverrideRule) -> Predicate:
+    ways: list[Predicate] = []
+    if rule.networks:
+        stat = f"cellplane.rule.{rule.name}.peer"
+        ways.append(matchers.within(matchers.filter_state(PEER_STATE), rule.networks, stat))
+    if rule.identities:
+        # The header is Envoy's own, from a verified certificate: all its names, with commas between them.
+        names = "|".join(quoted(identity) for identity in rule.identities)
+        regex = rf"(?:{ANY_BYTES},)?(?:{names})(?:,{ANY_BYTES})?"
+        ways.append(matchers.matches(matchers.header(IDENTITY_HEADER), regex))
+    return matchers.any_of(*ways)
+
+
+def _paths(rule: PathPrefixRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+    live: dict[str, OnMatch] = {}
+    dead: list[str] = []
+    for prefix, cell_id in sorted(rule.prefixes.items()):
+        cell = standings.get(cell_id)
+        if cell is None or cell.owned is Access.CLOSED:
+            dead.append(prefix)
+        else:
+            live[prefix] = at_cell(rule.name, cell_id, cell.owned, retry_after_seconds)
+    closed = set(dead)
+    dead = [path for path in dead if closed.isdisjoint(above(path))]
+    for prefix, below in _below(live, dead).items():
+        # Envoy would go on with the next shorter prefix; but what belongs to a cell that does not serve must
+        # not land on the cell that has the path above.
+        outside = negated(matchers.matches(PATH, _under(below)))
+        live[prefix] = listed([entry(outside, live[prefix])])
+    entries = [*_path_maps(live)]
+    if dead:
+        counter = listed([_count(rule, Skip.UNKNOWN)])
+        entries += _path_maps(dict.fromkeys(dead, counter))
+    return tuple(entries)
+
+
+def _path_maps(leaves: Mapping[str, OnMatch]) -> Iterable[Entry]:
+    """Look up `/acme` itself first, then `/acme/…` and `/acme?…`: whole segments, whatever their number."""
+    if leaves:
+        below = {prefix + mark: leaf for prefix, leaf in leaves.items() for mark in "/?"}
+        yield entry(_ANY_PATH, matchers.exactly(PATH, leaves))
+        yield entry(_ANY_PATH, matchers.by_prefix(PATH, below))
+
+
+def _below(live: Iterable[str], dead: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    known = set(live)
+    for path in dead:
+        for prefix in above(path):
+            if prefix in known:
+                found.setdefault(prefix, []).append(path)
+    return found
+
+
+def _under(prefixes: Iterable[str]) -> str:
+    return f"(?:{'|'.join(quoted(prefix) for prefix in prefixes)})(?:[/?]{ANY_BYTES})?"
+
+
+def _sessions(rule: SessionCookieRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+    once, twice = sessions.once(rule.cookie), sessions.twice(rule.cookie)
+    leaves = {
+        f"{cell.session_prefix}-": at_cell(rule.name, cell.cell_id, cell.owned, retry_after_seconds)
+        for cell in standings.values()
+        if cell.owned is not Access.CLOSED
+    }
+    entries = [entry(negated(twice), sessions.session_tree(rule.cookie, leaves))] if leaves else []
+    entries += [
+        _count(rule, Skip.UNKNOWN, once, negated(twice)),
+        _count(rule, Skip.AMBIGUOUS, twice),
+    ]
+    return (entry(sessions.maybe(rule.cookie), listed(entries)),)
+
+
+def _count(rule: Rule, skip: Skip, *conditions: Predicate) -> Entry:
+    counter = matchers.counted(skip_stat(rule.name, skip))
+    return entry(all_of(*conditions, counter) if conditions else counter, _NOWHERE)

@@ -1,0 +1,158 @@
+"""A cell as Envoy's upstream cluster: protocol, health, limits.
+
+`translate` hands in one cell at a time. A cell's weight and state are not in here, and its endpoints only
+where they are DNS names: changing them must not change the cluster, for that drains its connections.
+`View -> Snapshot`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf import wrappers_pb2
+
+from envoy.durations import seconds
+from envoy.edge import EdgeSettings
+from envoy.endpoints import assignment
+from envoy.matchers import packed
+from envoy.standing import cluster_name
+from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
+from pb.envoy.config.core.v3 import config_source_pb2, health_check_pb2, protocol_pb2
+from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from pb.envoy.type.v3 import http_pb2, percent_pb2
+from topology.model import Cell
+from xds.resource import CLUSTER, ENDPOINT, Resource
+
+Cluster = cluster_pb2.Cluster
+HttpOptions = http_protocol_options_pb2.HttpProtocolOptions
+
+HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+BUFFER_BYTES: Final = 65_536
+STREAM_WINDOW_BYTES: Final = 1 << 20
+CONNECTION_WINDOW_BYTES: Final = 1 << 22
+
+
+def is_resolved_by_envoy(cell: Cell) -> bool:
+    """Tell whether the cell's endpoints are DNS names, which EDS can't carry."""
+    return any(not endpoint.is_ip for endpoint in cell.endpoints)
+
+
+def cluster(cell: Cell, settings: EdgeSettings) -> Resource:
+    """Make the cluster of a cell."""
+    name = cluster_name(cell.id)
+    message = Cluster(
+        name=name,
+        connect_timeout=seconds(settings.connect_timeout_seconds),
+        per_connection_buffer_limit_bytes=wrappers_pb2.UInt32Value(value=BUFFER_BYTES),
+        lb_policy=Cluster.LEAST_REQUEST,
+        common_lb_config=_balancing(),
+        circuit_breakers=_limits(settings),
+        outlier_detection=_ejection(),
+        # What EDS takes away goes at once, healthy or not: who removed it knows why.
+        ignore_health_on_host_removal=True,
+    )
+    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(_protocol(cell, settings)))
+    if settings.health_check_path:
+        message.health_checks.append(_health_check(cell, settings))
+    if is_resolved_by_envoy(cell):
+        message.type = Cluster.STRICT_DNS
+        message.dns_lookup_family = Cluster.V4_PREFERRED
+        message.respect_dns_ttl = True
+        message.load_assignment.CopyFrom(assignment(cell))
+        return Resource.of(CLUSTER, name, message)
+    message.type = Cluster.EDS
+    source = message.eds_cluster_config.eds_config
+    source.ads.SetInParent()
+    source.resource_api_version = config_source_pb2.V3
+    return Resource.of(CLUSTER, name, message, [(ENDPOINT, name)])
+
+
+def _balancing() -> cluster_pb2.Cluster.CommonLbConfig:
+    """Divide among all endpoints by weight, whatever their zone: a cell's zones are near each other, and the
+    weights are how an operator empties one.
+
+    With no healthy endpoint, all are tried: no other cell could answer for this one.
+    """
+    return Cluster.CommonLbConfig(
+        healthy_panic_threshold=percent_pb2.Percent(value=1),
+        ignore_new_hosts_until_first_hc=True,
+    )
+
+
+def _protocol(cell: Cell, settings: EdgeSettings) -> HttpOptions:
+    explicit = HttpOptions.ExplicitHttpConfig()
+    if cell.http2:
+        explicit.http2_protocol_options.CopyFrom(
+            protocol_pb2.Http2ProtocolOptions(
+                initial_stream_window_size=wrappers_pb2.UInt32Value(value=STREAM_WINDOW_BYTES),
+                initial_connection_window_size=wrappers_pb2.UInt32Value(value=CONNECTION_WINDOW_BYTES),
+                allow_connect=True,
+                connection_keepalive=protocol_pb2.KeepaliveSettings(
+                    interval=seconds(30), timeout=seconds(5), connection_idle_interval=seconds(10)
+                ),
+            )
+        )
+    else:
+        explicit.http_protocol_options.SetInParent()
+    options = HttpOptions(explicit_http_config=explicit)
+    if settings.upstream_idle_seconds:
+        options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(settings.upstream_idle_seconds))
+    return options
+
+
+def _health_check(cell: Cell, settings: EdgeSettings) -> health_check_pb2.HealthCheck:
+    interval = seconds(settings.health_check_interval_seconds)
+    check = health_check_pb2.HealthCheck(
+        timeout=seconds(settings.health_check_timeout_seconds),
+        interval=interval,
+        interval_jitter=seconds(settings.health_check_interval_seconds / 10),
+        # A cell without traffic is checked as often: it may be needed next, and Envoy's 60 s are long.
+        no_traffic_interval=interval,
+        unhealthy_interval=seconds(min(1.0, settings.health_check_interval_seconds)),
+        unhealthy_edge_interval=seconds(min(1.0, settings.health_check_interval_seconds)),
+        unhealthy_threshold=wrappers_pb2.UInt32Value(value=3),
+        healthy_threshold=wrappers_pb2.UInt32Value(value=1),
+        http_health_check=health_check_pb2.HealthCheck.HttpHealthCheck(path=settings.health_check_path),
+    )
+    if cell.http2:
+        check.http_health_check.codec_client_type = http_pb2.HTTP2
+    return check
+
+
+def _ejection() -> outlier_detection_pb2.OutlierDetection:
+    """Take endpoints out for what the network or a gateway says, never for the application's own errors: one
+    broken page would take them all out.
+    """
+    count = wrappers_pb2.UInt32Value
+    return outlier_detection_pb2.OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=count(value=5),
+        enforcing_consecutive_local_origin_failure=count(value=100),
+        consecutive_gateway_failure=count(value=10),
+        enforcing_consecutive_gateway_failure=count(value=100),
+        enforcing_consecutive_5xx=count(value=0),
+        enforcing_success_rate=count(value=0),
+        enforcing_local_origin_success_rate=count(value=0),
+        interval=seconds(5),
+        base_ejection_time=seconds(10),
+        max_ejection_time=seconds(60),
+        max_ejection_percent=count(value=50),
+    )
+
+
+def _limits(settings: EdgeSettings) -> circuit_breaker_pb2.CircuitBreakers:
+    """Keep one cell's trouble from using up what the edge has for all."""
+    count = wrappers_pb2.UInt32Value
+    thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds
+    return circuit_breaker_pb2.CircuitBreakers(
+        thresholds=[
+            thresholds(
+                max_connections=count(value=settings.max_connections_per_cell),
+                max_pending_requests=count(value=settings.max_pending_requests_per_cell),
+                max_requests=count(value=settings.max_requests_per_cell),
+                retry_budget=thresholds.RetryBudget(
+                    budget_percent=percent_pb2.Percent(value=20), min_retry_concurrency=count(value=10)
+                ),
+            )
+        ]
+    )

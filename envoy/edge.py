@@ -1,0 +1,100 @@
+"""What an edge Envoy is told besides cells and rules: where it listens, its TLS files, limits and timeouts.
+
+The control plane fills the settings, the translators read them. Paths are paths on the Envoys' hosts, and
+nothing here opens them. `View -> Snapshot`: the part of a Snapshot that no View decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from topology.forms import is_ip
+from topology.model import Problem
+
+LISTENER_NAME: Final = "edge"
+ROUTES_NAME: Final = "edge"
+
+CELL_HEADER: Final = "x-cellplane-cell"
+RULE_HEADER: Final = "x-cellplane-rule"
+IDENTITY_HEADER: Final = "x-cellplane-identity"
+SESSION_HEADER: Final = "x-cellplane-session"
+"""Kept for the extraction that rules may need later: already a client's copy never comes through."""
+INTERNAL_HEADERS: Final = (CELL_HEADER, RULE_HEADER, IDENTITY_HEADER, SESSION_HEADER)
+"""Removed from what a client sends before the first rule is looked at."""
+PEER_STATE: Final = "cellplane.peer"
+"""The filter state that holds the address of the direct peer, for as long as its connection lasts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeTls:
+    """PEM files of the edge. With a `client_ca`, clients may show a certificate, and a bad one is refused."""
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """All that is the same for every edge of a group.
+
+    Nothing cuts a stream that moves: clones, pushes and WebSockets take as long as they take, and only one
+    that is silent for `stream_idle_seconds` ends (0: never). `upstream_idle_seconds` has to be shorter than
+    what a cell's server keeps an idle connection for, or requests race with its closing. `trusted_hops` is
+    the number of proxies in front that set X-Forwarded-For.
+    """
+
+    listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone
+    listen_port: int = 8080
+    tls: EdgeTls | None = None
+    health_check_path: str = "/-/liveness"
+    health_check_interval_seconds: float = 5.0
+    health_check_timeout_seconds: float = 1.0
+    connect_timeout_seconds: float = 1.0
+    stream_idle_seconds: float = 3600.0
+    client_idle_seconds: float = 900.0
+    upstream_idle_seconds: float = 15.0
+    request_headers_seconds: float = 30.0
+    retry_after_seconds: int = 30
+    trusted_hops: int = 0
+    merge_slashes: bool = True
+    max_connections_per_cell: int = 10_000
+    max_pending_requests_per_cell: int = 5_000
+    max_requests_per_cell: int = 20_000
+    access_log: bool = False
+    server_name: str = "cellplane"
+
+
+def settings_problems(settings: EdgeSettings) -> tuple[Problem, ...]:
+    """Say what is wrong with settings, each with its fix."""
+    return tuple(_problems(settings))
+
+
+def _problems(settings: EdgeSettings) -> Iterator[Problem]:
+    if not is_ip(settings.listen_address):
+        message = f"{settings.listen_address!r} is no IP address: use 0.0.0.0, :: or one of the Envoys' own"
+        yield Problem(field="listen_address", message=message)
+    if not 1 <= settings.listen_port <= 65535:
+        message = f"{settings.listen_port} is no port: use 1 to 65535"
+        yield Problem(field="listen_port", message=message)
+    if settings.health_check_path and not settings.health_check_path.startswith("/"):
+        message = f"{settings.health_check_path!r} is no path: start with /, or leave it empty for no checks"
+        yield Problem(field="health_check_path", message=message)
+    if settings.tls and not (settings.tls.certificate and settings.tls.key):
+        yield Problem(field="tls", message="certificate and key go together: name both files")
+    for name in ("health_check_interval", "health_check_timeout", "connect_timeout", "request_headers"):
+        if getattr(settings, f"{name}_seconds") <= 0:
+            yield Problem(field=f"{name}_seconds", message="must be more than 0")
+    for name in ("stream_idle_seconds", "client_idle_seconds", "upstream_idle_seconds", "trusted_hops"):
+        if getattr(settings, name) < 0:
+            yield Problem(field=name, message="must be 0 or more")
+    for name in (
+        "retry_after_seconds",
+        "max_connections_per_cell",
+        "max_pending_requests_per_cell",
+        "max_requests_per_cell",
+    ):
+        if getattr(settings, name) < 1:
+            yield Problem(field=name, message="must be 1 or more")

@@ -1,0 +1,83 @@
+"""The ends of the route table: a request goes to a cell, is divided by weight, or is answered 503.
+
+Rules ask for leaves, one per cell and rule, so they are small: what all have in common (headers, retries)
+is said once, by the virtual host in `routes`. `View -> Snapshot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from google.protobuf import duration_pb2, wrappers_pb2
+
+from envoy.edge import CELL_HEADER
+from envoy.matchers import OnMatch, leaf
+from envoy.standing import Access, cluster_name
+from pb.envoy.config.core.v3 import base_pb2
+from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
+
+_ANYTHING: Final = route_pb2.RouteMatch(prefix="/")
+_NO_LIMIT: Final = duration_pb2.Duration()
+"""No limit on the whole of a request: clones and WebSockets take as long as they take."""
+_OVERWRITE: Final = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+
+
+@lru_cache(maxsize=32_768)  # a change of one cell makes the leaves of one cell
+def at_cell(rule: str, cell_id: int, access: Access, retry_after_seconds: int) -> OnMatch:
+    """End at a cell: its cluster, or while it is quarantined an answer in its name. Not to be edited."""
+    if access is Access.CLOSED:
+        raise AssertionError(f"rule {rule} has no leaf for cell {cell_id}, which is closed")
+    if access is Access.QUARANTINED:
+        name = cluster_name(cell_id)
+        body = f"Cell {name} is quarantined and does not answer now. Nothing is lost: try again later.\n"
+        return leaf(_unavailable(rule, body, retry_after_seconds, header(CELL_HEADER, name)))
+    action = route_pb2.RouteAction(cluster=cluster_name(cell_id), timeout=_NO_LIMIT)
+    return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
+
+
+def divided(rule: str, weights: Iterable[tuple[int, int]], retry_after_seconds: int) -> OnMatch:
+    """Divide requests among cells by weight; with none to take them, say so."""
+    shares = [(cell_id, weight) for cell_id, weight in weights if weight > 0]
+    if not shares:
+        body = (
+            "No cell takes new traffic now: every cell is full, draining or quarantined. Try again later.\n"
+        )
+        return leaf(_unavailable(rule, body, retry_after_seconds))
+    if len(shares) == 1:
+        return at_cell(rule, shares[0][0], Access.OPEN, retry_after_seconds)
+    clusters = route_pb2.WeightedCluster(
+        clusters=(
+            route_pb2.WeightedCluster.ClusterWeight(
+                name=cluster_name(cell_id), weight=wrappers_pb2.UInt32Value(value=weight)
+            )
+            for cell_id, weight in shares
+        )
+    )
+    action = route_pb2.RouteAction(weighted_clusters=clusters, timeout=_NO_LIMIT)
+    return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
+
+
+def header(name: str, value: str) -> base_pb2.HeaderValueOption:
+    """Set a header, over whatever stands there already."""
+    return base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key=name, value=value), append_action=_OVERWRITE
+    )
+
+
+def _unavailable(
+    rule: str, body: str, retry_after_seconds: int, *headers: base_pb2.HeaderValueOption
+) -> route_pb2.Route:
+    return route_pb2.Route(
+        name=rule,
+        match=_ANYTHING,
+        direct_response=route_pb2.DirectResponseAction(
+            status=503, body=base_pb2.DataSource(inline_string=body)
+        ),
+        response_headers_to_add=(
+            header("retry-after", str(retry_after_seconds)),
+            header("content-type", "text/plain; charset=utf-8"),
+            *headers,
+        ),
+    )

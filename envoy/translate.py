@@ -1,0 +1,163 @@
+"""View + rules + settings -> Snapshot, doing work for what changed only.
+
+The control plane hands in each new View and publishes what comes out; it calls again after
+`next_change_seconds`, because a draining cell's share falls by itself. Pure: the moment is an argument. What
+did not change keeps its objects: a cell its cluster and endpoints, a type its whole mapping, by which the
+next stage sees that there is nothing to do. `View -> Snapshot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from envoy.clusters import cluster, is_resolved_by_envoy
+from envoy.edge import EdgeSettings
+from envoy.endpoints import endpoints
+from envoy.listeners import listener
+from envoy.routes import RouteTable, route_table
+from envoy.ruleset import Ruleset
+from envoy.standing import Standing, cluster_name, standing
+from topology.lifecycle import next_step
+from topology.model import Cell
+from topology.view import View
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
+from xds.snapshot import Snapshot
+
+_NOTHING: Final = Snapshot(0, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A cell and what it became."""
+
+    cell: Cell
+    standing: Standing
+    cluster: Resource | None
+    endpoints: Resource | None
+    next_change_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What the next translation may use again. `moving`: cells whose share changes with time."""
+
+    settings: EdgeSettings
+    cells: Mapping[int, Translated]
+    standings: Mapping[int, Standing]
+    moving: tuple[int, ...]
+    listener: Resource
+    routes: RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A Snapshot, and in how many seconds it changes by itself (None: not)."""
+
+    snapshot: Snapshot
+    next_change_seconds: float | None
+    memo: Memo
+
+
+def translate(
+    view: View, ruleset: Ruleset, settings: EdgeSettings, now: datetime, previous: Translation | None
+) -> Translation:
+    """Make the Snapshot of a View at a moment. The same input gives the same one, whatever came before."""
+    memo = previous.memo if previous is not None and previous.memo.settings == settings else None
+    known: Mapping[int, Translated] = memo.cells if memo else {}
+    touched = _touched(view.cells, memo)
+    fresh = {
+        cell_id: _cell(view.cells[cell_id], settings, now, known.get(cell_id))
+        for cell_id in touched
+        if cell_id in view.cells
+    }
+    cells = {cell_id: fresh.get(cell_id) or known[cell_id] for cell_id in view.cells} if touched else known
+    standings = _standings(cells, touched, memo)
+    routes = route_table(ruleset, standings, settings, memo.routes if memo else None)
+    front = memo.listener if memo else listener(settings)
+    before = previous.snapshot if memo and previous is not None else _NOTHING
+    gone: dict[str, Resource | None] = {cluster_name(each): None for each in touched - fresh.keys()}
+    clusters = gone | {cluster_name(each): made.cluster for each, made in fresh.items()}
+    assignments = gone | {cluster_name(each): made.endpoints for each, made in fresh.items()}
+    moving = tuple(each for each, made in fresh.items() if made.next_change_seconds is not None)
+    return Translation(
+        snapshot=Snapshot(
+            view.revision,
+            {
+                CLUSTER: _patched(before.of_type(CLUSTER), clusters),
+                ENDPOINT: _patched(before.of_type(ENDPOINT), assignments),
+                LISTENER: _patched(before.of_type(LISTENER), {front.name: front}),
+                ROUTE: _patched(before.of_type(ROUTE), {routes.resource.name: routes.resource}),
+            },
+        ),
+        next_change_seconds=_soonest(fresh[each] for each in moving),
+        memo=Memo(settings, cells, standings, moving, front, routes),
+    )
+
+
+def _touched(cells: Mapping[int, Cell], memo: Memo | None) -> set[int]:
+    """List the cells that came, changed, went, or change with time."""
+    if memo is None:
+        return set(cells)
+    known = memo.cells
+    touched = {
+        cell_id
+        for cell_id, cell in cells.items()
+        if (before := known.get(cell_id)) is None or before.cell is not cell
+    }
+    touched.update(known.keys() - cells.keys(), memo.moving)
+    return touched
+
+
+def _cell(cell: Cell, settings: EdgeSettings, now: datetime, before: Translated | None) -> Translated:
+    stands = standing(cell, now)
+    if before is not None and stands == before.standing:
+        stands = before.standing
+    if before is not None and before.cell is cell:
+        return Translated(cell, stands, before.cluster, before.endpoints, next_step(cell, now))
+    made = by_eds = None
+    if stands.has_cluster:
+        made = cluster(cell, settings)
+        by_eds = None if is_resolved_by_envoy(cell) else endpoints(cell)
+    if before is not None:
+        made, by_eds = _unchanged(made, before.cluster), _unchanged(by_eds, before.endpoints)
+    return Translated(cell, stands, made, by_eds, next_step(cell, now))
+
+
+def _unchanged(new: Resource | None, old: Resource | None) -> Resource | None:
+    return old if new is not None and old is not None and new == old else new
+
+
+def _standings(
+    cells: Mapping[int, Translated], touched: Iterable[int], memo: Memo | None
+) -> Mapping[int, Standing]:
+    if memo is not None:
+        changed = (
+            (cells[each].standing if each in cells else None) is not memo.standings.get(each)
+            for each in touched
+        )
+        if not any(changed):
+            return memo.standings
+    return {cell_id: made.standing for cell_id, made in cells.items()}
+
+
+def _patched(
+    before: Mapping[str, Resource], changes: Mapping[str, Resource | None]
+) -> Mapping[str, Resource]:
+    """Give the mapping after changes (None: gone); the same object where they change nothing."""
+    if all(before.get(name) is resource for name, resource in changes.items()):
+        return before
+    after = dict(before)
+    for name, resource in changes.items():
+        if resource is None:
+            after.pop(name, None)
+        else:
+            after[name] = resource
+    return after
+
+
+def _soonest(cells: Iterable[Translated]) -> float | None:
+    waits = (cell.next_change_seconds for cell in cells)
+    return min((wait for wait in waits if wait is not None), default=None)
