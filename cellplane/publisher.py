@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from cellplane.latest import Latest
 from cellplane.pushes import EDGE, HeldPush, good_clusters, is_released, push_id
-from cellplane.recorder import Recorder, Wish
+from cellplane.recorder import Wish
 from envoy.edge import EdgeSettings
 from envoy.guard import shrink
 from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
@@ -46,6 +47,14 @@ class PublisherState:
     rules_problem: str = ""
 
 
+class Remembers(Protocol):
+    """Whoever keeps what should outlive this process: the recorder."""
+
+    def wish(self, wish: Wish) -> None:
+        """Take note, and return at once."""
+        ...
+
+
 class Publisher:
     """Turn Views into published Snapshots for the group of edge proxies."""
 
@@ -53,7 +62,7 @@ class Publisher:
         self,
         cache: Cache,
         settings: EdgeSettings,
-        recorder: Recorder,
+        recorder: Remembers,
         saved: View | None = None,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

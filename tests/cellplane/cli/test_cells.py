@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from cellplane.cli.outcome import Exit
-from cellplane.cli.root import cellplane
 from tests.etcd_server import EtcdServer
 from topology.apply import read_view
 from topology.codec import encode
@@ -25,25 +24,6 @@ from topology.store import Txn
 from topology.view import View
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def keyspace(etcd_prefix: str) -> Keyspace:
-    return Keyspace(etcd_prefix)
-
-
-@pytest.fixture
-def run(etcd: EtcdServer, keyspace: Keyspace, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("CELLPLANE_ETCD", etcd.endpoint)
-    monkeypatch.setenv("CELLPLANE_ETCD_PREFIX", keyspace.prefix)
-    monkeypatch.setenv("CELLPLANE_USER", "ada")
-
-    def run(*arguments: str, expect: Exit = Exit.OK) -> Result:
-        result = CliRunner().invoke(cellplane, arguments)
-        assert result.exit_code == expect, f"{result.exit_code}: {result.output}"
-        return result
-
-    return run
 
 
 @pytest.fixture

@@ -1,0 +1,36 @@
+"""The command against the shared etcd, each test under a prefix of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cellplane.cli.outcome import Exit
+from cellplane.cli.root import cellplane
+from tests.etcd_server import EtcdServer
+from topology.keys import Keyspace
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def keyspace(etcd_prefix: str) -> Keyspace:
+    return Keyspace(etcd_prefix)
+
+
+@pytest.fixture
+def run(etcd: EtcdServer, keyspace: Keyspace, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `cellplane …` and expect an exit code; a traceback is never a way to end."""
+    monkeypatch.setenv("CELLPLANE_ETCD", etcd.endpoint)
+    monkeypatch.setenv("CELLPLANE_ETCD_PREFIX", keyspace.prefix)
+    monkeypatch.setenv("CELLPLANE_USER", "ada")
+
+    def run(*arguments: str, expect: Exit = Exit.OK) -> Result:
+        result = CliRunner().invoke(cellplane, arguments)
+        assert result.exit_code == expect, f"{result.exit_code}: {result.output} {result.exception!r}"
+        assert "Traceback" not in result.output
+        return result
+
+    return run

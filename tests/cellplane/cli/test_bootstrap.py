@@ -1,0 +1,59 @@
+"""`cellplane bootstrap` prints what a real Envoy accepts, and names what none would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cellplane.cli.root import cellplane
+from tests.envoy_process import Bootstrap
+
+
+def printed(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(cellplane, ["bootstrap", "--role", "edge", *arguments])
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = yaml.safe_load(result.stdout)
+    return document
+
+
+async def test_envoy_accepts_what_is_printed(envoy_accepts: Callable[[Bootstrap], Awaitable[None]]) -> None:
+    document = printed(
+        "--node-id", "edge-1", "--region", "eu", "--zone", "a",
+        "--xds", "127.0.0.1:18000", "--xds", "127.0.0.2:18000", "--admin", "127.0.0.1:9902",
+    )  # fmt: skip
+
+    assert (document["node"]["id"], document["node"]["metadata"]) == ("edge-1", {"role": "edge"})
+    assert document["node"]["locality"] == {"region": "eu", "zone": "a"}
+    assert document["admin"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9902}
+    await envoy_accepts(document)
+
+
+def test_json_says_the_same() -> None:
+    result = CliRunner().invoke(
+        cellplane, ["bootstrap", "--role", "edge", "--node-id", "e", "--format", "json"]
+    )
+
+    assert json.loads(result.stdout) == printed("--node-id", "e")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--node-id", ""], "node_id"),
+        (["--node-id", "e", "--xds", "nowhere"], "nowhere"),
+        (["--node-id", "e", "--admin", "9901"], "write HOST:PORT"),
+        (["--node-id", "e", "--xds-cert", "c.pem"], "--xds-ca"),
+        (["--node-id", "e", "--xds-ca", "ca.pem", "--xds-cert", "c.pem"], "go together"),
+        ([], "--node-id"),
+    ],
+)
+def test_mistakes_are_named(arguments: list[str], named: str) -> None:
+    result = CliRunner().invoke(cellplane, ["bootstrap", "--role", "edge", *arguments])
+
+    assert result.exit_code == 2
+    assert named in result.stderr

@@ -1,0 +1,69 @@
+"""`cellplane rules`: shown as it can be applied again, and never written when it does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import Result
+
+from cellplane.cli.outcome import Exit
+from envoy.rules import DEFAULT_DOCUMENT
+
+Run = Callable[..., Result]
+GOOD = """
+schema: 1
+rules:
+  - {name: path, type: path_prefix, prefixes: {/acme: 3}}
+  - {name: default, type: default}
+"""
+
+
+def test_without_a_ruleset_the_built_in_one_is_shown(run: Run) -> None:
+    shown = run("rules", "show").stdout
+
+    assert "built in" in shown
+    assert DEFAULT_DOCUMENT == yaml.safe_load(shown)
+
+
+def test_what_is_shown_can_be_applied_again(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(GOOD)
+    assert "holds" in run("rules", "check", str(path)).stdout
+    run("rules", "apply", str(path), "--dry-run")
+    assert "built in" in run("rules", "show").stdout, "a dry run writes nothing"
+
+    run("rules", "apply", str(path), "--reason", "acme moved")
+    shown = run("rules", "show").stdout
+
+    assert "Applied by ada" in shown
+    assert "acme moved" in shown
+    assert yaml.safe_load(GOOD) == yaml.safe_load(shown)
+    path.write_text(shown)
+    run("rules", "apply", str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[{", "neither YAML nor JSON"),
+        ("schema: 1\nrules: []", "rules"),
+        ("schema: 2\nrules: [{name: default, type: default}]", "schema"),
+        ("schema: 1\nrules: [{name: default, type: nonsense}]", "rules[0].type"),
+    ],
+)
+def test_a_ruleset_that_does_not_hold_is_named_and_not_written(
+    run: Run, tmp_path: Path, text: str, named: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+
+    assert named in run("rules", "apply", str(path), expect=Exit.REFUSED).stderr
+    assert named in run("rules", "check", str(path), expect=Exit.REFUSED).stderr
+    assert "built in" in run("rules", "show").stdout
+
+
+def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    assert "No such file" in run("rules", "check", str(tmp_path / "x"), expect=Exit.REFUSED).stderr
