@@ -141,4 +141,10 @@ def _settings(
     for endpoint in split:
         if not endpoint.rpartition(":")[2].isdigit():
             fail(Exit.USAGE, f"--etcd: {endpoint!r} is no endpoint; write HOST:PORT.")
+    if password and not user:
+        fail(Exit.USAGE, "--etcd-password needs --etcd-user.")
+    try:
+        Keyspace(prefix)
+    except ValueError as error:
+        fail(Exit.USAGE, f"--etcd-prefix: {error}.")
     return EtcdSettings(endpoints=split, tls=tls, user=user, password=password, prefix=prefix)

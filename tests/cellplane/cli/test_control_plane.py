@@ -19,7 +19,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[ControlPlaneSettings]:
     """Take the settings instead of running with them."""
     settings: list[ControlPlaneSettings] = []
     monkeypatch.setattr(module, "run_control_plane", settings.append)
-    monkeypatch.setattr(module.uvloop, "run", lambda _: None)
+    monkeypatch.setattr("uvloop.run", lambda _: None)
     return settings
 
 
@@ -40,7 +40,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
     (settings,) = told
     assert Listen(host="1.1.1.1", port=1) == settings.xds_listen
     assert Listen(host="2.2.2.2", port=2) == settings.status_listen
-    assert ("3.3.3.3", 3) == (settings.edge.listen_address, settings.edge.listen_port)
+    assert (settings.edge.listen_address, settings.edge.listen_port) == ("3.3.3.3", 3)
 
 
 def test_several_etcd_endpoints_from_file_environment_and_options(told: list[Any], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_without_a_ruleset_the_built_in_one_is_shown(run: Run) -> None:
     shown = run("rules", "show").stdout
 
     assert "built in" in shown
-    assert DEFAULT_DOCUMENT == yaml.safe_load(shown)
+    assert yaml.safe_load(shown) == DEFAULT_DOCUMENT
 
 
 def test_what_is_shown_can_be_applied_again(run: Run, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ async def test_a_cell_is_added_and_moved_and_rules_are_written() -> None:
 
     view = await read_view(store, keyspace)
     assert (CellState.QUARANTINED, stub.port) == (view.cells[7].state, view.cells[7].endpoints[0].port)
-    assert RULES == view.documents["rules", "current"].body
+    assert view.documents["rules", "current"].body == RULES
 
 
 def test_the_rules_hold() -> None:

@@ -1,0 +1,77 @@
+"""How commands end: one message, one code, tables that a pipe can cut up."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cellplane.cli.outcome import Exit, confirm, fail, print_fields, print_json, print_table, refuse
+from topology.model import Problem
+
+
+def output_of(function: object, *arguments: object, **more: object) -> tuple[int, str, str]:
+    @click.command()
+    def command() -> None:
+        function(*arguments, **more)  # type: ignore[operator]
+
+    result = CliRunner().invoke(command)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_table_in_a_pipe_is_not_folded() -> None:
+    long = "x" * 150
+    code, said, _ = output_of(print_table, ("A", "B"), [("1", long)], empty="none")
+
+    assert code == 0
+    assert any(long in line and line.startswith("1") for line in said.splitlines())
+
+
+def test_no_rows_are_a_sentence() -> None:
+    assert output_of(print_table, ("A",), [], empty="There is none.")[1] == "There is none.\n"
+
+
+def test_json_is_one_document() -> None:
+    assert json.loads(output_of(print_json, {"b": [1], "a": None})[1]) == {"a": None, "b": [1]}
+
+
+def test_fields_are_aligned() -> None:
+    assert output_of(print_fields, {"id": "1", "region": "eu"})[1] == "id      1\nregion  eu\n"
+
+
+def test_a_refusal_names_every_field() -> None:
+    problems = (Problem(field="a", message="is wrong"), Problem(field="b", message="too"))
+    code, _, said = output_of(refuse, problems, "adding")
+
+    assert code == Exit.REFUSED
+    assert "adding refused; nothing was changed" in said
+    assert "a: is wrong" in said
+    assert "b: too" in said
+
+
+def test_a_failure_has_its_own_code_and_hint() -> None:
+    assert output_of(fail, Exit.CONFLICT, "too late", "Look again.") == (
+        4,
+        "",
+        "Error: too late\nLook again.\n",
+    )
+
+
+def test_without_a_terminal_only_yes_agrees() -> None:
+    assert output_of(confirm, "Sure?", yes=True)[0] == Exit.OK
+    code, _, said = output_of(confirm, "Sure?", yes=False)
+    assert code == Exit.REFUSED
+    assert "--yes" in said
+
+
+def test_on_a_terminal_no_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def command() -> None:
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        confirm("Sure?", yes=False)
+        click.echo("done")
+
+    assert "done" not in CliRunner().invoke(command, input="n\n").stdout
+    assert "done" in CliRunner().invoke(command, input="y\n").stdout
