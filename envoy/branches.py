@@ -81,8 +81,6 @@ def _paths(rule: PathPrefixRule, standings: Standings, retry_after_seconds: int)
             dead.append(prefix)
         else:
             live[prefix] = at_cell(rule.name, cell_id, cell.owned, retry_after_seconds)
-    closed = set(dead)
-    dead = [path for path in dead if closed.isdisjoint(above(path))]
     for prefix, below in _below(live, dead).items():
         # Envoy would go on with the next shorter prefix; but what belongs to a cell that does not serve must
         # not land on the cell that has the path above.
@@ -90,8 +88,11 @@ def _paths(rule: PathPrefixRule, standings: Standings, retry_after_seconds: int)
         live[prefix] = listed([entry(outside, live[prefix])])
     entries = [*_path_maps(live)]
     if dead:
+        # Only the outermost: Envoy tries shorter prefixes too, and would count twice.
+        closed = set(dead)
         counter = listed([_count(rule, Skip.UNKNOWN)])
-        entries += _path_maps(dict.fromkeys(dead, counter))
+        outermost = [path for path in dead if closed.isdisjoint(above(path))]
+        entries += _path_maps(dict.fromkeys(outermost, counter))
     return tuple(entries)
 
 

@@ -13,10 +13,13 @@ from typing import Final
 
 # Envoy decodes an escape only if it stands for one of these; any other stays as it was written, %2F among
 # them: what is escaped on purpose (`/api/v4/projects/group%2Fproject`) is one segment.
-_UNRESERVED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
-_DECODED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_PERCENT: Final = ord("%")
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ENCODED: Final = frozenset(b' "<>^`{|}') | frozenset(range(0x80, 0x100))
-_REFUSED: Final = re.compile(rb"[\x00-\x20\x7f#]|%00")
+_REFUSED: Final = re.compile(rb"[\x00-\x20\x7f#]")
+_DOTS_WITH_PARAMETERS: Final = re.compile(rb"(?<=/)(\.{1,2});[^/]*")
+"""Envoy takes `..;x` for `..`, as some servers do, but only as written: not once an escape is decoded."""
 _MANY_SLASHES: Final = re.compile(rb"/{2,}")
 
 
@@ -25,10 +28,14 @@ def normalise(target: str, *, merge_slashes: bool = True) -> str | None:
 
     The text is taken as bytes (latin-1, as HTTP has it). The query is left alone.
     """
-    path, mark, query = target.encode("latin-1", "replace").partition(b"?")
+    raw = target.encode("latin-1" if max(target, default="") <= "\xff" else "utf-8")
+    path, mark, query = raw.partition(b"?")
     if not path.startswith(b"/") or _REFUSED.search(path) or b"#" in query:
         return None
-    path = _without_dots(_UNRESERVED.sub(_decoded, path).replace(b"\\", b"/"))
+    path = _DOTS_WITH_PARAMETERS.sub(rb"\1", path)
+    if b"%00" in path:
+        return None
+    path = _without_dots(_unescaped(path).replace(b"\\", b"/"))
     path = b"".join(b"%%%02X" % byte if byte in _ENCODED else bytes((byte,)) for byte in path)
     if merge_slashes:
         # A path of slashes only keeps two of them: an oddity of Envoy's, seen on 1.40.
@@ -59,14 +66,39 @@ def prefix_problem(text: str) -> str | None:
     seen = normalise(text)
     if seen is None:
         return f"{text!r} holds what no path may hold: use letters, digits and -._~%"
+    if seen == "//":
+        return f"{text!r} is no prefix: write / and at least one segment, such as /acme"
     if seen.rstrip("/") != text:
         return f"{text!r} never matches: Envoy sees {seen.rstrip('/')!r}, so write that"
     return None
 
 
-def _decoded(escape: re.Match[bytes]) -> bytes:
-    byte = int(escape[1], 16)
-    return bytes((byte,)) if byte in _DECODED else escape[0]
+def _unescaped(path: bytes) -> bytes:
+    """Decode what needs no escape.
+
+    Where that would make a new escape of a stray `%` before it, the `%` is escaped instead: `%%41b` becomes
+    `%25Ab`, or the next reader would see a byte that nobody wrote.
+    """
+    out = bytearray()
+    stray = -3
+    at = 0
+    while at < len(path):
+        escape = _ESCAPE.match(path, at)
+        if escape is None:
+            if path[at] == _PERCENT:
+                stray = len(out)
+            out.append(path[at])
+            at += 1
+            continue
+        at = escape.end()
+        byte = int(escape[1], 16)
+        if byte not in _UNRESERVED:
+            out += escape[0]
+            continue
+        out.append(byte)
+        if stray >= len(out) - 3 and _ESCAPE.fullmatch((bytes(out[stray:]) + path[at : at + 1])[:3]):
+            out[stray : stray + 1] = b"%25"
+    return bytes(out)
 
 
 def _without_dots(path: bytes) -> bytes:
