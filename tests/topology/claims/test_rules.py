@@ -12,6 +12,7 @@ from topology.claims.model import (
     BucketType,
     ClaimBatch,
     Phase,
+    Record,
     Source,
     SourceType,
     Spelling,
@@ -53,10 +54,8 @@ def test_a_batch_names_its_cell() -> None:
 
 
 def test_a_record_is_in_one_list_and_there_once() -> None:
-    assert problems(batch(1, ["a", "b"], ["b"])) == [
-        'destroy_records: ROUTES "b" is to be created and destroyed in one batch: '
-        "send two, one after the other"
-    ]
+    (both,) = problems(batch(1, ["a", "b"], ["b"]))
+    assert both.startswith('destroy_records: ROUTES "b" is to be created and destroyed in one batch: ')
     assert problems(batch(1, ["a", "a"])) == [
         'create_records: ROUTES "a" is in the list 2 times: name it once'
     ]
@@ -112,7 +111,7 @@ def test_each_record_is_checked(wanted: ClaimBatch, words: str) -> None:
         ("-0", None),
         ("+7", None),
         ("7 ", None),
-        ("٧", None),
+        ("\u0667", None),
         ("", None),
         ("-", None),
         ("1" * 5000, None),
@@ -127,7 +126,7 @@ def test_nothing_stands_in_the_way_of_what_nobody_owns() -> None:
 
 
 def test_obstacles_come_in_the_order_of_the_batch() -> None:
-    found = {
+    found: dict[Bucket, Record | Unreadable] = {
         route("mine"): record("mine", 1),
         route("held"): record("held", 1, Status.LEASE_DESTROYING, LEASE_1),
         route("theirs"): record("theirs", 2),

@@ -1,0 +1,238 @@
+"""Claims and leases as bytes: JSON that a person can read in `etcdctl get`, with a schema number.
+
+Planning encodes, the adapter decodes. A value that is no good record comes back as `Undecodable` with the
+field; nothing is guessed. One line a record, for there may be millions. Third road: what a `Txn` writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any, Final, TypeVar
+
+from topology import forms
+from topology.claims.keys import LeaseKey, PartKey, is_uuid
+from topology.claims.model import (
+    Bucket,
+    BucketType,
+    Lease,
+    Metadata,
+    Phase,
+    Record,
+    Source,
+    SourceType,
+    Spelling,
+    Status,
+    Subject,
+    SubjectType,
+    UserData,
+)
+from topology.codec import Undecodable
+from topology.fields import Fields, MalformedError, parse
+
+SCHEMA: Final = 1
+Number = TypeVar("Number", bound=IntEnum)
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def encode_record(record: Record) -> bytes:
+    """Write a claim: keys sorted, the same bytes for the same record."""
+    metadata = record.metadata
+    data = metadata.user_data
+    return _to_json(
+        {
+            "schema": SCHEMA,
+            "uuid": record.uuid,
+            "bucket": _pair(metadata.bucket),
+            "subject": {"type": metadata.subject.type.name, "id": metadata.subject.id},
+            "source": {"type": metadata.source.type.name, "id": metadata.source.id.hex()},
+            "user_data": data and {"type_url": data.type_url, "value": base64.b64encode(data.value).decode()},
+            "spelling": metadata.spelling.value,
+            "cell_id": record.cell_id,
+            "status": record.status.value,
+            "lease": record.lease,
+            "created_at": _written(record.created_at),
+            "updated_at": _written(record.updated_at),
+            "updated_by": record.updated_by,
+        }
+    )
+
+
+def encode_lease(lease: Lease) -> bytes:
+    """Write a lease."""
+    return _to_json(
+        {
+            "schema": SCHEMA,
+            "uuid": lease.uuid,
+            "cell_id": lease.cell_id,
+            "phase": lease.phase.value,
+            "creates": [_pair(each) for each in lease.creates],
+            "destroys": [_pair(each) for each in lease.destroys],
+            "parts": lease.parts,
+            "created_at": _written(lease.created_at),
+            "updated_at": _written(lease.updated_at),
+            "updated_by": lease.updated_by,
+        }
+    )
+
+
+def encode_part(creates: tuple[Bucket, ...], destroys: tuple[Bucket, ...]) -> bytes:
+    """Write which records a part of a lease holds."""
+    return _to_json(
+        {
+            "schema": SCHEMA,
+            "creates": [_pair(each) for each in creates],
+            "destroys": [_pair(each) for each in destroys],
+        }
+    )
+
+
+def decode_record(bucket: Bucket, value: bytes) -> Record | Undecodable:
+    """Read the claim of a key."""
+    try:
+        fields = _fields(value)
+        record = Record(
+            uuid=_uuid(fields, "uuid"),
+            metadata=Metadata(
+                bucket=_bucket(fields.take("bucket", list, "list"), "bucket"),
+                subject=_subject(Fields(fields.mapping("subject"), "subject")),
+                source=_source(Fields(fields.mapping("source"), "source")),
+                user_data=fields.optional("user_data", _user_data),
+                spelling=_word(fields, "spelling", Spelling),
+            ),
+            cell_id=fields.integer("cell_id"),
+            status=_word(fields, "status", Status),
+            lease="" if fields.text("lease") == "" else _uuid(fields, "lease"),
+            created_at=_read(fields, "created_at"),
+            updated_at=_read(fields, "updated_at"),
+            updated_by=fields.text("updated_by"),
+        )
+        fields.end()
+    except MalformedError as error:
+        return Undecodable(str(error))
+    if record.bucket != bucket:
+        return Undecodable(f"bucket: {record.bucket} lies at the key of {bucket}")
+    if (record.status is Status.ACTIVE) == bool(record.lease):
+        return Undecodable(f"lease: {record.status} does not go with lease {record.lease!r}")
+    return record
+
+
+def decode_lease(key: LeaseKey, value: bytes) -> Lease | Undecodable:
+    """Read the lease of a key."""
+    try:
+        fields = _fields(value)
+        lease = Lease(
+            uuid=_uuid(fields, "uuid"),
+            cell_id=fields.integer("cell_id"),
+            phase=_word(fields, "phase", Phase),
+            creates=_buckets(fields, "creates"),
+            destroys=_buckets(fields, "destroys"),
+            parts=fields.integer("parts"),
+            created_at=_read(fields, "created_at"),
+            updated_at=_read(fields, "updated_at"),
+            updated_by=fields.text("updated_by"),
+        )
+        fields.end()
+    except MalformedError as error:
+        return Undecodable(str(error))
+    if lease.uuid != key.uuid:
+        return Undecodable(f"uuid: lease {lease.uuid} lies at the key of {key.uuid}")
+    return lease
+
+
+def decode_part(_: PartKey, value: bytes) -> tuple[tuple[Bucket, ...], tuple[Bucket, ...]] | Undecodable:
+    """Read which records a part creates, and which it destroys."""
+    try:
+        fields = _fields(value)
+        creates, destroys = _buckets(fields, "creates"), _buckets(fields, "destroys")
+        fields.end()
+    except MalformedError as error:
+        return Undecodable(str(error))
+    return creates, destroys
+
+
+def _to_json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _pair(bucket: Bucket) -> list[str]:
+    return [bucket.type.name, bucket.value]
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _fields(value: bytes) -> Fields:
+    fields = Fields(parse(value))
+    if (schema := fields.integer("schema")) != SCHEMA:
+        raise MalformedError(f"schema: {schema} is not read by this version, which knows {SCHEMA}")
+    return fields
+
+
+def _read(fields: Fields, name: str) -> datetime:
+    moment = forms.parse_utc(fields.text(name))
+    if moment is None:
+        raise MalformedError(f"{name}: is no time such as 2026-03-01T12:00:00.000000Z")
+    return moment
+
+
+def _uuid(fields: Fields, name: str) -> str:
+    text = fields.text(name)
+    if not is_uuid(text):
+        raise MalformedError(f"{name}: {text!r} is no UUID")
+    return text
+
+
+def _word(fields: Fields, name: str, words: type[Word]) -> Word:
+    text = fields.text(name)
+    if text not in words.__members__:
+        raise MalformedError(f"{name}: {text!r} is none of {', '.join(words)}")
+    return words(text)
+
+
+def _number(name: str, text: Any, numbers: type[Number]) -> Number:
+    if not isinstance(text, str) or text not in numbers.__members__:
+        raise MalformedError(f"{name}: {text!r} is not known to this version")
+    return numbers[text]
+
+
+def _bucket(pair: Any, path: str) -> Bucket:
+    if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str)):
+        raise MalformedError(f"{path}: is no pair of a bucket and a value")
+    return Bucket(_number(path, pair[0], BucketType), pair[1])
+
+
+def _buckets(fields: Fields, name: str) -> tuple[Bucket, ...]:
+    pairs = fields.take(name, list, "list")
+    return tuple(_bucket(pair, f"{name}[{at}]") for at, pair in enumerate(pairs))
+
+
+def _subject(fields: Fields) -> Subject:
+    subject = Subject(type=_number("subject.type", fields.text("type"), SubjectType), id=fields.integer("id"))
+    fields.end()
+    return subject
+
+
+def _source(fields: Fields) -> Source:
+    kind = _number("source.type", fields.text("type"), SourceType)
+    try:
+        identity = bytes.fromhex(fields.text("id"))
+    except ValueError:
+        raise MalformedError("source.id: is not hexadecimal") from None
+    fields.end()
+    return Source(kind, identity)
+
+
+def _user_data(fields: Fields) -> UserData:
+    try:
+        value = base64.b64decode(fields.text("value"), validate=True)
+    except binascii.Error:
+        raise MalformedError("user_data.value: is not base64") from None
+    data = UserData(fields.text("type_url"), value)
+    fields.end()
+    return data

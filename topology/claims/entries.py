@@ -1,0 +1,54 @@
+"""What lies at a claim's key, read into what the port speaks of: records, leases, and what can't be read.
+
+The ledger reads listings and events of a `Store` with it. It does no I/O. `etcd Event -> View -> Snapshot ->
+Response`, its first arrow, for claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from topology.claims.codec import decode_lease, decode_record
+from topology.claims.keys import ClaimKeyspace, LeaseKey, PartKey
+from topology.claims.model import Bucket
+from topology.claims.store import Entry, Gone, LeaseGone, Odd
+from topology.codec import Undecodable
+from topology.keys import UnknownKey
+from topology.store import Event, Record
+
+
+def entry_of(keyspace: ClaimKeyspace, record: Record) -> Entry | None:
+    """Say what was written; None where it is a part of a lease, which says nothing that the records don't."""
+    match keyspace.parse(record.key):
+        case Bucket() as bucket:
+            found = decode_record(bucket, record.value)
+            return Odd(record.key, found.reason, bucket) if isinstance(found, Undecodable) else found
+        case LeaseKey() as key:
+            lease = decode_lease(key, record.value)
+            return Odd(record.key, lease.reason, key.uuid) if isinstance(lease, Undecodable) else lease
+        case PartKey():
+            return None
+        case UnknownKey(reason):
+            return Odd(record.key, reason, record.key)
+
+
+def removal_of(keyspace: ClaimKeyspace, key: str) -> Entry | None:
+    """Say what a deletion took away."""
+    match keyspace.parse(key):
+        case Bucket() as bucket:
+            return Gone(bucket)
+        case LeaseKey(uuid):
+            return LeaseGone(uuid)
+        case PartKey():
+            return None
+        case UnknownKey():
+            return Odd(key, "", key)
+
+
+def entries_of(keyspace: ClaimKeyspace, events: Iterable[Event]) -> tuple[Entry, ...]:
+    """Say what the events of one revision did, in their order."""
+    entries = (
+        removal_of(keyspace, event.key) if event.record is None else entry_of(keyspace, event.record)
+        for event in events
+    )
+    return tuple(entry for entry in entries if entry is not None)

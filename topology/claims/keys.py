@@ -1,0 +1,96 @@
+"""The one place where keys of claims are spelled: what lives where in the store, and what a key stands for.
+
+Planning asks it for keys, the reader of a watch asks it what a key means. Claims lie beside the topology's
+keys, not below them: a View of cells must not grow with claims. Third road: names what a `Txn` writes.
+
+    /cellplane/v1-claims/records/ROUTES/acme      a claim
+    /cellplane/v1-claims/leases/<uuid>            a lease
+    /cellplane/v1-claims/parts/<uuid>/0003        a part of a lease that one transaction can't hold
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote
+
+from topology.claims.model import Bucket, BucketType
+from topology.keys import Keyspace, UnknownKey
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_PART: Final = re.compile(r"[0-9]{4}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseKey:
+    """The key of a lease."""
+
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartKey:
+    """The key of a part of a lease."""
+
+    uuid: str
+    number: int
+
+
+ParsedKey = Bucket | LeaseKey | PartKey | UnknownKey
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether this is a UUID in its usual spelling, in lower case."""
+    return bool(_UUID.match(text))
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimKeyspace:
+    """The keys of claims that belong to one keyspace."""
+
+    root: str
+
+    @classmethod
+    def beside(cls, keyspace: Keyspace) -> ClaimKeyspace:
+        """Give the keys beside those of a topology: `/cellplane/v1-claims/` beside `/cellplane/v1/`."""
+        return cls(f"{keyspace.prefix}-claims/")
+
+    def record(self, bucket: Bucket) -> str:
+        """Spell the key of a claim. What is not plain in its value is percent-encoded."""
+        return f"{self.root}records/{bucket.type.name}/{quote(bucket.value, safe='')}"
+
+    def lease(self, uuid: str) -> str:
+        """Spell the key of a lease."""
+        return f"{self.root}leases/{uuid}"
+
+    def part(self, uuid: str, number: int) -> str:
+        """Spell the key of a part, so that parts sort by number."""
+        return f"{self.parts(uuid)}{number:04d}"
+
+    def parts(self, uuid: str) -> str:
+        """Spell what the keys of all parts of a lease begin with."""
+        return f"{self.root}parts/{uuid}/"
+
+    def parse(self, key: str) -> ParsedKey:
+        """Say what a key stands for. Each thing has one spelling, so that no two keys mean the same."""
+        if not key.startswith(self.root):
+            return UnknownKey(f"not below {self.root}")
+        kind, _, rest = key[len(self.root) :].partition("/")
+        first, _, second = rest.partition("/")
+        if kind == "records":
+            return _parse_record(first, second)
+        if kind == "leases" and is_uuid(rest):
+            return LeaseKey(rest)
+        if kind == "parts" and is_uuid(first) and _PART.match(second):
+            return PartKey(first, int(second))
+        return UnknownKey("nothing of this version lives at this key")
+
+
+def _parse_record(kind: str, name: str) -> Bucket | UnknownKey:
+    if kind not in BucketType.__members__:
+        return UnknownKey(f"{kind!r} is no bucket that this version knows")
+    plain = unquote(name, errors="replace")
+    if not name or quote(plain, safe="") != name:
+        return UnknownKey(f"{name!r} is not how a value is written in a key")
+    return Bucket(BucketType[kind], plain)

@@ -1,0 +1,100 @@
+"""Batches that one transaction can't hold: prepared in parts, opened by one write, decided by one write.
+
+`stored` hands it large batches, and leases that a dead writer left. `plan` says how a batch stays whole.
+Third road: commits one wish as several `Txn`s that count together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from topology.claims import plan
+from topology.claims.ledger import ATTEMPTS, Ledger, SeenLease
+from topology.claims.model import ClaimBatch, Lease, Phase
+from topology.claims.plan import Closing, Opening, Seen, Write
+from topology.claims.rules import DECIDED
+from topology.errors import StoreUnavailable
+from topology.store import Committed, Conflict
+
+GIVEN_UP_AFTER: Final = timedelta(seconds=30)
+"""So long may a lease be prepared; whoever is still at it then finds it given up, and has changed nothing."""
+
+
+class LargeLeases:
+    """Leases in several parts."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def begin(self, batch: ClaimBatch, opening: Opening, writes: tuple[Write, ...]) -> Lease | Conflict:
+        """Prepare a lease in parts and open it. A conflict: nothing of it is left."""
+        keyspace = self._ledger.keyspace
+        parts = plan.divide(writes)
+        lease = plan.lease_of(batch, opening, len(parts))
+        begun = await self._change(lease, 0)
+        for number, part in enumerate(parts):
+            txn = plan.write_part(keyspace, lease, begun, number, part)
+            outcome = await self._ledger.commit(txn, keyspace.part(lease.uuid, number))
+            if isinstance(outcome, Conflict):
+                await self._give_up(SeenLease(lease, begun))
+                return outcome
+        opened = replace(lease, phase=Phase.OPEN)
+        await self._change(opened, begun)
+        return opened
+
+    async def decide(self, seen: SeenLease, closing: Closing) -> None:
+        """Decide an open lease and rewrite its records. Raises StoreUnavailable where another was faster."""
+        phase = Phase.COMMITTING if closing.commit else Phase.ROLLING_BACK
+        decided = replace(seen.lease, phase=phase, updated_at=closing.now, updated_by=closing.by)
+        await self._change(decided, seen.revision)
+        await self.settle(seen.lease.uuid)
+
+    async def settle(self, uuid: str) -> None:
+        """Finish a lease that is decided, or that was prepared for too long; others stay as they are."""
+        for _ in range(ATTEMPTS):
+            seen = await self._ledger.lease(uuid)
+            if seen is None or seen.lease.phase is Phase.OPEN:
+                return
+            if seen.lease.phase is Phase.PREPARING:
+                if self._clock() - seen.lease.created_at < GIVEN_UP_AFTER:
+                    return
+                await self._give_up(seen)
+            elif await self._finished(seen):
+                return
+        raise StoreUnavailable(f"lease {uuid} is being finished by several at once: try again")
+
+    async def _give_up(self, seen: SeenLease) -> None:
+        given_up = replace(seen.lease, phase=Phase.ROLLING_BACK, updated_at=self._clock())
+        txn = plan.change_lease(self._ledger.keyspace, given_up, seen.revision)
+        outcome = await self._ledger.commit(txn, self._ledger.keyspace.lease(seen.lease.uuid))
+        if isinstance(outcome, Committed):
+            await self._finished(SeenLease(given_up, outcome.revision))
+
+    async def _change(self, lease: Lease, revision: int) -> int:
+        txn = plan.change_lease(self._ledger.keyspace, lease, revision)
+        outcome = await self._ledger.commit(txn, self._ledger.keyspace.lease(lease.uuid))
+        if isinstance(outcome, Conflict):
+            raise StoreUnavailable(f"lease {lease.uuid} was changed by another at the same moment: try again")
+        return outcome.revision
+
+    async def _finished(self, seen: SeenLease) -> bool:
+        """Rewrite the records of a decided lease part by part; False where another is at it too."""
+        if seen.lease.phase not in DECIDED:
+            raise AssertionError(f"lease {seen.lease.uuid} is {seen.lease.phase}: it has not been decided")
+        ledger, lease = self._ledger, seen.lease
+        commit = lease.phase is Phase.COMMITTING
+        closing = Closing(commit=commit, now=lease.updated_at, by=lease.updated_by)
+        for part in await ledger.parts(lease.uuid):
+            found = await ledger.read(part.buckets)
+            records = [each.record for each in found.values() if isinstance(each, Seen)]
+            rewrite = plan.close(
+                ledger.keyspace, lease, seen.revision, records, closing, (part.key, part.revision)
+            )
+            if isinstance(await ledger.store.commit(rewrite), Conflict):
+                return False
+        end = plan.close(ledger.keyspace, lease, seen.revision, (), closing)
+        return isinstance(await ledger.store.commit(end), Committed)

@@ -1,0 +1,213 @@
+"""Decisions on claims, spelled as transactions: begin, close, and the parts of what one can't hold.
+
+The adapter asks for them after `rules` let a batch pass, and commits them. It reads no clock and makes no
+uuid. Third road: plans the `Txn`.
+
+How a batch stays whole: a lease that fits into one transaction begins and ends in one. A larger one is
+written as PREPARING, then its records in parts, each of which compares the lease's revision. It counts from
+the one write that makes it OPEN, and ends by the one that makes it COMMITTING or ROLLING_BACK, after which
+anybody may rewrite its parts. Whoever gives a lease up changes it first: no late part commits after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from topology.claims.codec import encode_lease, encode_part, encode_record
+from topology.claims.keys import ClaimKeyspace
+from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Status
+from topology.store import MAX_TXN_BYTES, MAX_TXN_OPERATIONS, Compare, Txn
+
+MAX_RECORDS_WHOLE: Final = MAX_TXN_OPERATIONS - 1  # beside the lease
+MAX_RECORDS_PART: Final = MAX_TXN_OPERATIONS - 2  # beside the lease and the part
+_ROOM: Final = MAX_TXN_BYTES - 10_000  # for the lease or the part itself, without its buckets
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record and the revision at which it was written."""
+
+    record: Record
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What clock and chance say to a new lease; `uuids` are the records', in the order of the creates."""
+
+    uuid: str
+    uuids: tuple[str, ...]
+    now: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One record of a batch as it will be, and the revision that its key must have."""
+
+    record: Record
+    key: str
+    value: bytes
+    revision: int
+
+    @property
+    def weight(self) -> int:
+        """Count the bytes in the request: the key is compared, written and read on failure, and in the
+        lease.
+        """
+        return 4 * len(self.key) + len(self.value) + 100
+
+
+def writes(
+    keyspace: ClaimKeyspace, batch: ClaimBatch, opening: Opening, found: Mapping[Bucket, Seen]
+) -> tuple[Write, ...]:
+    """Give the records of a batch that nothing stands in the way of, creates first."""
+    leased = [
+        (
+            Record(
+                uuid=uuid,
+                metadata=metadata,
+                cell_id=batch.cell_id,
+                status=Status.LEASE_CREATING,
+                lease=opening.uuid,
+                created_at=opening.now,
+                updated_at=opening.now,
+                updated_by=opening.by,
+            ),
+            0,
+        )
+        for uuid, metadata in zip(opening.uuids, batch.creates, strict=True)
+    ]
+    for metadata in batch.destroys:
+        seen = found[metadata.bucket]
+        record = replace(
+            seen.record,
+            status=Status.LEASE_DESTROYING,
+            lease=opening.uuid,
+            updated_at=opening.now,
+            updated_by=opening.by,
+        )
+        leased.append((record, seen.revision))
+    return tuple(
+        Write(record, keyspace.record(record.bucket), encode_record(record), revision)
+        for record, revision in leased
+    )
+
+
+def fits(batch: tuple[Write, ...]) -> bool:
+    """Tell whether one transaction holds the records and their lease."""
+    return len(batch) <= MAX_RECORDS_WHOLE and sum(each.weight for each in batch) <= _ROOM
+
+
+def divide(batch: tuple[Write, ...]) -> tuple[tuple[Write, ...], ...]:
+    """Divide the records into parts that one transaction each can hold."""
+    parts: list[list[Write]] = [[]]
+    weight = 0
+    for each in batch:
+        if len(parts[-1]) == MAX_RECORDS_PART or weight + each.weight > _ROOM:
+            parts.append([])
+            weight = 0
+        parts[-1].append(each)
+        weight += each.weight
+    return tuple(tuple(part) for part in parts)
+
+
+def lease_of(batch: ClaimBatch, opening: Opening, parts: int = 0) -> Lease:
+    """Give the new lease: open and whole, or one that begins to be prepared in parts."""
+    lease = Lease(
+        uuid=opening.uuid,
+        cell_id=batch.cell_id,
+        phase=Phase.PREPARING if parts else Phase.OPEN,
+        created_at=opening.now,
+        updated_at=opening.now,
+        updated_by=opening.by,
+        parts=parts,
+    )
+    if parts:
+        return lease
+    return replace(
+        lease,
+        creates=tuple(each.bucket for each in batch.creates),
+        destroys=tuple(each.bucket for each in batch.destroys),
+    )
+
+
+def begin_whole(keyspace: ClaimKeyspace, lease: Lease, batch: tuple[Write, ...]) -> Txn:
+    """Plan a lease and its records in one transaction."""
+    key = keyspace.lease(lease.uuid)
+    return Txn(
+        compares=(Compare(key, 0), *(Compare(each.key, each.revision) for each in batch)),
+        puts=((key, encode_lease(lease)), *((each.key, each.value) for each in batch)),
+    )
+
+
+def change_lease(keyspace: ClaimKeyspace, lease: Lease, revision: int) -> Txn:
+    """Plan a lease alone, new (revision 0) or in another phase."""
+    key = keyspace.lease(lease.uuid)
+    return Txn(compares=(Compare(key, revision),), puts=((key, encode_lease(lease)),))
+
+
+def write_part(
+    keyspace: ClaimKeyspace, lease: Lease, revision: int, number: int, part: tuple[Write, ...]
+) -> Txn:
+    """Plan one part of a lease that is being prepared and has not been given up."""
+    key = keyspace.part(lease.uuid, number)
+    return Txn(
+        compares=(
+            Compare(keyspace.lease(lease.uuid), revision),
+            Compare(key, 0),
+            *(Compare(each.key, each.revision) for each in part),
+        ),
+        puts=((key, part_value(part)), *((each.key, each.value) for each in part)),
+    )
+
+
+def part_value(part: tuple[Write, ...]) -> bytes:
+    """Write which records a part holds."""
+    records = [each.record for each in part]
+    return encode_part(
+        tuple(each.bucket for each in records if each.status is Status.LEASE_CREATING),
+        tuple(each.bucket for each in records if each.status is Status.LEASE_DESTROYING),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """How a lease ends: kept or taken back, when, and by whom."""
+
+    commit: bool
+    now: datetime
+    by: str
+
+
+def close(
+    keyspace: ClaimKeyspace,
+    lease: Lease,
+    revision: int,
+    records: Iterable[Record],
+    closing: Closing,
+    part: tuple[str, int] | None = None,
+) -> Txn:
+    """Plan the end of a lease, or of one of its parts (its key and revision). No record can have changed
+    while the lease did not.
+    """
+    key = keyspace.lease(lease.uuid)
+    puts: list[tuple[str, bytes]] = []
+    deletes = [key if part is None else part[0]]
+    for record in records:
+        if record.lease != lease.uuid:
+            continue  # mended by hand meanwhile
+        if (record.status is Status.LEASE_CREATING) == closing.commit:
+            active = replace(
+                record, status=Status.ACTIVE, lease="", updated_at=closing.now, updated_by=closing.by
+            )
+            puts.append((keyspace.record(record.bucket), encode_record(active)))
+        else:
+            deletes.append(keyspace.record(record.bucket))
+    compares = [Compare(key, revision)]
+    if part is not None:
+        compares.append(Compare(*part))
+    return Txn(compares=tuple(compares), puts=tuple(puts), deletes=tuple(deletes))
