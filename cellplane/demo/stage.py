@@ -118,7 +118,7 @@ class Stage:
         await self.kill("etcd")
         await self.start_etcd()
 
-    async def start_control_plane(self, wait_for: str = "readyz") -> None:
+    async def start_control_plane(self, *options: str, wait_for: str = "readyz") -> None:
         """Start `cellplane control-plane` as anybody would, and wait until a status page says yes."""
         await self._start(
             "control-plane",
@@ -133,6 +133,7 @@ class Stage:
                 f"--edge-listen=127.0.0.1:{self.ports.edge}",
                 f"--state-dir={self.folder / 'state'}",
                 "--replica=demo",
+                *options,
             ],
             lambda: self._get(f"{self.status_url}/{wait_for}"),
         )
