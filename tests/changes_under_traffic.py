@@ -7,85 +7,50 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
+from cellplane.demo.changes import UP, Planned, added, moved, ruled, stamp
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import UNOWNED, Answer, Traffic, failed, path_ask, session_ask, wrong_owner
-from topology.model import Cell, CellState, Endpoint, Stamp
-from topology.planning import (
-    Outcome,
-    plan_add,
-    plan_document,
-    plan_remove,
-    plan_set_state,
-    plan_set_weight,
-)
-from topology.view import View
+from topology.model import CellState
+from topology.planning import plan_remove, plan_set_weight
 
 RATE_PER_SECOND = 50.0
-RULES = {
-    "schema": 1,
-    "rules": [
-        {"name": "path", "type": "path_prefix", "prefixes": {"/acme": 3}},
-        {"name": "session", "type": "session_cookie", "cookie": "_gitlab_session"},
-        {"name": "default", "type": "default"},
-    ],
-}
-UP = (CellState.CANARY, CellState.ACTIVE)
 DOWN = (CellState.DRAINING, CellState.DRAINED, CellState.DECOMMISSIONED)
 
 
-def stamp() -> Stamp:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Stamp(updated_by="test", updated_at=now, reason="changes under traffic")
-
-
-def moved(cell_id: int, state: CellState) -> Callable[[View], Outcome]:
-    over = 0 if state is CellState.DRAINING else None
-    return lambda view: plan_set_state(view, cell_id, state, stamp(), over_seconds=over)
-
-
-async def add(stage: Stage, cell_id: int) -> None:
-    stub = await stage.start_cell(cell_id)
-    cell = Cell(
-        id=cell_id,
-        name=f"cell-{cell_id}",
-        state=CellState.PROVISIONING,
-        endpoints=(Endpoint(host=stub.host, port=stub.port),),
-        stamp=stamp(),
-    )
-    await stage.commit(partial(plan_add, cell=cell))
+def down(cell_id: int, state: CellState) -> Planned:
+    return moved(cell_id, state, over_seconds=0 if state is CellState.DRAINING else None)
 
 
 async def begin(stage: Stage) -> None:
     """Bring up etcd, three active cells, the control plane and Envoy."""
     await stage.start_etcd()
     for cell_id in (1, 2, 3):
-        await add(stage, cell_id)
+        await stage.commit(added(await stage.start_cell(cell_id)))
         for state in UP:
             await stage.commit(moved(cell_id, state))
-    await stage.commit(lambda view: plan_document(view, "rules", "current", RULES, stamp()))
+    await stage.commit(ruled)
     await stage.start_control_plane()
     await stage.start_envoy()
     await stage.fleet(settled=1)
 
 
 async def one_round(stage: Stage, traffic: Traffic, newcomer: int) -> list[Answer]:
-    """Add, weigh, quarantine, drain and remove cells, kill the control plane, restart etcd; return what is lost."""
+    """Add, weigh, quarantine, drain and remove cells, kill the control plane, restart etcd; return what is
+    lost.
+    """
     lost: list[Answer] = []
     mark = traffic.mark()
 
-    async def settle(change: Callable[[View], Outcome], quarantined: int | None = None) -> None:
+    async def settle(change: Planned, quarantined: int | None = None) -> None:
         nonlocal mark
         await stage.change(change)
         await traffic.more(25)
         lost.extend(failed(traffic.since(mark), quarantined=quarantined))
         mark = traffic.mark()
 
-    await add(stage, newcomer)
+    await stage.commit(added(await stage.start_cell(newcomer)))
     for state in UP:
         await settle(moved(newcomer, state))
     await settle(lambda view: plan_set_weight(view, newcomer, 300, stamp()))
@@ -93,9 +58,9 @@ async def one_round(stage: Stage, traffic: Traffic, newcomer: int) -> list[Answe
     await settle(moved(3, CellState.QUARANTINED), quarantined=3)
     await settle(moved(3, CellState.ACTIVE), quarantined=3)
     for state in DOWN:
-        await settle(moved(newcomer, state))
+        await settle(down(newcomer, state))
     await settle(lambda view: plan_remove(view, (newcomer,), stamp()))
-    await stage.kill_control_plane()
+    await stage.kill("control-plane")
     await traffic.more(50)
     await stage.start_control_plane()
     await settle(lambda view: plan_set_weight(view, 1, 100, stamp()))

@@ -1,5 +1,6 @@
-"""With 50 requests a second through a real Envoy, 10 rounds of: add, weigh, quarantine, drain and remove cells, kill -9 the
-control plane, restart etcd. Not one request fails, other than the 503 that a quarantine asks for, and none meets a wrong owner.
+"""With 50 requests a second through a real Envoy, 10 rounds of: add, weigh, quarantine, drain and remove
+cells, kill -9 the control plane, restart etcd. Not one request fails, other than the 503 that a quarantine
+asks for, and none meets a wrong owner.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cellplane.demo.processes import free_port
-from cellplane.demo.stage import Ports, Stage
+from cellplane.demo.ports import Ports
+from cellplane.demo.stage import Stage
 from tests.changes_under_traffic import run
 from tests.prove import Steps
 
@@ -22,7 +23,7 @@ async def prove(steps: Steps) -> Mapping[str, Any]:
 
     async def all_rounds() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            async with Stage(Path(folder), Ports(edge=free_port())) as stage:
+            async with Stage(Path(folder), Ports()) as stage:
                 return await run(stage, ROUNDS)
 
     found: dict[str, Any] = await steps.step(f"{ROUNDS} rounds", all_rounds)
