@@ -59,7 +59,7 @@ def test_who_was_faster_is_told() -> None:
     [
         ("rule", "current", {}, "kind", "use one of rules, pushes-good"),
         ("rules", "", {}, "name", "empty"),
-        ("rules", "next", None, "name", "there is no document rules next"),
+        ("rules", "next", None, "name", "nothing is to be deleted"),
         ("rules", "current", {"a": float("nan")}, "body", "no JSON object"),
         ("rules", "current", {"a": {1, 2}}, "body", "no JSON object"),
         ("rules", "current", {"a": "x" * 1_000_000}, "body", "keep it within 99"),
