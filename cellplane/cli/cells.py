@@ -15,6 +15,7 @@ import click
 
 from cellplane.cell_input import InputError, seconds
 from cellplane.cli.cells_add import add_cell
+from cellplane.cli.cells_update import update_cell
 from cellplane.cli.changes import change_options, commit, yes_option
 from cellplane.cli.connection import etcd_options, stamp, try_store, unreachable
 from cellplane.cli.outcome import (
@@ -44,6 +45,7 @@ def cells() -> None:
 
 
 cells.add_command(add_cell)
+cells.add_command(update_cell)
 
 
 @cells.command("list")
@@ -112,6 +114,9 @@ def get_cell(cell_id: int, etcd: EtcdSettings, output: str) -> None:
     type=int,
     help="Refuse unless the cell is still at this revision (`cells get` shows it).",
 )
+@click.option(
+    "--force", is_flag=True, help="Also where no other cell would take over; never past the lifecycle."
+)
 @change_options
 @yes_option
 @output_option
@@ -121,6 +126,7 @@ def set_state(
     etcd: EtcdSettings,
     over: str | None,
     expect_revision: int | None,
+    force: bool,
     reason: str,
     dry_run: bool,
     yes: bool,
@@ -139,7 +145,7 @@ def set_state(
     commit(
         etcd,
         lambda view: plan_set_state(
-            view, cell_id, target, stamp(reason), over_seconds=over_seconds, expected_revision=expect_revision
+            view, cell_id, target, stamp(reason), over_seconds, expect_revision, force=force
         ),
         f"moving cell {cell_id} to {target}",
         dry_run=dry_run,
@@ -158,6 +164,9 @@ def set_state(
     type=int,
     help="Refuse unless the cell is still at this revision (`cells get` shows it).",
 )
+@click.option(
+    "--force", is_flag=True, help="Also where no other cell would take over; never past the lifecycle."
+)
 @change_options
 @output_option
 def set_weight(
@@ -165,6 +174,7 @@ def set_weight(
     weight: int,
     etcd: EtcdSettings,
     expect_revision: int | None,
+    force: bool,
     reason: str,
     dry_run: bool,
     output: str,
@@ -172,7 +182,7 @@ def set_weight(
     """Set a cell's share of the traffic that nobody owns. Owned traffic never moves by a weight."""
     commit(
         etcd,
-        lambda view: plan_set_weight(view, cell_id, weight, stamp(reason), expected_revision=expect_revision),
+        lambda view: plan_set_weight(view, cell_id, weight, stamp(reason), expect_revision, force=force),
         f"setting the weight of cell {cell_id}",
         dry_run=dry_run,
         output=output,

@@ -170,6 +170,51 @@ def test_what_hurts_asks_and_a_pipe_cannot_answer(run: Run) -> None:
     assert "QUARANTINED (was ACTIVE)" in run("cells", "list").stdout
 
 
+def test_only_what_is_given_is_updated(run: Run) -> None:
+    add(run, 1, "--region", "eu", "--sequence", "1-9")
+    run(
+        "cells", "update", "1", "--endpoint", "10.0.1.1:80,weight=3", "--endpoint", "10.0.1.2:80",
+        "--ring", "2", "--sequence", "10-19", "--reason", "second host",
+    )  # fmt: skip
+
+    (cell,) = listed(run)["cells"]
+    assert [(each["host"], each["weight"]) for each in cell["endpoints"]] == [
+        ("10.0.1.1", 3),
+        ("10.0.1.2", 1),
+    ]
+    assert (cell["region"], cell["ring"], cell["reason"]) == ("eu", 2, "second host")
+    assert [(each["minval"], each["maxval"]) for each in cell["sequence_ranges"]] == [(1, 9), (10, 19)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["1"], Exit.USAGE, "nothing to change"),
+        (["7", "--ring", "1"], Exit.REFUSED, "there is no cell 7"),
+        (["1", "--endpoint", "10.0.1.1"], Exit.REFUSED, "--endpoint"),
+        (["1", "--endpoint", "10.0.1.1:0"], Exit.REFUSED, "endpoints[0].port"),
+        (["1", "--ring", "1", "--expect-revision", "1"], Exit.CONFLICT, "somebody else changed"),
+    ],
+)
+def test_an_update_that_cannot_be_is_named(run: Run, arguments: list[str], code: Exit, named: str) -> None:
+    add(run, 1)
+    before = listed(run)["cells"]
+
+    assert named in run("cells", "update", *arguments, expect=code).stderr
+    assert before == listed(run)["cells"]
+
+
+def test_the_last_cell_that_takes_unowned_traffic_drains_only_by_force(run: Run) -> None:
+    add(run, 1, "--state", "ACTIVE")
+
+    refused = run("cells", "set-state", "1", "CORDONED", expect=Exit.REFUSED)
+    assert "force" in refused.stderr
+    run("cells", "set-weight", "1", "0", expect=Exit.REFUSED)
+    run("cells", "set-weight", "1", "0", "--force")
+    run("cells", "set-state", "1", "CORDONED", "--force")
+    run("cells", "set-state", "1", "DECOMMISSIONED", "--force", "--yes", expect=Exit.REFUSED)
+
+
 def test_drain_remove_and_an_id_that_is_never_used_again(run: Run) -> None:
     add(run, 1, "--state", "ACTIVE")
     add(run, 2, "--state", "ACTIVE")

@@ -1,0 +1,106 @@
+"""`cellplane cells update`: what a cell is, other than its state and weight; only the options given change.
+
+Planned and committed as every change; `cells` holds the other commands of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import click
+
+from cellplane.cell_input import InputError, address, endpoint, sequence
+from cellplane.cli.changes import change_options, commit
+from cellplane.cli.connection import etcd_options, stamp
+from cellplane.cli.outcome import Exit, fail, output_option
+from cellplane.settings import EtcdSettings
+from topology.model import Cell, Endpoint, Problem, SequenceRange
+from topology.planning import Outcome, Refusal, plan_update
+from topology.view import View
+
+
+@click.command("update")
+@click.argument("cell_id", type=int, metavar="ID")
+@etcd_options
+@click.option("--name", help="For people.")
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    metavar="HOST:PORT[,zone=Z][,weight=W]",
+    help="Where it answers; repeatable. Those given replace all.",
+)
+@click.option(
+    "--http2/--no-http2", default=None, help="Whether its endpoints speak HTTP/2 without TLS (h2c)."
+)
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="PROTOCOL=ADDRESS",
+    help="As users see it; repeatable. Those given replace all.",
+)
+@click.option(
+    "--sequence", "sequences", multiple=True, metavar="MIN-MAX", help="More ids that it may hand out."
+)
+@click.option("--capacity", type=int, help="Customers that fit; 0 for no limit.")
+@click.option("--ring", type=int, help="Its deployment ring.")
+@click.option("--region", help="Its region.")
+@click.option("--expect-revision", type=int, help="Refuse unless the cell is still at this revision.")
+@change_options
+@output_option
+def update_cell(
+    cell_id: int,
+    etcd: EtcdSettings,
+    expect_revision: int | None,
+    reason: str,
+    dry_run: bool,
+    output: str,
+    **given: Any,
+) -> None:
+    """Change a cell's endpoints, addresses, ids and description. State and weight have commands of their own.
+
+    \b
+      cellplane cells update 4 --endpoint 10.0.4.1:8080,zone=a --endpoint 10.0.4.9:8080,zone=b --reason "new
+      host"
+    """  # noqa: D301  click wants the character itself
+    try:
+        changes = _changes(given)
+    except InputError as error:
+        fail(Exit.REFUSED, f"{error}\nNothing was changed.")
+    if not changes:
+        fail(Exit.USAGE, "nothing to change was given; see `cellplane cells update --help`.")
+
+    def plan(view: View) -> Outcome:
+        cell = view.cells.get(cell_id)
+        if cell is None:
+            return Refusal(problems=(Problem(field="id", message=f"there is no cell {cell_id}"),))
+        fields = {name: change(cell) for name, change in changes.items()}
+        return plan_update(view, replace(cell, **fields, stamp=stamp(reason)), expect_revision)
+
+    commit(etcd, plan, f"updating cell {cell_id}", dry_run=dry_run, output=output)
+
+
+def _changes(given: Mapping[str, Any]) -> dict[str, Callable[[Cell], Any]]:
+    """Read what was given; each change makes a field's new value of the cell as it is."""
+    found: dict[str, Callable[[Cell], Any]] = {}
+    for name in ("name", "http2", "capacity", "ring", "region"):
+        if (value := given[name]) is not None:
+            found[name] = partial(_instead, value)
+    if given["endpoints"]:
+        endpoints = tuple(Endpoint(**endpoint(text)) for text in given["endpoints"])
+        found["endpoints"] = lambda _: endpoints
+    if given["addresses"]:
+        addresses = dict(address(text) for text in given["addresses"])
+        found["addresses"] = lambda _: addresses
+    if given["sequences"]:
+        more = tuple(SequenceRange(**sequence(text)) for text in given["sequences"])
+        found["sequence_ranges"] = lambda cell: cell.sequence_ranges + more
+    return found
+
+
+def _instead(value: Any, _: Cell) -> Any:
+    return value
