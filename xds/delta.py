@@ -8,7 +8,8 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xd
 from collections.abc import Iterable
 from itertools import chain
 
-from xds.ledger import ABSENT, OTHER, UNKNOWN, Ledger
+from xds.copies import ABSENT, OTHER, UNKNOWN
+from xds.ledger import Ledger
 from xds.resource import Absence, Resource, ResourceType, empty
 from xds.stream import Stream
 from xds.wire import DeltaRequest, ProtocolError, Response
@@ -57,7 +58,7 @@ class DeltaStream(Stream):
             )
             for name in scope:
                 self._compare(ledger, name, told.get(name), doubted)
-        self._follow_parents(ledger)
+        self._recall(ledger)
 
     def _compare(self, ledger: Ledger, name: str, told: str | None, doubted: set[str] | None) -> None:
         wanted = self.snapshot.get(ledger.type, name)

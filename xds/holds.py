@@ -47,6 +47,9 @@ class Holds:
     """Types whose versions, as the client tells them, are false, with the names that it may have untold:
     after a NACK, until all was restored."""
 
+    lost: dict[ResourceType, set[str]] = field(default_factory=dict)
+    """Names that the last stream ended without an answer to: the client may or may not have them."""
+
     def reject(self, resource: Resource, message: str, good: Resource | None) -> None:
         """Never send this version again; let `good` stand in for it."""
         hold = self._holds.pop(resource.key, None) or Hold(good)

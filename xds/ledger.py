@@ -8,30 +8,14 @@ a client that is in sync costs nothing, and a push costs what it changes. It nev
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final
 
+from xds.copies import ABSENT, Copy, either, is_unsure, may_be_absent, may_name
 from xds.holds import Effective, Holds
 from xds.order import Step
 from xds.resource import Reference, Resource, ResourceType
 from xds.snapshot import Snapshot
 from xds.subscription import Asked, Subscription, Wildcard
 from xds.wire import Response
-
-
-class Has(Enum):
-    """What is known of the client's copy, where it is no resource that we have at hand."""
-
-    ABSENT = "absent"
-    OTHER = "other"
-    """Some version or other: it said so when it connected."""
-    UNKNOWN = "unknown"
-    """Perhaps this, perhaps that: a rejected response is applied in part."""
-
-
-ABSENT: Final = Has.ABSENT
-OTHER: Final = Has.OTHER
-UNKNOWN: Final = Has.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +38,7 @@ class Ledger:
     step: Step
     subscription: Subscription
     holds: Holds
-    behind: dict[str, Resource | Has] = field(default_factory=dict)
+    behind: dict[str, Copy] = field(default_factory=dict)
     """What the client has, by name, where that is not (known to be) what the snapshot says."""
     forced: set[str] = field(default_factory=set)
     """Names to be answered even though nothing changed: asked for again, or child of a changed parent."""
@@ -112,6 +96,7 @@ class Ledger:
             self.forced.discard(name)
             self.leaving.pop(name, None)
             self.lingering.pop(name, None)
+        self._trust_again()
 
     def open(self, names: Iterable[str], old: Snapshot) -> None:
         """Note that these names in scope changed. A client that was not behind has what the old snapshot
@@ -129,7 +114,7 @@ class Ledger:
         if name in self.subscription and name in snapshot.of_type(self.type):
             self.forced.add(name)
 
-    def linger(self, name: str, has: Resource | Has | None) -> None:
+    def linger(self, name: str, has: Copy | None) -> None:
         """Note that the client goes on using a resource that was removed."""
         if self.type.kept_when_removed and isinstance(has, Resource):
             self.lingering[name] = has
@@ -159,32 +144,52 @@ class Ledger:
             if wanted is None or wanted.version != sent.version:
                 self.behind[name] = sent
             self.lingering.pop(name, None)
-        if not (self.forced or self.greet or UNKNOWN in self.behind.values()):
-            self.holds.distrusted.pop(self.type, None)
+        self._trust_again()
 
-    def rejected(self, snapshot: Snapshot, blamed: Iterable[str], message: str) -> None:
-        """Hold what is to blame and open everything else: a rejected response is applied in part.
+    def rejected(self, snapshot: Snapshot, named: Iterable[str], message: str) -> tuple[str, ...]:
+        """Hold what is to blame, open everything else, and return what is held.
 
-        The client keeps its old copies of the blamed resources. Which of the others in the response it took
-        over nobody knows, and the versions that it would tell on reconnect are false until the type is sent
-        again.
+        That is what the message named, and the client keeps its old copies of that; or else all of the
+        response. Of the rest it may have taken over some, and what it would tell on reconnect is false
+        until all is sent again.
         """
         flight = self._landed()
-        self.holds.distrust(self.type, flight.sent)
-        blames = frozenset(blamed)
+        names = frozenset(named)
+        held = tuple(
+            name for name, sent in flight.sent.items() if sent is not None and (name in names or not names)
+        )
         for name, sent in flight.sent.items():
             if name not in self.subscription:
                 continue
-            if name in blames and sent is not None:
-                # Not behind means that the client had this very version; then there is no better one.
-                had = self.behind.setdefault(name, sent)
-                self.holds.reject(sent, message, had if isinstance(had, Resource) else None)
-            elif sent is None and not blames:
+            if sent is None and not held:
                 # Nothing but removals, and rejected: to send them again would be to send the same bytes.
                 self.behind.pop(name, None)
-            else:
-                self.behind[name] = UNKNOWN
-        self.forced.update(name for name in self.scope(snapshot) if name not in blames)
+                continue
+            # Not behind means that the client had this very version.
+            had = self.behind.get(name, sent or ABSENT)
+            self.behind[name] = had if name in names else either(had, sent or ABSENT)
+            if sent is not None and name in held:
+                self.holds.reject(sent, message, had if isinstance(had, Resource) else None)
+        self.forced.update(name for name in self.scope(snapshot) if name not in held)
+        self.holds.distrust(self.type, flight.sent.keys() - names)
+        self._trust_again()
+        return held
+
+    def lost(self) -> None:
+        """Note that the stream ended, and what the client left unanswered."""
+        unsure = {name for name, has in self.behind.items() if is_unsure(has)}
+        if self.in_flight is not None:
+            unsure |= self.in_flight.sent.keys()
+        if unsure:
+            self.holds.lost.setdefault(self.type, set()).update(unsure)
+
+    def _trust_again(self) -> None:
+        """Believe the client's versions once nothing of the type is in doubt any more."""
+        in_doubt = self.holds.distrusted
+        if self.type not in in_doubt or self.forced or self.greet:
+            return
+        if not any(map(is_unsure, self.behind.values())):
+            del in_doubt[self.type]
 
     def _landed(self) -> InFlight:
         assert self.in_flight is not None, "only a response in flight is answered"
@@ -200,26 +205,17 @@ class Ledger:
 
     def may_name(self, key: Reference) -> bool:
         """Tell whether anything of this type names the given resource, as far as the client may have it."""
-        if any(_may_name(has, key) for has in self.behind.values()):
+        if any(may_name(has, key) for has in self.behind.values()):
             return True
         if any(key in kept.references for kept in self.lingering.values()):
             return True
         return self.in_flight is not None and any(
-            sent is not None and _may_name(sent, key) for sent in self.in_flight.sent.values()
+            sent is not None and may_name(sent, key) for sent in self.in_flight.sent.values()
         )
 
     def lacks(self, snapshot: Snapshot) -> list[Reference]:
         """List what exists and the client wants, but may not have."""
         resources = snapshot.of_type(self.type)
         return [
-            (self.type, name)
-            for name, has in self.behind.items()
-            if (has is ABSENT or has is UNKNOWN) and name in resources
+            (self.type, name) for name, has in self.behind.items() if name in resources and may_be_absent(has)
         ]
-
-
-def _may_name(has: Resource | Has, key: Reference) -> bool:
-    if isinstance(has, Has):
-        return has is not ABSENT
-    # Who declares no references at all may name anything.
-    return not has.references or key in has.references

@@ -186,6 +186,7 @@ class AdsServer:
         try:
             return await session.run(first, wire)
         finally:
+            stream.close()
             self._cache.leave(group, session)
             del self._sessions[session]
             self.fleet.closed(status)

@@ -8,8 +8,9 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#basic-protocol
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from xds.copies import ABSENT, OTHER, Copy
 from xds.holds import Holds
-from xds.ledger import ABSENT, OTHER, Has, Ledger
+from xds.ledger import Ledger
 from xds.resource import CLUSTER, ENDPOINT, Absence, Resource, ResourceType
 from xds.snapshot import DIGEST_MASK, Change, Snapshot, digest_of
 from xds.stream import Observer, Stream, Terms
@@ -103,7 +104,7 @@ class SotwStream(Stream):
             ledger.greet = ledger.type.full_state
             if not told:
                 ledger.forced = ledger.subscription.names - self.snapshot.of_type(ledger.type).keys()
-        self._follow_parents(ledger)
+        self._recall(ledger)
 
     def _speak(self, ledger: Ledger, now: float) -> Response | None:
         turn = self._turn(ledger, now)
@@ -127,7 +128,7 @@ class SotwStream(Stream):
         given: dict[str, Resource | None] = {}
         for name, has in ledger.behind.items():
             given[name] = has if isinstance(has, Resource) else None
-            if name not in turn.sent and isinstance(has, Has):
+            if name not in turn.sent and not isinstance(has, Resource):
                 # Neither may the new one be sent, nor is the old one at hand: the client is about to lose it.
                 ledger.behind[name] = ABSENT
         given |= turn.sent
@@ -160,8 +161,8 @@ class SotwStream(Stream):
             self._digests[ledger.type] = digest
         return digest
 
-    def _removable(self, ledger: Ledger, name: str, _has: Resource | Has, now: float) -> bool:
-        if ledger.type.full_state and isinstance(_has, Has):
+    def _removable(self, ledger: Ledger, name: str, _has: Copy, now: float) -> bool:
+        if ledger.type.full_state and not isinstance(_has, Resource):
             # It can't be listed any longer, for its bytes are not known.
             return True
         return super()._removable(ledger, name, _has, now)
@@ -173,7 +174,7 @@ class SotwStream(Stream):
         return Absence.REMOVED if kind.full_state else kind.removal_sotw
 
 
-def _print(has: Resource | Has | None) -> int:
+def _print(has: Copy | None) -> int:
     if isinstance(has, Resource):
         return has.fingerprint
     return 0 if has is None or has is ABSENT else UNKNOWN_FINGERPRINT

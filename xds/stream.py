@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, Protocol
 
+from xds.copies import ABSENT, UNKNOWN, Copy, has_none_but_rejected
 from xds.holds import Holds
-from xds.ledger import ABSENT, Has, InFlight, Ledger
+from xds.ledger import InFlight, Ledger
 from xds.nack import culprits
 from xds.order import ORDER, Step
 from xds.resource import Absence, Reference, Resource, ResourceType
@@ -99,6 +100,11 @@ class Stream(ABC):
             default=None,
         )
 
+    def close(self) -> None:
+        """Take leave: remember for the node's next stream what was left unanswered on this one."""
+        for ledger in self._ledgers.values():
+            ledger.lost()
+
     @property
     def settled(self) -> bool:
         """Tell whether the client has acknowledged all of the snapshot that it asked for."""
@@ -171,9 +177,8 @@ class Stream(ABC):
             return
         offered = [name for name, sent in flight.sent.items() if sent is not None]
         # Where the message names nobody, all of them are held until their content changes.
-        blamed = culprits(error, offered) or tuple(offered)
-        ledger.rejected(self.snapshot, blamed, error)
-        self._observer.rejected(flight.response, blamed, error)
+        held = ledger.rejected(self.snapshot, culprits(error, offered), error)
+        self._observer.rejected(flight.response, held, error)
 
     def _asked(self, ledger: Ledger, asked: Asked, first: bool) -> ProtocolError | None:
         subscription = ledger.subscription
@@ -195,7 +200,7 @@ class Stream(ABC):
             wanted = resources.get(name)
             has = ledger.behind.get(name, wanted or ABSENT)
             given = self._holds.effective(wanted)
-            if wanted is not None and isinstance(given, Resource):
+            if wanted is not None and isinstance(given, Resource) and self._stands(ledger, given, wanted):
                 turn.give(given, wanted, has)
             elif wanted is not None:
                 self._withhold(turn, name, has)
@@ -212,9 +217,18 @@ class Stream(ABC):
         turn.close()
         return turn
 
-    def _withhold(self, turn: Turn, name: str, has: Resource | Has) -> None:
+    def _stands(self, ledger: Ledger, given: Resource, wanted: Resource) -> bool:
+        """Tell whether what a stand-in names is there still; of what the snapshot itself has that is sure."""
+        return given is wanted or all(
+            name in other.behind or name in self.snapshot.of_type(kind)
+            for kind, name in given.references
+            if kind in ledger.step.after and (other := self._ledgers.get(kind)) and name in other.subscription
+        )
+
+    def _withhold(self, turn: Turn, name: str, has: Copy) -> None:
         """Answer for a name of which nothing may be sent. What the client has, it keeps."""
-        asked = has is ABSENT and name in turn.ledger.forced and name in turn.ledger.subscription.names
+        ledger = turn.ledger
+        asked = name in ledger.forced and name in ledger.subscription.names and has_none_but_rejected(has)
         if not (asked and turn.say_nothing_there(name, self._says_absent(turn.ledger.type))):
             turn.keep_silent(name)
 
@@ -226,7 +240,7 @@ class Stream(ABC):
         others = (self._ledgers.get(kind) for kind in ledger.step.after)
         return [key for other in others if other and other.behind for key in other.lacks(self.snapshot)]
 
-    def _removable(self, ledger: Ledger, name: str, _has: Resource | Has, now: float) -> bool:
+    def _removable(self, ledger: Ledger, name: str, _has: Copy, now: float) -> bool:
         """Tell whether nobody names this any more, and has not for a while."""
         at = ledger.leaving.get(name)
         if at is None:
@@ -255,8 +269,11 @@ class Stream(ABC):
                 child.follow(name, self.snapshot)
         return response
 
-    def _follow_parents(self, ledger: Ledger) -> None:
-        """Answer for what clients wait for on behalf of a parent that left before this type was asked for."""
+    def _recall(self, ledger: Ledger) -> None:
+        """Open what the node's last stream left unanswered, and what changed parents wait for on this one."""
+        for name in self._holds.lost.pop(ledger.type, ()):
+            if name in ledger.subscription:
+                ledger.behind[name] = UNKNOWN
         for parent in self._ledgers.values():
             if parent.in_flight is not None:
                 for kind, name in parent.in_flight.children:

@@ -7,7 +7,8 @@ it knows no other types and no time.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from xds.ledger import Has, Ledger
+from xds.copies import Copy
+from xds.ledger import Ledger
 from xds.resource import Absence, Reference, Resource, empty
 
 
@@ -29,7 +30,7 @@ class Turn:
     _done: list[str] = field(default_factory=list)
     _silent: list[str] = field(default_factory=list)
 
-    def give(self, given: Resource, wanted: Resource, has: Resource | Has) -> None:
+    def give(self, given: Resource, wanted: Resource, has: Copy) -> None:
         """Send a resource, unless the client has it, or it has to wait. `given` may stand in for a rejected
         one.
         """
@@ -51,11 +52,14 @@ class Turn:
         """Say that there is nothing under this name. False where nothing is to be said."""
         if absence is Absence.SILENCE:
             return False
-        self.sent[name] = None
         if absence is Absence.EMPTY:
-            self.upserts.append(empty(self.ledger.type, name))
+            nothing = empty(self.ledger.type, name)
+            if self.ledger.holds.rejected(nothing) is not None:
+                return False
+            self.upserts.append(nothing)
         else:
             self.removed.append(name)
+        self.sent[name] = None
         return True
 
     def done(self, name: str) -> None:
