@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -57,30 +58,33 @@ def text_problem(text: str, *, required: bool) -> str | None:
 
 def is_ip(host: str) -> bool:
     """Tell whether the host is an IP literal (IPv6 without brackets)."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return _address(host) is not None
 
 
 def canonical_host(host: str) -> str:
     """Spell a host so that two spellings of one host are equal."""
-    return str(ipaddress.ip_address(host)) if is_ip(host) else host.lower().rstrip(".")
+    address = _address(host)
+    return str(address) if address else host.lower().rstrip(".")
 
 
 def host_problem(host: str) -> str | None:
     """Judge a host that Envoy connects to: an IP literal that names one machine, or a DNS name."""
-    return _ip_problem(host) if is_ip(host) else _name_problem(host)
-
-
-def _ip_problem(host: str) -> str | None:
-    address = ipaddress.ip_address(host)
+    address = _address(host)
+    if address is None:
+        return _name_problem(host)
     if address.is_unspecified or address.is_multicast:
         return f"{host} names no single machine: give the address that the cell listens on"
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
         return f"{host} has a scope, which other machines do not share: give an address without %"
     return None
+
+
+@lru_cache(maxsize=4096)  # every endpoint is asked about several times, and parsing is slow
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _name_problem(host: str) -> str | None:

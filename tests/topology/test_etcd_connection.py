@@ -286,3 +286,22 @@ def test_what_etcd_says_in_our_words(code: grpc.StatusCode, words: str, ours: ty
 )
 def test_which_refusals_a_new_token_mends(words: str, stale: bool) -> None:
     assert is_stale_token(words) is stale
+
+
+async def test_a_peer_that_takes_the_connection_and_says_nothing_is_left() -> None:
+    held: list[asyncio.StreamWriter] = []
+
+    async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    hasty = Timeouts(connect=0.2)
+    async with fake_etcd() as fake, endpoints(address, fake.endpoint, timeouts=hasty) as reached:
+        assert (await reached.call(ask, repeatable=False)).header.revision == 100
+    async with endpoints(address, timeouts=hasty) as reached:
+        with pytest.raises(StoreUnavailable, match=r"no connection within 0\.2 s"):
+            await reached.call(ask, repeatable=True)
+    server.close()
+    for writer in held:
+        writer.close()
