@@ -94,10 +94,8 @@ def _protocol(cell: Cell, settings: EdgeSettings) -> HttpOptions:
         )
     else:
         explicit.http_protocol_options.SetInParent()
-    options = HttpOptions(explicit_http_config=explicit)
-    if settings.upstream_idle_seconds:
-        options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(settings.upstream_idle_seconds))
-    return options
+    idle = protocol_pb2.HttpProtocolOptions(idle_timeout=seconds(settings.upstream_idle_seconds))
+    return HttpOptions(explicit_http_config=explicit, common_http_protocol_options=idle)
 
 
 def _health_check(cell: Cell, settings: EdgeSettings) -> health_check_pb2.HealthCheck:

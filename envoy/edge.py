@@ -42,8 +42,8 @@ class EdgeSettings:
 
     Nothing cuts a stream that moves: clones, pushes and WebSockets take as long as they take, and only one
     that is silent for `stream_idle_seconds` ends (0: never). `upstream_idle_seconds` has to be shorter than
-    what a cell's server keeps an idle connection for, or requests race with its closing. `trusted_hops` is
-    the number of proxies in front that set X-Forwarded-For.
+    what a cell's server keeps an idle connection for, or requests race with its closing; 0 keeps it for ever,
+    in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For.
     """
 
     listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone

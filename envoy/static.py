@@ -6,6 +6,7 @@ so that nothing is left to be fetched. It starts no Envoy. `View -> Snapshot`, r
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf import json_format
@@ -54,8 +55,10 @@ def described(snapshot: Snapshot, kind: ResourceType) -> list[dict[str, Any]]:
 
 
 def printable(message: Message) -> dict[str, Any]:
-    """Give a message as Envoy's YAML and JSON spell it."""
-    found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    """Give a message as Envoy's YAML and JSON spell it, in plain dictionaries."""
+    found: dict[str, Any] = json.loads(
+        json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
+    )
     return found
 
 

@@ -8,11 +8,12 @@ import ssl
 from collections import Counter
 from pathlib import Path
 
+import grpc
 import pytest
 
 from envoy.edge import EdgeSettings, EdgeTls
 from envoy.paths import normalise
-from envoy.rules import Decision, Outcome, Request, Ruleset, decide, parse_ruleset
+from envoy.rules import Decision, DefaultRule, Outcome, Request, Ruleset, decide, parse_ruleset
 from tests.envoy import request_table
 from tests.envoy.certificates import Operators
 from tests.envoy.edge_rig import NOW, Answer, cell, running_edge, send, view_of
@@ -82,6 +83,9 @@ async def test_envoy_and_the_evaluator_decide_alike(tmp_path: Path) -> None:
         }
         assert {name: value for name, value in names.items() if value} == expected
         assert await edge.envoy.stat("listener_manager.listener_modified") == 0
+        assert "[warning]" not in edge.envoy.log_tail(), "Envoy has something to say about its configuration"
+        prometheus = await edge.envoy.admin("/stats/prometheus?filter=cellplane.rule")
+        assert 'envoy_cellplane_rule_unknown_ip_parsing_failed{cellplane_rule="session"}' in prometheus
 
 
 async def test_envoy_and_the_evaluator_see_the_same_paths(tmp_path: Path) -> None:
@@ -167,6 +171,40 @@ async def test_traffic_that_no_cell_takes_is_told_so(tmp_path: Path) -> None:
         assert answer.all("x-cellplane-cell") == []
         assert answer.body.startswith("No cell takes new traffic now")
         assert answered(await edge.send("/", ("cookie", "_gitlab_session=cell-1-x"))) == "session 1"
+
+        least = Ruleset(rules=(DefaultRule(name="all"),))
+        await edge.publish(view_of(cell(1, ports=edge.ports(1)), revision=8), least)
+        await edge.settled(8)
+        assert (await edge.send("/")).get("x-cellplane-rule") == "all"
+
+
+async def test_grpc_reaches_a_cell_that_speaks_http2(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def echo(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        metadata = dict(context.invocation_metadata() or ())
+        seen.append(str(metadata["x-cellplane-cell"]))
+        return request
+
+    server = grpc.aio.server()
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", {"Echo": handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with running_edge(tmp_path, ()) as edge:
+            await edge.publish(view_of(cell(1, ports=(port,), http2=True)))
+            await edge.envoy.ready()
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{edge.port}") as channel:
+                ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Echo/Echo")
+                cookies = (("cookie", "a=b"), ("cookie", "_gitlab_session=cell-1-x"))
+                call = ask(b"hello", metadata=cookies)
+                assert await call == b"hello"
+                answered_by = dict(await call.initial_metadata() or ())
+        assert seen == ["cell-1"]
+        assert (answered_by["x-cellplane-cell"], answered_by["x-cellplane-rule"]) == ("cell-1", "session")
+    finally:
+        await server.stop(0)
 
 
 async def test_a_cell_of_dns_names_is_resolved_by_envoy(tmp_path: Path) -> None:

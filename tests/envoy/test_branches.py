@@ -1,0 +1,85 @@
+"""The shape of branches; what they decide, `tests/integration/test_edge.py` asks a real Envoy."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from envoy.branches import branch, skip_stat
+from envoy.evaluator import Skip
+from envoy.matchers import Entry
+from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, SessionCookieRule
+from envoy.standing import Standing, standing
+from tests.envoy.edge_rig import NOW, cell
+from topology.model import CellState
+
+OVERRIDE = OverrideRule(name="override", header="x-to", networks=(ip_network("10.0.0.0/8"),))
+SESSION = SessionCookieRule(name="session", cookie="s")
+
+
+def standings(*states: CellState) -> dict[int, Standing]:
+    return {at: standing(cell(at, state), NOW) for at, state in enumerate(states, 1)}
+
+
+def inside(entry: Entry) -> list[Entry]:
+    return list(entry.on_match.matcher.matcher_list.matchers)
+
+
+def exact_keys(entry: Entry) -> set[str]:
+    return set(entry.on_match.matcher.matcher_tree.exact_match_map.map)
+
+
+def test_an_override_reaches_every_cell_with_a_cluster() -> None:
+    (entry,) = branch(OVERRIDE, standings(*CellState), 30)
+    named, unknown, refused = inside(entry)
+    closed = {at for at, state in enumerate(CellState, 1) if state in ("DRAINED", "DECOMMISSIONED")}
+    assert exact_keys(named) == {f"cell-{at}" for at in range(1, 9) if at not in closed}
+    assert unknown.on_match.matcher.ByteSize() == refused.on_match.matcher.ByteSize() == 0
+
+
+def test_an_override_without_cells_only_counts() -> None:
+    (entry,) = branch(OVERRIDE, {}, 30)
+    assert len(inside(entry)) == 2
+
+
+def test_paths_are_looked_up_in_maps_whatever_their_number() -> None:
+    rule = PathPrefixRule(name="path", prefixes={f"/group-{each}": 1 for each in range(500)})
+    exact, below = branch(rule, standings(CellState.ACTIVE), 30)
+    assert len(exact_keys(exact)) == 500
+    keys = set(below.on_match.matcher.matcher_tree.prefix_match_map.map)
+    assert keys == {f"/group-{each}{mark}" for each in range(500) for mark in "/?"}
+
+
+def test_paths_of_closed_cells_are_counted_by_their_outermost_prefix() -> None:
+    rule = PathPrefixRule(name="path", prefixes={"/a": 1, "/a/x": 9, "/b": 9, "/b/y": 9})
+    live, live_below, dead, dead_below = branch(rule, standings(CellState.ACTIVE), 30)
+    assert exact_keys(live) == {"/a"}
+    assert exact_keys(dead) == {"/a/x", "/b"}
+    keys = set(dead_below.on_match.matcher.matcher_tree.prefix_match_map.map)
+    assert keys == {"/a/x/", "/a/x?", "/b/", "/b?"}
+    (guarded,) = live_below.on_match.matcher.matcher_tree.prefix_match_map.map[
+        "/a/"
+    ].matcher.matcher_list.matchers
+    excluded = guarded.predicate.not_matcher.single_predicate.value_match.safe_regex.regex
+    assert excluded == r"(?:/a/x)(?:[/?]\C*)?"
+
+
+def test_no_paths_make_no_entries() -> None:
+    assert branch(PathPrefixRule(name="path", prefixes={}), standings(CellState.ACTIVE), 30) == ()
+
+
+def test_sessions_are_looked_at_only_where_the_cookie_may_be() -> None:
+    (entry,) = branch(SESSION, standings(CellState.ACTIVE, CellState.PROVISIONING), 30)
+    assert entry.predicate.single_predicate.value_match.contains == "s="
+    assert len(inside(entry)) == 3
+    (alone,) = branch(SESSION, standings(CellState.PROVISIONING), 30)
+    assert len(inside(alone)) == 2
+
+
+def test_the_default_is_what_is_left() -> None:
+    assert branch(DefaultRule(name="default"), standings(CellState.ACTIVE), 30) == ()
+
+
+def test_what_is_passed_over_is_counted_by_rule_and_reason() -> None:
+    assert skip_stat("session", Skip.UNKNOWN) == "cellplane.rule.session.unknown"
+    assert skip_stat("override", Skip.REFUSED) == "cellplane.rule.override.refused"
+    assert skip_stat("session", Skip.AMBIGUOUS) == "cellplane.rule.session.ambiguous"

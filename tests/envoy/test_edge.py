@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls, settings_problems
+
+
+def test_defaults_hold() -> None:
+    assert settings_problems(EdgeSettings()) == ()
+    assert settings_problems(EdgeSettings(listen_address="::", health_check_path="")) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "fix"),
+    [
+        ({"listen_address": "edge.test"}, "listen_address", "use 0.0.0.0"),
+        ({"listen_port": 0}, "listen_port", "use 1 to 65535"),
+        ({"listen_port": 65536}, "listen_port", "use 1 to 65535"),
+        ({"health_check_path": "health"}, "health_check_path", "start with /"),
+        ({"tls": EdgeTls(certificate="a.pem", key="")}, "tls", "name both files"),
+        ({"connect_timeout_seconds": 0}, "connect_timeout_seconds", "more than 0"),
+        ({"health_check_interval_seconds": -1}, "health_check_interval_seconds", "more than 0"),
+        ({"stream_idle_seconds": -1}, "stream_idle_seconds", "0 or more"),
+        ({"trusted_hops": -1}, "trusted_hops", "0 or more"),
+        ({"retry_after_seconds": 0}, "retry_after_seconds", "1 or more"),
+        ({"max_requests_per_cell": 0}, "max_requests_per_cell", "1 or more"),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_fix(change: dict[str, object], field: str, fix: str) -> None:
+    (problem,) = settings_problems(replace(EdgeSettings(), **change))  # type: ignore[arg-type]
+    assert problem.field == field
+    assert fix in problem.message
+
+
+def test_internal_headers_are_lower_case_and_ours() -> None:
+    assert set(INTERNAL_HEADERS) == {
+        "x-cellplane-cell",
+        "x-cellplane-rule",
+        "x-cellplane-identity",
+        "x-cellplane-session",
+    }

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from envoy.edge import EdgeSettings
+from envoy.routes import RouteTable, route_table
+from envoy.rules import DEFAULT_RULESET
+from envoy.standing import Standing, standing
+from pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from tests.envoy import request_table
+from tests.envoy.edge_rig import NOW, cell
+from topology.model import Cell, CellState
+from xds.resource import CLUSTER
+
+SETTINGS = EdgeSettings()
+
+
+def standings(*cells: Cell) -> dict[int, Standing]:
+    return {each.id: standing(each, NOW) for each in cells}
+
+
+def table(*cells: Cell, previous: RouteTable | None = None) -> RouteTable:
+    return route_table(DEFAULT_RULESET, standings(*cells), SETTINGS, previous)
+
+
+def read(made: RouteTable) -> RouteConfiguration:
+    return RouteConfiguration.FromString(made.resource.body)
+
+
+def test_the_list_is_as_long_as_the_rules_and_not_as_the_cells() -> None:
+    few = read(table(cell(1), cell(2)))
+    many = read(table(*(cell(each) for each in range(1, 301))))
+    for made in (few, many):
+        (host,) = made.virtual_hosts
+        assert not host.routes
+        assert (
+            len(host.matcher.matcher_list.matchers) == 2
+        )  # override and session: the built-in paths are none
+
+
+def test_headers_are_said_once_and_overwritten() -> None:
+    (host,) = read(table(cell(1))).virtual_hosts
+    asked = {each.header.key: each.header.value for each in host.request_headers_to_add}
+    assert asked == {"x-cellplane-cell": "%UPSTREAM_CLUSTER%", "x-cellplane-rule": "%ROUTE_NAME%"}
+    assert {each.append_action for each in (*host.request_headers_to_add, *host.response_headers_to_add)} == {
+        2
+    }
+    assert list(host.request_headers_to_remove) == [
+        "x-cellplane-override",
+        "x-cellplane-identity",
+        "x-cellplane-session",
+    ]
+
+
+def test_only_what_no_cell_can_have_seen_is_retried() -> None:
+    (host,) = read(table(cell(1))).virtual_hosts
+    assert host.retry_policy.retry_on == "connect-failure,refused-stream,reset-before-request"
+
+
+def test_references_are_the_clusters_that_it_names() -> None:
+    made = table(
+        cell(1), cell(2, CellState.QUARANTINED), cell(3, CellState.PROVISIONING), cell(4, CellState.DRAINED)
+    )
+    assert made.resource.references == {(CLUSTER, "cell-1"), (CLUSTER, "cell-3")}
+
+
+def test_the_same_input_gives_the_same_object() -> None:
+    first = table(cell(1), cell(2))
+    assert table(cell(1), cell(2), previous=first).resource is first.resource
+    assert table(cell(1), cell(2)).resource.version == first.resource.version
+
+
+def test_a_weight_makes_a_new_default_and_no_new_branches() -> None:
+    first = table(cell(1), cell(2))
+    after = table(cell(1, weight=7), cell(2), previous=first)
+    assert after.resource.version != first.resource.version
+    assert all(after.branches[rule] is first.branches[rule] for rule in DEFAULT_RULESET.rules)
+    assert table(cell(1), cell(2), previous=after).resource.version == first.resource.version
+
+
+def test_a_state_or_a_prefix_makes_new_branches() -> None:
+    first = table(cell(1), cell(2))
+    for changed in (cell(2, CellState.QUARANTINED), cell(2, session_prefix="eu")):
+        assert table(cell(1), changed, previous=first).resource.version != first.resource.version
+
+
+def test_rules_and_settings_make_a_new_table() -> None:
+    first = table(cell(1), cell(2, CellState.QUARANTINED))
+    stands = first.standings
+    assert (
+        route_table(request_table.ruleset(), stands, SETTINGS, first).resource.version
+        != first.resource.version
+    )
+    patient = replace(SETTINGS, retry_after_seconds=60)
+    assert route_table(DEFAULT_RULESET, stands, patient, first).resource.version != first.resource.version
+    assert route_table(DEFAULT_RULESET, stands, SETTINGS, first) is first
