@@ -7,6 +7,7 @@ and knows no cell. `etcd Event -> View -> Snapshot -> Response`: the first arrow
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -57,6 +58,7 @@ class WatcherState:
     last_error_at: float | None = None
 
 
+log = logging.getLogger(__name__)
 DEFAULT_BACKOFF: Final = Backoff()
 
 
@@ -132,6 +134,7 @@ class Watcher:
         if not self.state.connected:
             self.state.connected = True
             self.state.resumes += self._failures_in_a_row > 0
+            log.info("watch_stands revision=%d failures=%d", self.state.revision, self._failures_in_a_row)
             self._failures_in_a_row = 0
 
     def _take(self, view: View) -> None:
@@ -141,9 +144,12 @@ class Watcher:
         self.state.heard_at = self._clock()
 
     async def _failed(self, error: StoreError) -> None:
+        words = str(error) or type(error).__name__
+        if self.state.connected or words != self.state.last_error:  # not at every attempt
+            log.warning("watch_broken revision=%d error=%s", self.state.revision, words)
         self.state.connected = False
         self.state.failures += 1
-        self.state.last_error = str(error) or type(error).__name__
+        self.state.last_error = words
         self.state.last_error_at = self._clock()
         self._failures_in_a_row += 1
         await self._sleep(self._backoff.seconds(self._failures_in_a_row, self._chance()))

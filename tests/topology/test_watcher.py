@@ -223,6 +223,23 @@ async def test_a_refusal_is_shown_and_tried_again() -> None:
         assert followed.slept == [0.75]
 
 
+async def test_a_change_for_better_or_worse_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="topology.watcher")
+    store = MemoryStore(start_revision=50)
+    async with following(store) as followed:
+        await followed.connects()
+        store.inject(Faults(unreachable=True))
+        await followed.until(lambda: followed.watcher.state.failures >= 4)
+        failures = followed.watcher.state.failures
+        store.inject(Faults())
+        await followed.connects()
+    assert [record.getMessage() for record in caplog.records] == [
+        "watch_stands revision=50 failures=0",
+        "watch_broken revision=50 error=the store can't be reached",
+        f"watch_stands revision=50 failures={failures}",
+    ]
+
+
 async def test_it_starts_from_a_saved_view() -> None:
     store = MemoryStore()
     at = await write(store, cell(1), cell(2, weight=9))
