@@ -34,7 +34,9 @@ def plan_document(
     compare = as_seen(view, key)
     if body is None:
         if compare.mod_revision == 0:
-            return Refusal(problems=(Problem(field="name", message=f"{name!r} is not there: nothing is to be deleted"),))
+            return Refusal(
+                problems=(Problem(field="name", message=f"{name!r} is not there: nothing is to be deleted"),)
+            )
         txn = Txn(compares=(compare,), deletes=(key,))
         return Plan(txn=txn, summary=(f"{kind} {name}: delete",), keys=(key,))
     value = _document_bytes(Document(kind=kind, name=name, body=body, stamp=stamp), MAX_TXN_BYTES - len(key))
