@@ -36,7 +36,7 @@ golden: .venv/.installed-dev ## Rewrite the golden files and delete orphans
 	REWRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/envoy -k golden
 
 bench: .venv/.installed-dev $(ENVOY) ## Run a benchmark: make bench NAME=convergence [ARGS=…]
-	GRPC_ENABLE_FORK_SUPPORT=false $(BIN)/python -m benchmarks.$(NAME) $(ARGS)
+	GRPC_ENABLE_FORK_SUPPORT=false GRPC_VERBOSITY=ERROR $(BIN)/python -m benchmarks.$(NAME) $(ARGS)
 
 tools: ## Install the Debian tools that some tests want; needs root
 	set -e; wanted=$$(sed 's/#.*//' deploy/apt.txt | xargs); test -z "$$wanted" || \

@@ -14,6 +14,8 @@ def main() -> None:
     """
     # The demo starts programs; gRPC would warn at each, though none of them goes on with our channels.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    # Its own news of connections that end; what matters of it we log ourselves.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from cellplane.environment import faults  # noqa: PLC0415  nothing else may be imported before this
 
     if found := faults():

@@ -26,8 +26,10 @@ from cellplane.pushes import EDGE
 from cellplane.recorder import Recorder
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.status import StatusServer
-from cellplane.stores import open_store
+from cellplane.stores import losing_data, open_store
 from envoy.edge import EdgeSettings
+from topology.errors import StoreError
+from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.saved import Corrupt, load_view
 from topology.view import View
@@ -41,6 +43,7 @@ from xds.tls import ServerTls
 log = logging.getLogger("cellplane.control_plane")
 
 _STOP_SECONDS = 2.0
+_VERSIONS_PAUSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 tasks.create_task(watcher.run(views.set)),
                 tasks.create_task(recorder.run()),
                 tasks.create_task(_publish(publisher, views, settings.etcd_patience_seconds)),
+                tasks.create_task(_warn_of_versions(store)),
             ]
             log.info(
                 "started replica=%s xds=%s status=%s", replica, settings.xds_listen, settings.status_listen
@@ -127,6 +131,22 @@ async def _publish(publisher: Publisher, views: Latest[View], patience_seconds: 
             "nothing_to_serve: etcd does not answer and no View is saved; Envoys are refused until it does"
         )
     await publisher.run(views)
+
+
+async def _warn_of_versions(store: EtcdStore) -> None:
+    """Say once, as soon as etcd answers, if it is of a version that can lose data."""
+    while True:
+        try:
+            versions = await store.versions()
+        except StoreError:
+            await asyncio.sleep(_VERSIONS_PAUSE_SECONDS)
+            continue
+        for etcd in losing_data(versions):
+            log.warning(
+                "etcd_loses_data endpoint=%s; 3.5.0 to 3.5.2 can lose committed data, use 3.5.3 or later",
+                etcd,
+            )
+        return
 
 
 def classify(node: Node, _: Identity | None) -> str | Refusal:

@@ -4,6 +4,8 @@ adapter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cellplane.settings import EtcdSettings
 from topology.etcd import Access, EtcdStore
 
@@ -19,3 +21,15 @@ def open_store(etcd: EtcdSettings) -> EtcdStore:
         password=etcd.password,
     )
     return EtcdStore(etcd.endpoints, access=access)
+
+
+def losing_data(versions: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the endpoints whose etcd can lose committed data when it is killed: 3.5.0 to 3.5.2.
+
+    See https://github.com/etcd-io/etcd/issues/13766.
+    """
+    return tuple(
+        f"{endpoint} ({version})"
+        for endpoint, version in versions.items()
+        if version.split("-")[0] in {"3.5.0", "3.5.1", "3.5.2"}
+    )

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from cellplane.settings import EtcdSettings, TlsFiles
-from cellplane.stores import open_store
+from cellplane.stores import losing_data, open_store
 from tests.certificates import Authority
 from tests.conftest import StartEtcd
 from tests.etcd_server import EtcdServer
+
+
+def test_versions_that_lose_data_are_named() -> None:
+    versions = {"a:1": "3.5.1", "b:2": "3.5.21", "c:3": "3.4.23", "d:4": "3.5.2-pre"}
+
+    assert losing_data(versions) == ("a:1 (3.5.1)", "d:4 (3.5.2-pre)")
 
 
 async def test_a_plain_etcd(etcd: EtcdServer, etcd_prefix: str) -> None:
