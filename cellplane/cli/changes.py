@@ -60,8 +60,8 @@ def commit(
         _show(shown.summary, output, None)
         return
     if ask:
-        for line in shown.summary:
-            click.echo(f"  {line}", err=True)
+        if not yes:
+            click.echo("\n".join(shown.summary), err=True)
         confirm(ask, yes=yes)
 
     def as_shown(view: View) -> Outcome:

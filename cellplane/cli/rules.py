@@ -43,7 +43,7 @@ def show(etcd: EtcdSettings, output: str) -> None:
     else:
         by = document.stamp
         click.echo(f"# Applied by {by.updated_by} at {by.updated_at}: {by.reason or 'no reason given'}")
-    click.echo(yaml.safe_dump(body, sort_keys=False), nl=False)
+    click.echo(yaml.safe_dump(_in_reading_order(body), sort_keys=False), nl=False)
 
 
 @rules.command("check")
@@ -69,6 +69,17 @@ def apply(file: Path, etcd: EtcdSettings, reason: str, dry_run: bool, output: st
         dry_run=dry_run,
         output=output,
     )
+
+
+def _in_reading_order(body: dict[str, Any]) -> dict[str, Any]:
+    """Put first what a person looks for first; the store keeps keys sorted."""
+    ordered = {"schema": body.get("schema"), **body}
+    if isinstance(body.get("rules"), list):
+        ordered["rules"] = [
+            {"name": rule.get("name"), "type": rule.get("type"), **rule} if isinstance(rule, dict) else rule
+            for rule in body["rules"]
+        ]
+    return ordered
 
 
 def _read(file: Path) -> dict[str, Any]:
