@@ -161,6 +161,7 @@ class AdsServer:
             return ProtocolError(Status.INVALID_ARGUMENT, "the first request on a stream must name its node")
         group = self._classify(node, identity(context.auth_context()))
         if isinstance(group, Refusal):
+            log.warning("stream_refused node=%.200s reason=%s", node.id, group.reason)
             return ProtocolError(Status.PERMISSION_DENIED, group.reason)
         return await self._session(delta, only, node, group, first, wire)
 
