@@ -18,11 +18,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from cellplane.identities import classify
 from cellplane.latest import Latest
 from cellplane.log import set_up_logging
 from cellplane.metrics import ControlPlaneCollector
 from cellplane.publisher import Publisher
-from cellplane.pushes import EDGE
 from cellplane.recorder import Recorder
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.status import StatusServer
@@ -36,7 +36,6 @@ from topology.view import View
 from topology.watcher import Watcher
 from xds.cache import Cache
 from xds.errors import CertificateError, ListenError
-from xds.nodes import Identity, Node, Refusal
 from xds.server import AdsServer
 from xds.tls import ServerTls
 
@@ -147,15 +146,6 @@ async def _warn_of_versions(store: EtcdStore) -> None:
                 etcd,
             )
         return
-
-
-def classify(node: Node, _: Identity | None) -> str | Refusal:
-    """Name the group of a node by its role. What a certificate says of groups comes with mTLS identities."""
-    role = node.metadata.get("role", "")
-    if role == "edge":
-        return EDGE
-    hint = "print a bootstrap with `cellplane bootstrap --role edge`"
-    return Refusal(f"node {node.id!r} says role {role!r} and the roles are: edge; {hint}")
 
 
 def _saved_view(path: Path | None, keyspace: Keyspace) -> View | None:

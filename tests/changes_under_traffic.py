@@ -23,14 +23,19 @@ def down(cell_id: int, state: CellState) -> Planned:
     return moved(cell_id, state, over_seconds=0 if state is CellState.DRAINING else None)
 
 
-async def begin(stage: Stage) -> None:
-    """Bring up etcd, three active cells, the control plane and Envoy."""
+async def begin_topology(stage: Stage) -> None:
+    """Bring up etcd with three active cells and rules."""
     await stage.start_etcd()
     for cell_id in (1, 2, 3):
         await stage.commit(added(await stage.start_cell(cell_id)))
         for state in UP:
             await stage.commit(moved(cell_id, state))
     await stage.commit(ruled)
+
+
+async def begin(stage: Stage) -> None:
+    """Bring up etcd, three active cells, the control plane and Envoy."""
+    await begin_topology(stage)
     await stage.start_control_plane()
     await stage.start_envoy()
     await stage.fleet(settled=1)
