@@ -30,6 +30,11 @@ class InFlight:
     children: tuple[Reference, ...] = ()
     """What the changed ones among these resources start to wait for anew."""
 
+    @property
+    def listed(self) -> list[Resource]:
+        """Return the resources that this response brings, without those that are only listed again."""
+        return [one for one in self.response.resources if one.name in self.sent]
+
 
 @dataclass(slots=True, eq=False)
 class Ledger:
@@ -155,25 +160,21 @@ class Ledger:
         """
         flight = self._landed()
         names = frozenset(named)
-        held = tuple(
-            name for name, sent in flight.sent.items() if sent is not None and (name in names or not names)
-        )
+        held = {one.name: one for one in flight.listed if one.name in names or not names}
         for name, sent in flight.sent.items():
-            if name not in self.subscription:
-                continue
+            # Not behind means that the client had this very version.
+            had = self.behind.get(name, sent or ABSENT)
+            if name in held:
+                self.holds.reject(held[name], message, had if isinstance(had, Resource) else None)
             if sent is None and not held:
                 # Nothing but removals, and rejected: to send them again would be to send the same bytes.
                 self.behind.pop(name, None)
-                continue
-            # Not behind means that the client had this very version.
-            had = self.behind.get(name, sent or ABSENT)
-            self.behind[name] = had if name in names else either(had, sent or ABSENT)
-            if sent is not None and name in held:
-                self.holds.reject(sent, message, had if isinstance(had, Resource) else None)
+            elif name in self.subscription:
+                self.behind[name] = had if name in names else either(had, sent or ABSENT)
         self.forced.update(name for name in self.scope(snapshot) if name not in held)
         self.holds.distrust(self.type, flight.sent.keys() - names)
         self._trust_again()
-        return held
+        return tuple(held)
 
     def lost(self) -> None:
         """Note that the stream ended, and what the client left unanswered."""

@@ -175,9 +175,9 @@ class Stream(ABC):
             ledger.acknowledged(self.snapshot)
             self._observer.acknowledged(flight.response)
             return
-        offered = [name for name, sent in flight.sent.items() if sent is not None]
+        named = culprits(error, [one.name for one in flight.listed])
         # Where the message names nobody, all of them are held until their content changes.
-        held = ledger.rejected(self.snapshot, culprits(error, offered), error)
+        held = ledger.rejected(self.snapshot, named, error)
         self._observer.rejected(flight.response, held, error)
 
     def _asked(self, ledger: Ledger, asked: Asked, first: bool) -> ProtocolError | None:
@@ -220,7 +220,7 @@ class Stream(ABC):
     def _stands(self, ledger: Ledger, given: Resource, wanted: Resource) -> bool:
         """Tell whether what a stand-in names is there still; of what the snapshot itself has that is sure."""
         return given is wanted or all(
-            name in other.behind or name in self.snapshot.of_type(kind)
+            name in self.snapshot.of_type(kind)
             for kind, name in given.references
             if kind in ledger.step.after and (other := self._ledgers.get(kind)) and name in other.subscription
         )

@@ -253,7 +253,7 @@ class SotwStreams(Streams):
     machine = SotwStream
 
 
-few = settings(max_examples=2000, stateful_step_count=60)
+few = settings(max_examples=60, stateful_step_count=40)
 TestDelta = DeltaStreams.TestCase
 TestDelta.settings = few
 TestSotw = SotwStreams.TestCase
