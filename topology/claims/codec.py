@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, Final, TypeVar
 
@@ -55,8 +55,8 @@ def encode_record(record: Record) -> bytes:
             "cell_id": record.cell_id,
             "status": record.status.value,
             "lease": record.lease,
-            "created_at": _written(record.created_at),
-            "updated_at": _written(record.updated_at),
+            "created_at": forms.format_utc(record.created_at),
+            "updated_at": forms.format_utc(record.updated_at),
             "updated_by": record.updated_by,
         }
     )
@@ -73,8 +73,8 @@ def encode_lease(lease: Lease) -> bytes:
             "creates": [_pair(each) for each in lease.creates],
             "destroys": [_pair(each) for each in lease.destroys],
             "parts": lease.parts,
-            "created_at": _written(lease.created_at),
-            "updated_at": _written(lease.updated_at),
+            "created_at": forms.format_utc(lease.created_at),
+            "updated_at": forms.format_utc(lease.updated_at),
             "updated_by": lease.updated_by,
         }
     )
@@ -161,10 +161,6 @@ def _to_json(body: Mapping[str, Any]) -> bytes:
 
 def _pair(bucket: Bucket) -> list[str]:
     return [bucket.type.name, bucket.value]
-
-
-def _written(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _fields(value: bytes) -> Fields:

@@ -107,6 +107,11 @@ class ClaimIndex:
                     self.odd[about] = entry
         self.cursor = changes.cursor
 
+    def owned_by(self, cell_id: int) -> tuple[int, int]:
+        """Count the records and the leases of a cell."""
+        records = sum(len(places) for (owner, _), places in self._places.items() if owner == cell_id)
+        return records, sum(lease.cell_id == cell_id for lease in self._leases.values())
+
     def find(self, bucket: Bucket) -> Record | None:
         """Give the record of a bucket as it counts."""
         record = self._records.get(bucket)

@@ -139,6 +139,12 @@ def test_records_that_do_not_count_are_not_listed() -> None:
     assert index.records(RecordQuery(cell_id=1)) == ((), False)
 
 
+def test_what_a_cell_owns_is_counted() -> None:
+    index = index_of(record("a"), record("b"), record("c", 2), lease())
+    index.apply(Changes(101, (Gone(route("b")), lease(LEASE_2))))
+    assert (index.owned_by(1), index.owned_by(2), index.owned_by(3)) == ((1, 2), (1, 0), (0, 0))
+
+
 def aged(uuid: str, minutes: int, cell_id: int = 1, phase: Phase = Phase.OPEN) -> Lease:
     return lease(uuid, cell_id, phase, NOON + timedelta(minutes=minutes))
 

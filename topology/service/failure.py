@@ -1,0 +1,114 @@
+"""How a call fails: a status code, words that name the record, and a reason that programs can read.
+
+Services raise it, the gate turns it into what gRPC sends (google.rpc.Status with ErrorInfo). It never carries
+what the caller may not see. Stands behind `Request -> ClassificationKey -> Decision` and the third road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from topology.claims.rules import Leased, NotThere, NotYours, Obstacle, Taken, Unreadable
+from topology.model import Problem
+
+DOMAIN: Final = "topology.cellplane"
+DETAILS: Final = "grpc-status-details-bin"
+# Where several things stand in the way, the one that no waiting mends is told.
+_PERMANENT_FIRST: Final = (Taken, NotYours, NotThere, Unreadable, Leased)
+
+
+@dataclass
+class Failure(Exception):
+    """Ends a call."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_seconds: float = 0.0
+    problems: Sequence[Problem] = ()
+
+    def trailers(self) -> tuple[tuple[str, bytes], ...]:
+        """Spell the details for gRPC's trailers."""
+        details: list[any_pb2.Any] = []
+        if self.reason:
+            info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata)
+            details.append(_packed(info))
+        if self.retry_seconds:
+            wait = duration_pb2.Duration(nanos=int(self.retry_seconds * 1e9))
+            details.append(_packed(error_details_pb2.RetryInfo(retry_delay=wait)))
+        if self.problems:
+            fields = [
+                error_details_pb2.BadRequest.FieldViolation(field=each.field, description=each.message)
+                for each in self.problems
+            ]
+            details.append(_packed(error_details_pb2.BadRequest(field_violations=fields)))
+        if not details:
+            return ()
+        code, _ = self.code.value
+        status = status_pb2.Status(code=code, message=self.message, details=details)
+        return ((DETAILS, status.SerializeToString()),)
+
+
+def invalid(message: str, reason: str = "INVALID") -> Failure:
+    """Say that the request can't be right."""
+    return Failure(grpc.StatusCode.INVALID_ARGUMENT, message, reason)
+
+
+def invalid_fields(problems: Sequence[Problem], code: grpc.StatusCode, reason: str) -> Failure:
+    """Say which rules the request breaks."""
+    words = "; ".join(str(problem) for problem in problems[:10])
+    more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+    return Failure(code, words + more, reason, problems=problems[:100])
+
+
+def not_found(message: str, reason: str = "NOT_FOUND") -> Failure:
+    """Say that there is none: a normal answer, which may be remembered."""
+    return Failure(grpc.StatusCode.NOT_FOUND, message, reason)
+
+
+def not_ready(what: str) -> Failure:
+    """Say that this replica knows too little to answer yet."""
+    return Failure(
+        grpc.StatusCode.UNAVAILABLE,
+        f"{what}: not read yet, try again",
+        "NOT_READY",
+        retry_seconds=0.5,
+    )
+
+
+def obstructed(obstacles: Sequence[Obstacle]) -> Failure:
+    """Say what stands in the way of a batch. Every obstacle is named, the first decides the code."""
+    ordered = sorted(obstacles, key=lambda each: _PERMANENT_FIRST.index(type(each)))
+    words = "; ".join(str(each) for each in ordered[:10])
+    more = f"; and {len(ordered) - 10} more" if len(ordered) > 10 else ""
+    first = ordered[0]
+    code, reason = grpc.StatusCode.FAILED_PRECONDITION, ""
+    match first:
+        case Taken():
+            code, reason = grpc.StatusCode.ALREADY_EXISTS, "CLAIM_TAKEN"
+        case NotYours():
+            reason = "CLAIM_NOT_OWNED"
+        case NotThere():
+            reason = "CLAIM_NOT_FOUND"
+        case Unreadable():
+            reason = "CLAIM_UNREADABLE"
+        case Leased():
+            reason = "CLAIM_LEASED"
+    about = {"bucket_type": first.bucket.type.name, "bucket_value": first.bucket.value[:256]}
+    temporary = isinstance(first, Leased)
+    return Failure(code, words + more, reason, about, retry_seconds=0.5 if temporary else 0.0)
+
+
+def _packed(
+    message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo | error_details_pb2.BadRequest,
+) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

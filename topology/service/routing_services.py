@@ -1,0 +1,135 @@
+"""GitLab's services around routing: ClassifyService, CellService, HealthService.
+
+The server registers them. They answer from memory and wait for nobody. `Request -> ClassificationKey ->
+Decision`, as gRPC has it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import grpc
+
+from pb.gitlab.cells.topology_service import (
+    cell_info_pb2,
+    cell_service_pb2,
+    cell_service_pb2_grpc,
+    classify_service_pb2,
+    classify_service_pb2_grpc,
+    health_service_pb2,
+    health_service_pb2_grpc,
+)
+from topology.claims.model import Bucket, Record
+from topology.service.cell_info import address_of, cell_info, is_listed
+from topology.service.claim_wire import classified_claims
+from topology.service.classify import (
+    ByCellId,
+    ByClaims,
+    BySessionPrefix,
+    ClassificationKey,
+    FirstCell,
+    NoCell,
+    classify,
+)
+from topology.service.failure import Failure, invalid, not_found
+from topology.service.gate import Context
+from topology.service.sources import Sources
+
+
+def all_cells(sources: Sources) -> cell_info_pb2.GetCellsResponse:
+    """Spell the cells that there are, in the order of their ids."""
+    cells = [cell_info(cell) for cell in sources.view.cells.values() if is_listed(cell)]
+    return cell_info_pb2.GetCellsResponse(cells=cells)
+
+
+class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
+    """Says which cell a request belongs to. `decisions` counts (kind of key, outcome)."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self.decisions: Counter[tuple[str, str]] = Counter()
+
+    async def GetCells(
+        self, request: cell_info_pb2.GetCellsRequest, context: Context
+    ) -> cell_info_pb2.GetCellsResponse:
+        return all_cells(self._sources)
+
+    async def Classify(
+        self, request: classify_service_pb2.ClassifyRequest, context: Context
+    ) -> classify_service_pb2.ClassifyResponse:
+        try:
+            key = key_of(request)
+        except Failure:
+            self.decisions["UNKNOWN", "invalid"] += 1
+            raise
+        kind = type(key).__name__
+        decision = classify(self._sources.view, self._finder(key), key)
+        if isinstance(decision, NoCell):
+            self.decisions[kind, "not_found"] += 1
+            raise not_found(decision.reason)
+        self.decisions[kind, "routed"] += 1
+        return classify_service_pb2.ClassifyResponse(
+            action=classify_service_pb2.PROXY,
+            proxy=classify_service_pb2.ProxyInfo(address=address_of(decision.cell)),
+        )
+
+    def _finder(self, key: ClassificationKey) -> Any:
+        return self._sources.claims.find if isinstance(key, ByClaims) else _nothing
+
+
+def _nothing(_: Bucket) -> Record | None:
+    raise AssertionError("only claims are looked up")
+
+
+def key_of(request: classify_service_pb2.ClassifyRequest) -> ClassificationKey:
+    """Read what a request is classified by. Claims stand before type and value."""
+    if buckets := classified_claims(request):
+        return ByClaims(buckets)
+    match request.type:
+        case classify_service_pb2.FIRST_CELL:
+            return FirstCell()
+        case classify_service_pb2.SESSION_PREFIX:
+            return BySessionPrefix(request.value)
+        case classify_service_pb2.CELL_ID:
+            if not (request.value.isascii() and request.value.isdigit() and len(request.value) <= 19):
+                raise invalid(f"value: {request.value[:64]!r} is no cell id: send a number")
+            return ByCellId(int(request.value))
+        case classify_service_pb2.UNSPECIFIED:
+            raise invalid('invalid type: "UNSPECIFIED"')
+        case other:
+            raise invalid(f'invalid type: "{other}"')
+
+
+class CellService(cell_service_pb2_grpc.CellServiceServicer):
+    """Says what a cell may hand out."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def GetCell(
+        self, request: cell_service_pb2.GetCellRequest, context: Context
+    ) -> cell_service_pb2.GetCellResponse:
+        cell = self._sources.view.cells.get(request.cell_id)
+        if cell is None or not is_listed(cell):
+            raise not_found(f"there is no cell {request.cell_id}")
+        return cell_service_pb2.GetCellResponse(cell_info=cell_info(cell))
+
+
+class HealthService(health_service_pb2_grpc.HealthServiceServicer):
+    """Answers probes: the status says it all. It is outside the gate."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def ReadinessProbe(
+        self, request: health_service_pb2.ReadinessProbeRequest, context: Context
+    ) -> health_service_pb2.ReadinessProbeResponse:
+        if not self._sources.ready:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "topology or claims have not been read yet")
+        return health_service_pb2.ReadinessProbeResponse()
+
+    async def LivenessProbe(
+        self, request: health_service_pb2.LivenessProbeRequest, context: Context
+    ) -> health_service_pb2.LivenessProbeResponse:
+        return health_service_pb2.LivenessProbeResponse()

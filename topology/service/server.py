@@ -1,0 +1,161 @@
+"""The Topology Service on grpc.aio: all services behind one gate, with health and reflection beside it.
+
+The composition root gives it sources, stores and credentials, and stops it. It chooses no adapter and reads
+no file. `Request -> ClassificationKey -> Decision`, and the third road: where calls come in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
+from pb.gitlab.cells.topology_service import (
+    cell_service_pb2,
+    cell_service_pb2_grpc,
+    classify_service_pb2,
+    classify_service_pb2_grpc,
+    health_service_pb2,
+    health_service_pb2_grpc,
+    sequence_service_pb2,
+    sequence_service_pb2_grpc,
+)
+from pb.gitlab.cells.topology_service.claims.v1 import service_pb2 as claim_service_pb2
+from pb.gitlab.cells.topology_service.claims.v1 import service_pb2_grpc as claim_service_pb2_grpc
+from topology.claims.store import ClaimStore
+from topology.keys import Keyspace
+from topology.service.cells_service import CellsService
+from topology.service.claim_service import ClaimService
+from topology.service.gate import Counts, Gate, rules_of
+from topology.service.identity import NO_MORE_NAMES, Names
+from topology.service.routing_services import CellService, ClassifyService, HealthService
+from topology.service.sources import Sources
+from topology.store import Store
+
+FILES: Final = (
+    cells_pb2.DESCRIPTOR,
+    cell_service_pb2.DESCRIPTOR,
+    claim_service_pb2.DESCRIPTOR,
+    classify_service_pb2.DESCRIPTOR,
+    health_service_pb2.DESCRIPTOR,
+    sequence_service_pb2.DESCRIPTOR,
+)
+SERVICES: Final = tuple(service.full_name for file in FILES for service in file.services_by_name.values())
+OVERALL: Final = ""  # the health of the server as a whole
+
+
+class ListenFailed(Exception):
+    """The address can't be had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How the server treats its clients. Clients send batches of up to 10 MB."""
+
+    max_message_bytes: int = 16 * 1024 * 1024
+    max_concurrent_calls: int = 4096
+    keepalive_seconds: float = 30.0
+    keepalive_timeout_seconds: float = 10.0
+
+
+DEFAULT_OPTIONS: Final = ServerOptions()
+
+
+class TopologyServer:
+    """Serves what the sources know. Ready from the moment they have been read, and from then on."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        claims: ClaimStore,
+        store: Store,
+        keyspace: Keyspace,
+        *,
+        names: Names = NO_MORE_NAMES,
+        options: ServerOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        self.counts = Counts()
+        self.classify = ClassifyService(sources)
+        self.cells = CellsService(sources, store, keyspace)
+        self._claims = ClaimService(sources, claims)
+        self._sources = sources
+        self._names = names
+        self._options = options
+        self._health = health.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None, *, verified: bool) -> int:
+        """Listen, and give the port (`host:0` picks one). Raises ListenFailed.
+
+        `verified`: the credentials demand client certificates, so that access rules can be applied.
+        """
+        gate = Gate(rules_of(FILES), verified=verified, names=self._names, counts=self.counts)
+        server = grpc.aio.server(
+            interceptors=(gate,),
+            options=self._channel_options(),
+            maximum_concurrent_rpcs=self._options.max_concurrent_calls,
+        )
+        self._register(server)
+        await self.refresh_health()
+        try:
+            if credentials is None:
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise ListenFailed(f"can't listen on {address}: the port is taken, or is not ours") from error
+        await server.start()
+        self._server = server
+        return int(port)
+
+    async def refresh_health(self) -> None:
+        """Say whether questions can be answered by now. Called when sources may have become ready."""
+        answers = health_pb2.HealthCheckResponse
+        status = answers.SERVING if self._sources.ready else answers.NOT_SERVING
+        for service in (OVERALL, *SERVICES):
+            await self._health.set(service, status)
+
+    async def stop(self, grace_seconds: float = 5.0) -> None:
+        """Take no more calls, send watchers elsewhere, let the others finish. Harmless if never started."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        await self._health.enter_graceful_shutdown()
+        stopping = asyncio.ensure_future(server.stop(grace_seconds))
+        self.cells.watches.end()
+        await stopping
+
+    def _register(self, server: grpc.aio.Server) -> None:
+        classify_service_pb2_grpc.add_ClassifyServiceServicer_to_server(self.classify, server)
+        cell_service_pb2_grpc.add_CellServiceServicer_to_server(CellService(self._sources), server)
+        sequence_service_pb2_grpc.add_SequenceServiceServicer_to_server(
+            sequence_service_pb2_grpc.SequenceServiceServicer(), server
+        )
+        health_service_pb2_grpc.add_HealthServiceServicer_to_server(HealthService(self._sources), server)
+        claim_service_pb2_grpc.add_ClaimServiceServicer_to_server(self._claims, server)
+        cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+
+    def _channel_options(self) -> list[tuple[str, int]]:
+        options = self._options
+        return [
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", options.max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.keepalive_time_ms", int(options.keepalive_seconds * 1000)),
+            ("grpc.keepalive_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+            # Clients ping too; gRPC's default would end them as too eager.
+            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+            ("grpc.http2.max_ping_strikes", 0),
+        ]

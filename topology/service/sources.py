@@ -1,0 +1,43 @@
+"""What the services answer from: the newest View and the claims in memory, each once it has been read.
+
+The composition root makes it, each service holds it. `Request -> ClassificationKey -> Decision`: where both
+halves of a decision lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from topology.claims.follower import ClaimFollower
+from topology.claims.index import ClaimIndex
+from topology.service.failure import not_ready
+from topology.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The View and the claims, as they are now."""
+
+    newest_view: Callable[[], View | None]
+    follower: ClaimFollower
+
+    @property
+    def view(self) -> View:
+        """The newest View. Raises Failure while there is none."""
+        view = self.newest_view()
+        if view is None:
+            raise not_ready("the topology")
+        return view
+
+    @property
+    def claims(self) -> ClaimIndex:
+        """All claims. Raises Failure while they are not read."""
+        if not self.follower.loaded:
+            raise not_ready("the claims")
+        return self.follower.index
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether every question can be answered."""
+        return self.newest_view() is not None and self.follower.loaded
