@@ -18,6 +18,7 @@ from cellplane.cli.cells_add import add_cell
 from cellplane.cli.cells_update import update_cell
 from cellplane.cli.changes import change_options, commit, yes_option
 from cellplane.cli.connection import etcd_options, stamp, try_store, unreachable
+from cellplane.cli.fleet import status_option
 from cellplane.cli.outcome import (
     Exit,
     fail,
@@ -50,16 +51,13 @@ cells.add_command(update_cell)
 
 @cells.command("list")
 @etcd_options
-@click.option(
-    "--status-url",
-    default="http://127.0.0.1:18001",
-    show_default=True,
-    envvar="CELLPLANE_STATUS_URL",
-    help="A control plane to ask where etcd does not answer; what it shows is marked stale.",
-)
+@status_option
 @output_option
 def list_cells(etcd: EtcdSettings, status_url: str, output: str) -> None:
-    """List cells, and records that are quarantined because they cannot be read."""
+    """List cells, and records that are quarantined because they cannot be read.
+
+    Where etcd does not answer, a control plane is asked instead, and what it shows is marked stale.
+    """
     document = _view_document(etcd, status_url)
     if output == "json":
         print_json(document)

@@ -10,6 +10,7 @@ from cellplane.cli.bootstrap import bootstrap_command
 from cellplane.cli.cells import cells
 from cellplane.cli.control_plane import control_plane
 from cellplane.cli.demo import demo
+from cellplane.cli.fleet import fleet
 from cellplane.cli.pushes import pushes
 from cellplane.cli.rules import rules
 
@@ -26,5 +27,5 @@ def cellplane() -> None:
     """  # noqa: D301  click wants the character itself
 
 
-for command in (control_plane, cells, rules, pushes, bootstrap_command, demo):
+for command in (control_plane, cells, rules, fleet, pushes, bootstrap_command, demo):
     cellplane.add_command(command)

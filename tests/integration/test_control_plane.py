@@ -251,6 +251,24 @@ async def test_rules_that_cannot_be_read_leave_the_last_good_ones(stage: Stage) 
     assert (await answer(stage, path_ask("/acme", 3))).cell == 3
 
 
+async def test_the_fleet_is_told_node_by_node(stage: Stage) -> None:
+    await begin(stage)
+
+    said = await cellplane(stage, "fleet", "status")
+    assert "1 nodes at revision" in said
+    assert "demo-edge-1" in said
+    assert "1 SYNCED" in said
+    shown = await cellplane(stage, "fleet", "show", "demo-edge-1")
+    assert "1.40.0" in shown
+    assert "delta ADS" in shown
+    assert [line.split()[:2] for line in shown.splitlines() if "SYNCED" in line] == [
+        ["cluster", "SYNCED"], ["endpoint", "SYNCED"], ["listener", "SYNCED"], ["route", "SYNCED"],
+    ]  # fmt: skip
+    assert "not connected" in await cellplane(stage, "fleet", "show", "nobody", expect=6)
+    await stage.kill("control-plane")
+    assert "no control plane answers" in await cellplane(stage, "fleet", "status", expect=5)
+
+
 async def test_a_taken_port_is_one_clear_error(stage: Stage) -> None:
     await begin(stage)
 
