@@ -53,6 +53,8 @@ class Ledger:
     """When the names that nobody names any more may be removed."""
     lingering: dict[str, Resource] = field(default_factory=dict)
     """Removed, yet used by the client until it unsubscribes."""
+    deferred: set[str] = field(default_factory=set)
+    """Names whose removal waits for nothing but what lingers: an Envoy may drain for ten minutes."""
     in_flight: InFlight | None = None
     last: Response | None = None
     """The newest response; its nonce is the one that counts."""
@@ -65,6 +67,13 @@ class Ledger:
     def idle(self) -> bool:
         """Tell whether the client has all of the snapshot that it asked for, and no answer is due."""
         return not (self.behind or self.forced or self.greet)
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the client has acknowledged all of the snapshot that it asked for and can use."""
+        if self.in_flight is not None or self.forced or self.greet:
+            return False
+        return self.behind.keys() <= self.deferred
 
     def effective(self, snapshot: Snapshot, name: str) -> Effective:
         """Return what may be given to the client under this name."""
@@ -101,6 +110,7 @@ class Ledger:
             self.forced.discard(name)
             self.leaving.pop(name, None)
             self.lingering.pop(name, None)
+            self.deferred.discard(name)
         self._trust_again()
 
     def open(self, names: Iterable[str], old: Snapshot) -> None:
@@ -111,8 +121,8 @@ class Ledger:
         for name in names:
             if name not in self.behind:
                 self.behind[name] = resources.get(name, ABSENT)
-            if self.leaving:
-                self.leaving.pop(name, None)
+            self.leaving.pop(name, None)
+            self.deferred.discard(name)
 
     def follow(self, name: str, snapshot: Snapshot) -> None:
         """Answer for this name again, if the client asked for it, for it starts to wait for it anew."""
@@ -130,8 +140,9 @@ class Ledger:
         self.last = flight.response
         self.greet = False
         self.forced.difference_update(flight.sent)
-        for name in flight.sent if self.leaving else ():
-            self.leaving.pop(name, None)
+        if self.leaving:
+            for name in flight.sent:
+                self.leaving.pop(name, None)
 
     def acknowledged(self, snapshot: Snapshot) -> None:
         """Commit what is in flight: the client has it now."""
@@ -206,13 +217,16 @@ class Ledger:
 
     def may_name(self, key: Reference) -> bool:
         """Tell whether anything of this type names the given resource, as far as the client may have it."""
-        if any(may_name(has, key) for has in self.behind.values()):
-            return True
-        if any(key in kept.references for kept in self.lingering.values()):
+        if any(may_name(has, key) for name, has in self.behind.items() if name not in self.deferred):
             return True
         return self.in_flight is not None and any(
             sent is not None and may_name(sent, key) for sent in self.in_flight.sent.values()
         )
+
+    def lingers_on(self, key: Reference) -> bool:
+        """Tell whether a resource that is gone or has to go, but is still in use, names the given one."""
+        kept = (*self.lingering.values(), *(self.behind[name] for name in self.deferred))
+        return any(may_name(one, key) for one in kept)
 
     def lacks(self, snapshot: Snapshot) -> list[Reference]:
         """List what exists and the client wants, but may not have."""

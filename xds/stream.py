@@ -82,11 +82,17 @@ class Stream(ABC):
         seconds.
         """
         responses = []
-        for ledger in self._ledgers.values():
-            if ledger.in_flight is None and not ledger.idle:
-                response = self._speak(ledger, now)
-                if response is not None:
-                    responses.append(response)
+        again = True
+        while again:
+            again = False
+            for ledger in self._ledgers.values():
+                if ledger.in_flight is None and not ledger.idle:
+                    open_names = len(ledger.behind)
+                    response = self._speak(ledger, now)
+                    if response is not None:
+                        responses.append(response)
+                    # What was closed without a word may be what others have waited for.
+                    again = again or (response is None and len(ledger.behind) < open_names)
         return responses
 
     def due(self) -> float | None:
@@ -107,8 +113,8 @@ class Stream(ABC):
 
     @property
     def settled(self) -> bool:
-        """Tell whether the client has acknowledged all of the snapshot that it asked for."""
-        return all(ledger.idle and ledger.in_flight is None for ledger in self._ledgers.values())
+        """Tell whether the client has acknowledged all of the snapshot that it asked for and can use."""
+        return all(ledger.settled for ledger in self._ledgers.values())
 
     @property
     def subscribed(self) -> bool:
@@ -244,9 +250,14 @@ class Stream(ABC):
         """Tell whether nobody names this any more, and has not for a while."""
         at = ledger.leaving.get(name)
         if at is None:
-            others = (self._ledgers.get(kind) for kind in ledger.step.removed_after)
-            if any(other and other.may_name((ledger.type, name)) for other in others):
+            key = (ledger.type, name)
+            others = [o for kind in ledger.step.removed_after if (o := self._ledgers.get(kind)) is not None]
+            if any(other.may_name(key) for other in others):
                 return False
+            if any(other.lingers_on(key) for other in others):
+                ledger.deferred.add(name)
+                return False
+            ledger.deferred.discard(name)
             at = now
             if ledger.step.removal_grace:
                 at += self._terms.removal_grace_seconds
