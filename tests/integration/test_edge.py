@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -324,3 +326,39 @@ async def test_a_websocket_and_a_silent_stream_come_through(tmp_path: Path) -> N
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"PING"
         writer.close()
+
+
+async def test_a_new_cell_gets_no_request_before_its_first_health_check(tmp_path: Path) -> None:
+    """Envoy acknowledges a cluster when it is warm, and the routes wait for that."""
+    asked = asyncio.Event()
+    healthy = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                if (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET /health "):
+                    asked.set()
+                    await healthy.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nnew")
+                await writer.drain()
+        writer.close()
+
+    settings = EdgeSettings(
+        listen_address="127.0.0.1",
+        listen_port=free_port(),
+        health_check_path="/health",
+        health_check_timeout_seconds=30,
+    )
+    session = ("cookie", "_gitlab_session=cell-2-x")
+    async with running_edge(tmp_path, (1,), settings=settings) as edge, AsyncExitStack() as stack:
+        server = await stack.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0))
+        one, two = cell(1, ports=edge.ports(1)), cell(2, ports=(server.sockets[0].getsockname()[1],))
+        await edge.publish(view_of(one, revision=10))
+        await edge.envoy.ready()
+        await edge.publish(view_of(one, two, revision=11))
+        await asked.wait()
+        assert answered(await edge.send("/", session)) == "default", "not yet known"
+        healthy.set()
+        await edge.settled(11)
+        answer = await edge.send("/", session)
+        assert (answer.status, answer.get("x-cellplane-cell")) == (200, "cell-2")
