@@ -8,11 +8,13 @@ import click
 
 from cellplane.cli.bootstrap import bootstrap_command
 from cellplane.cli.cells import cells
+from cellplane.cli.claims import claims
 from cellplane.cli.control_plane import control_plane
 from cellplane.cli.demo import demo
 from cellplane.cli.fleet import fleet
 from cellplane.cli.pushes import pushes
 from cellplane.cli.rules import rules
+from cellplane.cli.topology import topology
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -27,5 +29,5 @@ def cellplane() -> None:
     """  # noqa: D301  click wants the character itself
 
 
-for command in (control_plane, cells, rules, fleet, pushes, bootstrap_command, demo):
+for command in (control_plane, topology, cells, claims, rules, fleet, pushes, bootstrap_command, demo):
     cellplane.add_command(command)

@@ -1,0 +1,50 @@
+"""What the claims commands take and show: buckets and values, cells, subjects, and the stub that they call.
+
+`claims` and `claims_change` use it; it opens no connection and ends no call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cellplane.cli.outcome import Exit, fail
+from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2_grpc
+from topology.claims.model import Bucket, BucketType, SubjectType
+
+BUCKET = click.Choice([kind.name for kind in BucketType], case_sensitive=False)
+CELL = click.option("--cell", "cell_id", type=int, required=True, help="The cell that owns them.")
+
+
+def stub(channel: Any) -> Any:
+    """Return the stub of the claim service."""
+    return service_pb2_grpc.ClaimServiceStub(channel)
+
+
+def bucket_message(name: str, value: str) -> messages_pb2.Bucket:
+    """Return a bucket by its name, in any case."""
+    return messages_pb2.Bucket(type=messages_pb2.Bucket.Type.Value(name.upper()), value=value)
+
+
+def name_of(metadata: messages_pb2.Metadata) -> str:
+    """Return what a claim is called: `ROUTES acme`."""
+    return f"{messages_pb2.Bucket.Type.Name(metadata.bucket.type)} {metadata.bucket.value}"
+
+
+def key_of(text: str) -> Bucket:
+    """Read `BUCKET=VALUE`."""
+    name, separator, value = text.partition("=")
+    if not separator or name.upper() not in BucketType.__members__:
+        fail(Exit.USAGE, f"{text!r} is no claim; write BUCKET=VALUE, for example ROUTES=acme.")
+    return Bucket(BucketType[name.upper()], value)
+
+
+def subject_of(text: str | None) -> messages_pb2.Subject | None:
+    """Read `TYPE/ID`."""
+    if text is None:
+        return None
+    kind, _, number = text.partition("/")
+    if kind.upper() not in SubjectType.__members__ or not number.isdigit():
+        fail(Exit.USAGE, f"--subject {text!r}: write TYPE/ID, for example organization/42.")
+    return messages_pb2.Subject(type=messages_pb2.Subject.Type.Value(kind.upper()), id=int(number))

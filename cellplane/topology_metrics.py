@@ -1,0 +1,82 @@
+"""Prometheus metrics of the Topology Service, read from its state when somebody scrapes.
+
+Labels are bounded: method, code, role, kind, outcome. Never a name, a cell or a lease.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from topology.claims.follower import ClaimFollower
+from topology.service.server import TopologyServer
+from topology.watcher import WatcherState
+
+
+class TopologyCollector(Collector):
+    """Everything that a Topology Service exports."""
+
+    def __init__(
+        self,
+        server: TopologyServer,
+        follower: ClaimFollower,
+        watcher: WatcherState,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._server = server
+        self._follower = follower
+        self._watcher = watcher
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of this moment."""
+        yield from self._calls()
+        yield from self._claims()
+        for name, state in (("cells", self._watcher), ("claims", self._follower.state)):
+            yield GaugeMetricFamily(
+                f"cellplane_topology_{name}_connected", "1 while the watch on etcd stands.", state.connected
+            )
+            yield GaugeMetricFamily(
+                f"cellplane_topology_{name}_revision", "Newest revision that was read.", state.revision
+            )
+            yield CounterMetricFamily(
+                f"cellplane_topology_{name}_relists", "Times that all had to be listed again.", state.relists
+            )
+
+    def _calls(self) -> Iterator[Metric]:
+        counts = self._server.counts
+        for name, text, labels, found in (
+            ("calls", "Calls by how they ended.", ("method", "code"), counts.calls),
+            ("calls_refused", "Calls that no access rule let in.", ("method", "role"), counts.refused),
+            (
+                "classify_decisions",
+                "Classifications by kind of key and outcome.",
+                ("kind", "outcome"),
+                self._server.classify.decisions,
+            ),
+        ):
+            family = CounterMetricFamily(f"cellplane_topology_{name}", text, labels=labels)
+            for key, count in found.items():
+                family.add_metric(key, count)
+            yield family
+        yield GaugeMetricFamily(
+            "cellplane_topology_watches", "Open watches on cells.", len(self._server.cells.watches)
+        )
+
+    def _claims(self) -> Iterator[Metric]:
+        index = self._follower.index
+        oldest = index.oldest_lease()
+        age = 0.0 if oldest is None else max(0.0, self._clock() - oldest.created_at.timestamp())
+        unfinished = len(index.unfinished())
+        yield _gauge("claims", "Claims on record, those in leases too.", len(index))
+        yield _gauge("leases", "Leases on record.", len(index.leases))
+        yield _gauge("leases_unfinished", "Leases that somebody is at, or died over.", unfinished)
+        yield _gauge("oldest_lease_seconds", "Age of the oldest open lease; 0 where there is none.", age)
+        yield _gauge("claims_unreadable", "Records of claims that can't be read.", len(index.odd))
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"cellplane_topology_{name}", text, value=value)

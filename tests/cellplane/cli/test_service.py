@@ -1,0 +1,55 @@
+"""Reaching the Topology Service from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cellplane.cli.outcome import Exit
+from cellplane.cli.root import cellplane
+from cellplane.cli.service import identity
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cellplane, ["claims", "get", "ROUTES", "a", *arguments])
+    return result.exit_code, result.stderr
+
+
+def test_nobody_there_is_said_with_the_address(free_port: Callable[[], int]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    code, words = run("--topology", address)
+    assert code == Exit.UNAVAILABLE
+    assert f"the Topology Service does not answer at {address}" in words
+    assert "--topology or CELLPLANE_TOPOLOGY" in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--topology-cert", __file__), "--topology-cert and --topology-key go together"),
+        (("--topology-ca", "/nowhere"), "there is no file /nowhere"),
+    ],
+)
+def test_mistakes_are_named(arguments: tuple[str, ...], named: str) -> None:
+    code, words = run(*arguments)
+    assert code == Exit.USAGE
+    assert named in words
+
+
+def test_who_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLPLANE_USER", "ada")
+    assert identity() == (("x-cellplane-user", "ada"),)
+    monkeypatch.delenv("CELLPLANE_USER")
+    ((name, who),) = identity()
+    assert name == "x-cellplane-user"
+    assert "@" in who
+
+
+def test_a_ca_that_is_no_certificate_is_an_answer_too(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("nonsense")
+    code, _ = run("--topology", f"127.0.0.1:{free_port()}", "--topology-ca", str(ca))
+    assert code == Exit.UNAVAILABLE
