@@ -58,7 +58,7 @@ class DeltaStream(Stream):
             )
             for name in scope:
                 self._compare(ledger, name, told.get(name), doubted)
-        self._recall(ledger)
+        self._relations.recall(ledger, self.snapshot)
 
     def _compare(self, ledger: Ledger, name: str, told: str | None, doubted: set[str] | None) -> None:
         wanted = self.snapshot.get(ledger.type, name)

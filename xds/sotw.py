@@ -104,7 +104,7 @@ class SotwStream(Stream):
             ledger.greet = ledger.type.full_state
             if not told:
                 ledger.forced = ledger.subscription.names - self.snapshot.of_type(ledger.type).keys()
-        self._recall(ledger)
+        self._relations.recall(ledger, self.snapshot)
 
     def _speak(self, ledger: Ledger, now: float) -> Response | None:
         turn = self._turn(ledger, now)

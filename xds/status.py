@@ -8,63 +8,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import time
 from typing import Any
 
+from xds.node_status import Nack, NodeStatus
 from xds.nodes import Node
 from xds.resource import ResourceType
 from xds.wire import Response
 
 log = logging.getLogger("xds.status")
-
-
-@dataclass(frozen=True, slots=True)
-class Nack:
-    """A rejection, in the client's words."""
-
-    at: float
-    version: str
-    names: tuple[str, ...]
-    message: str
-
-
-@dataclass(slots=True)
-class TypeStatus:
-    """One type at one node. Versions are those of the response; in Delta that is the topology's revision."""
-
-    subscribed: int = 0
-    """How many names were asked for; with `wildcard`, all there are besides."""
-    wildcard: bool = False
-    sent_version: str = ""
-    acked_version: str = ""
-    responses_sent: int = 0
-    resources_sent: int = 0
-    removals_sent: int = 0
-    acks: int = 0
-    nacks: int = 0
-    last_nack: Nack | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        nack = self.last_nack
-        return {
-            "subscribed": self.subscribed,
-            "wildcard": self.wildcard,
-            "sent_version": self.sent_version,
-            "acked_version": self.acked_version,
-            "responses_sent": self.responses_sent,
-            "resources_sent": self.resources_sent,
-            "removals_sent": self.removals_sent,
-            "acks": self.acks,
-            "nacks": self.nacks,
-            "last_nack": nack
-            and {
-                "at": nack.at,
-                "version": nack.version,
-                "names": list(nack.names),
-                "message": nack.message,
-            },
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +44,10 @@ class Fleet:
         self._nacks: Counter[str] = Counter()
         self._waiting: list[asyncio.Future[None]] = []
 
-    def nodes(self) -> tuple["NodeStatus", ...]:
+    def nodes(self) -> tuple[NodeStatus, ...]:
         return tuple(self._nodes.values())
 
-    def node(self, node_id: str) -> "NodeStatus | None":
+    def node(self, node_id: str) -> NodeStatus | None:
         return self._nodes.get(node_id)
 
     def counters(self) -> Counters:
@@ -154,48 +107,6 @@ class Fleet:
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-
-
-@dataclass(slots=True)
-class NodeStatus:
-    """One node, whatever the number of its streams (two while an Envoy restarts hot)."""
-
-    node: Node
-    group: str
-    connected_at: float
-    types: dict[ResourceType, TypeStatus] = field(default_factory=dict)
-    streams: dict["StreamStatus", None] = field(default_factory=dict)
-
-    @property
-    def settled_revision(self) -> int:
-        """The newest revision of which the node has acknowledged all that it asked for; 0 if none yet."""
-        return min((stream.settled_revision for stream in self.streams), default=0)
-
-    @property
-    def settled_at(self) -> float:
-        """When that was, in Unix seconds."""
-        return max((stream.settled_at for stream in self.streams), default=0.0)
-
-    def of_type(self, kind: ResourceType) -> TypeStatus:
-        status = self.types.get(kind)
-        if status is None:
-            status = self.types[kind] = TypeStatus()
-        return status
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.node.id,
-            "cluster": self.node.cluster,
-            "group": self.group,
-            "region": self.node.region,
-            "zone": self.node.zone,
-            "version": self.node.user_agent_version,
-            "connected_at": self.connected_at,
-            "settled_revision": self.settled_revision,
-            "settled_at": self.settled_at,
-            "streams": [stream.variant for stream in self.streams],
-            "types": {kind.name: status.to_json() for kind, status in self.types.items()},
-        }
 
 
 class StreamStatus:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, Protocol
 
-from xds.copies import ABSENT, UNKNOWN, Copy, has_none_but_rejected
+from xds.copies import ABSENT, Copy, has_none_but_rejected
 from xds.holds import Holds
 from xds.ledger import InFlight, Ledger
 from xds.nack import culprits
 from xds.order import ORDER, Step
-from xds.resource import Absence, Reference, Resource, ResourceType
+from xds.relations import Relations
+from xds.resource import Absence, Resource, ResourceType
 from xds.snapshot import Change, Snapshot
 from xds.subscription import Asked, Subscription, Wildcard
 from xds.turn import Turn
@@ -67,7 +68,11 @@ class Stream(ABC):
         self._only = only
         self._steps = {step.type: step for step in terms.order}
         self._by_url = {step.type.type_url: step.type for step in terms.order}
-        self._ledgers: dict[ResourceType, Ledger] = {}
+        self._relations = Relations(terms.removal_grace_seconds)
+
+    @property
+    def _ledgers(self) -> dict[ResourceType, Ledger]:
+        return self._relations.ledgers
 
     def offer(self, snapshot: Snapshot, change: Change) -> None:
         """Take over the next snapshot. The latest wins: what was not sent yet is sent as it is now, once."""
@@ -97,14 +102,7 @@ class Stream(ABC):
 
     def due(self) -> float | None:
         """Tell when `to_send` has something to say again, though nothing else happens until then."""
-        return min(
-            (
-                min(ledger.leaving.values())
-                for ledger in self._ledgers.values()
-                if ledger.leaving and ledger.in_flight is None
-            ),
-            default=None,
-        )
+        return self._relations.due()
 
     def close(self) -> None:
         """Take leave: remember for the node's next stream what was left unanswered on this one."""
@@ -167,7 +165,7 @@ class Stream(ABC):
             return ledger, False
         ledger = Ledger(self._steps[kind], Subscription(kind), self._holds)
         ledgers = {**self._ledgers, kind: ledger}
-        self._ledgers = {step.type: ledgers[step.type] for step in self._terms.order if step.type in ledgers}
+        self._relations.ledgers = {kind: ledgers[kind] for kind in self._steps if kind in ledgers}
         return ledger, True
 
     def _answered(self, ledger: Ledger, nonce: str, error: str | None) -> None:
@@ -200,14 +198,17 @@ class Stream(ABC):
 
     def _turn(self, ledger: Ledger, now: float) -> Turn:
         """Collect what may be said now of all open names, and close those of which nothing is to be said."""
-        turn = Turn(ledger, self._gate_is_open(ledger), self._lacking(ledger))
+        relations = self._relations
+        turn = Turn(ledger, relations.gate_is_open(ledger), relations.lacking(ledger, self.snapshot))
         resources = self.snapshot.of_type(ledger.type)
         for name in chain(ledger.behind, [name for name in ledger.forced if name not in ledger.behind]):
             wanted = resources.get(name)
             has = ledger.behind.get(name, wanted or ABSENT)
             given = self._holds.effective(wanted)
-            if wanted is not None and isinstance(given, Resource) and self._stands(ledger, given, wanted):
-                turn.give(given, wanted, has)
+            if isinstance(given, Resource) and (
+                given is wanted or relations.stands(ledger, given, self.snapshot)
+            ):
+                turn.give(given, has, is_stand_in=given is not wanted)
             elif wanted is not None:
                 self._withhold(turn, name, has)
             elif has is ABSENT:
@@ -223,14 +224,6 @@ class Stream(ABC):
         turn.close()
         return turn
 
-    def _stands(self, ledger: Ledger, given: Resource, wanted: Resource) -> bool:
-        """Tell whether what a stand-in names is there still; of what the snapshot itself has that is sure."""
-        return given is wanted or all(
-            name in self.snapshot.of_type(kind)
-            for kind, name in given.references
-            if kind in ledger.step.after and (other := self._ledgers.get(kind)) and name in other.subscription
-        )
-
     def _withhold(self, turn: Turn, name: str, has: Copy) -> None:
         """Answer for a name of which nothing may be sent. What the client has, it keeps."""
         ledger = turn.ledger
@@ -238,31 +231,9 @@ class Stream(ABC):
         if not (asked and turn.say_nothing_there(name, self._says_absent(turn.ledger.type))):
             turn.keep_silent(name)
 
-    def _gate_is_open(self, ledger: Ledger) -> bool:
-        others = (self._ledgers.get(kind) for kind in ledger.step.after)
-        return not any(other and other.in_flight and other.in_flight.blocking for other in others)
-
-    def _lacking(self, ledger: Ledger) -> list[Reference]:
-        others = (self._ledgers.get(kind) for kind in ledger.step.after)
-        return [key for other in others if other and other.behind for key in other.lacks(self.snapshot)]
-
     def _removable(self, ledger: Ledger, name: str, _has: Copy, now: float) -> bool:
-        """Tell whether nobody names this any more, and has not for a while."""
-        at = ledger.leaving.get(name)
-        if at is None:
-            key = (ledger.type, name)
-            others = [o for kind in ledger.step.removed_after if (o := self._ledgers.get(kind)) is not None]
-            if any(other.may_name(key) for other in others):
-                return False
-            if any(other.lingers_on(key) for other in others):
-                ledger.deferred.add(name)
-                return False
-            ledger.deferred.discard(name)
-            at = now
-            if ledger.step.removal_grace:
-                at += self._terms.removal_grace_seconds
-                ledger.leaving[name] = at
-        return now >= at
+        """Tell whether a name that is gone may be removed at the client."""
+        return self._relations.removable(ledger, name, now)
 
     def _book(self, ledger: Ledger, response: Response, turn: Turn) -> Response:
         """Note that a response leaves, and make the children of what it changes follow."""
@@ -274,19 +245,5 @@ class Stream(ABC):
         )
         ledger.sent(InFlight(response, turn.sent, turn.blocking, children))
         self._observer.sent(response)
-        for kind, name in children:
-            child = self._ledgers.get(kind)
-            if child is not None:
-                child.follow(name, self.snapshot)
+        self._relations.follow(children, self.snapshot)
         return response
-
-    def _recall(self, ledger: Ledger) -> None:
-        """Open what the node's last stream left unanswered, and what changed parents wait for on this one."""
-        for name in self._holds.lost.pop(ledger.type, ()):
-            if name in ledger.subscription:
-                ledger.behind[name] = UNKNOWN
-        for parent in self._ledgers.values():
-            if parent.in_flight is not None:
-                for kind, name in parent.in_flight.children:
-                    if kind is ledger.type and name not in ledger.behind:
-                        ledger.follow(name, self.snapshot)

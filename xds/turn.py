@@ -30,14 +30,14 @@ class Turn:
     _done: list[str] = field(default_factory=list)
     _silent: list[str] = field(default_factory=list)
 
-    def give(self, given: Resource, wanted: Resource, has: Copy) -> None:
+    def give(self, given: Resource, has: Copy, *, is_stand_in: bool = False) -> None:
         """Send a resource, unless the client has it, or it has to wait. `given` may stand in for a rejected
         one.
         """
         name = given.name
         forced = name in self.ledger.forced
         if not forced and isinstance(has, Resource) and has.version == given.version:
-            if given is wanted:
+            if not is_stand_in:
                 self.done(name)
             return
         if not self.open or any(key in given.references for key in self.lacking):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -25,10 +25,10 @@ from tests.integration.real_configuration import (
 )
 from tests.processes import eventually
 from xds.cache import Cache, Published
+from xds.node_status import NodeStatus
 from xds.resource import CLUSTER, LISTENER, Resource
 from xds.server import AdsServer, ServerOptions
 from xds.snapshot import Snapshot
-from xds.status import NodeStatus
 
 each_variant = pytest.mark.parametrize("variant", ["delta", "sotw"])
 GRACE_SECONDS = 0.3
@@ -45,7 +45,9 @@ class ControlPlane:
 
     async def start(self) -> None:
         options = ServerOptions(removal_grace_seconds=GRACE_SECONDS)
-        self.server = AdsServer(self.cache, lambda node, identity: "group", identifier="tests", options=options)
+        self.server = AdsServer(
+            self.cache, lambda node, identity: "group", identifier="tests", options=options
+        )
         self.port = await self.server.start(f"127.0.0.1:{self.port}")
 
     async def stop(self) -> None:
@@ -65,11 +67,14 @@ class ControlPlane:
     async def settled(self, revision: int, within: float = 10.0) -> NodeStatus:
         """Wait until Envoy has acknowledged all of a revision."""
 
-        async def look() -> NodeStatus | None:
+        async def look() -> bool:
             node = self.node()
-            return node if node is not None and node.settled_revision >= revision else None
+            return node is not None and node.settled_revision >= revision
 
-        return await eventually(look, f"revision {revision} to be settled, now {self.node()}", within)
+        await eventually(look, f"revision {revision} to be settled", within)
+        node = self.node()
+        assert node is not None
+        return node
 
 
 @dataclass
@@ -208,7 +213,9 @@ async def test_a_bad_cluster_is_rejected_once_and_the_rest_arrives(
     node = control_plane.node()
     assert node is not None
     # Ten seconds of repeated sending would be thousands of rejections; after a round of changes there is one still.
-    control_plane.publish(*base[:1], endpoints("a", b), *base[2:], *more, bad_cluster("bad"), endpoints("bad", b))
+    control_plane.publish(
+        *base[:1], endpoints("a", b), *base[2:], *more, bad_cluster("bad"), endpoints("bad", b)
+    )
     await answers(port, b)
     status = node.types[CLUSTER]
     assert status.nacks == 1
@@ -244,11 +251,12 @@ async def test_a_restarted_server_sends_nothing_that_is_current(
     await control_plane.start()
     revision = control_plane.publish(*base, cluster("b"), endpoints("b", b))
 
-    async def all_asked() -> NodeStatus | None:
+    async def all_asked() -> bool:
         node = control_plane.node()
-        return node if node is not None and len(node.types) == 4 and node.settled_revision else None
+        return node is not None and len(node.types) == 4
 
-    node = await eventually(all_asked, "Envoy to come back and ask for all types", within=20.0)
+    await eventually(all_asked, "Envoy to come back and ask for all types", within=20.0)
+    node = await control_plane.settled(revision)
     assert {kind.name: status.resources_sent for kind, status in node.types.items()} == {
         "cluster": 0,
         "endpoint": 0,
@@ -257,7 +265,6 @@ async def test_a_restarted_server_sends_nothing_that_is_current(
     }
     # Changes arrive over the new stream, and only they.
     revision = control_plane.publish(*base, cluster("b"), endpoints("b", a))
-    await control_plane.settled(revision)
     node = await control_plane.settled(revision)
     assert sum(status.resources_sent for status in node.types.values()) == 1
     await nothing_was_missed(process)
@@ -314,7 +321,7 @@ async def constant_requests(port: int) -> AsyncIterator[list[tuple[int, str]]]:
             stop.set()
 
 
-def _grown(seen: list[tuple[int, str]], length: int) -> Callable[[], object]:
+def _grown(seen: list[tuple[int, str]], length: int) -> Callable[[], Awaitable[bool]]:
     async def look() -> bool:
         return len(seen) >= length
 

@@ -200,9 +200,7 @@ async def test_rule_56_nothing_is_sent_that_names_what_was_rejected(variant: Var
         variant, snapshot(1, both("a"), listener("l", "r"), routes("r", "a"), routes("s", "a")), "r", "s"
     )
     talk.publishes(
-        snapshot(
-            2, both("a", "bad", "c"), listener("l", "r"), routes("r", "a", "bad"), routes("s", "a", "c")
-        )
+        snapshot(2, both("a", "bad", "c"), listener("l", "r"), routes("r", "a", "bad"), routes("s", "a", "c"))
     )
     everything = () if variant == "delta" else ("a",)
     await talk.expect.sends(CLUSTER, *everything, "bad", "c")

@@ -1,0 +1,13 @@
+"""What the package raises says what to do."""
+
+from __future__ import annotations
+
+from xds.errors import DuplicateResourceError, XdsError
+from xds.resource import CLUSTER
+
+
+def test_a_duplicate_is_named() -> None:
+    error = DuplicateResourceError(CLUSTER, "a")
+    assert isinstance(error, XdsError)
+    assert str(error) == "cluster 'a' is there twice; give each resource of a type its own name"
+    assert (error.type, error.name) == (CLUSTER, "a")

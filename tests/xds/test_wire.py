@@ -1,0 +1,112 @@
+"""Requests are read and responses are joined; an independent decoder reads the same."""
+
+from __future__ import annotations
+
+import warnings
+
+from pb.envoy.service.discovery.v3 import discovery_pb2
+from tests.xds.configuration import cluster, endpoints
+from xds.resource import CLUSTER, ENDPOINT
+from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
+
+with warnings.catch_warnings():
+    # It is generated for an older pydantic.
+    warnings.simplefilter("ignore")
+    from envoy_data_plane.envoy.service.discovery import v3 as independent
+
+GARBAGE = b"\x0a\xff\xff\xff\xff\xff"
+
+
+def test_a_delta_request_is_read() -> None:
+    message = discovery_pb2.DeltaDiscoveryRequest(
+        type_url="t",
+        resource_names_subscribe=["a", "*"],
+        resource_names_unsubscribe=["b"],
+        initial_resource_versions={"a": "1"},
+        response_nonce="n",
+    )
+    message.node.id = "me"
+    request = parse_delta(message.SerializeToString())
+    assert isinstance(request, DeltaRequest)
+    assert request.node is not None
+    assert request == DeltaRequest("t", request.node, ("a", "*"), ("b",), {"a": "1"}, "n", None)
+    assert request.node.id == "me"
+
+
+def test_a_sotw_request_is_read() -> None:
+    message = discovery_pb2.DiscoveryRequest(
+        type_url="t", resource_names=["a"], version_info="7", response_nonce="n"
+    )
+    message.error_detail.message = "no"
+    assert parse_sotw(message.SerializeToString()) == SotwRequest("t", None, ("a",), "7", "n", "no")
+
+
+def test_rule_15_an_error_without_words_is_an_error() -> None:
+    delta = discovery_pb2.DeltaDiscoveryRequest()
+    delta.error_detail.SetInParent()
+    request = parse_delta(delta.SerializeToString())
+    assert isinstance(request, DeltaRequest)
+    assert request.error == ""
+
+
+def test_garbage_is_a_protocol_error() -> None:
+    for problem in (parse_delta(GARBAGE), parse_sotw(GARBAGE)):
+        assert isinstance(problem, ProtocolError)
+        assert problem.status is Status.INVALID_ARGUMENT
+
+
+def test_an_independent_decoder_reads_a_delta_response() -> None:
+    resources = [cluster("a"), cluster("b" * 200, 7)]
+    response = Composer("replica 1").delta(CLUSTER, "42", resources, ["gone", "lost"])
+    read = independent.DeltaDiscoveryResponse.parse(response.payload)
+    assert read.system_version_info == "42"
+    assert read.type_url == "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    assert read.nonce == response.nonce == "1"
+    assert read.removed_resources == ["gone", "lost"]
+    assert read.control_plane is not None
+    assert read.control_plane.identifier == "replica 1"
+    assert [(one.name, one.version) for one in read.resources] == [(one.name, one.version) for one in resources]
+    for one, sent in zip(read.resources, resources, strict=True):
+        assert one.resource is not None
+        assert one.resource.type_url == CLUSTER.type_url
+        assert one.resource.value == sent.body
+
+
+def test_an_independent_decoder_reads_a_sotw_response() -> None:
+    resources = [endpoints("a"), endpoints("b" * 200, 81)]
+    response = Composer("replica 1").sotw(ENDPOINT, "42.abc", resources)
+    read = independent.DiscoveryResponse.parse(response.payload)
+    assert (read.version_info, read.nonce, read.type_url) == ("42.abc", "1", ENDPOINT.type_url)
+    assert read.control_plane is not None
+    assert read.control_plane.identifier == "replica 1"
+    assert [one.value for one in read.resources] == [one.body for one in resources]
+
+
+def test_streams_that_need_the_same_share_one_response() -> None:
+    composer, resources = Composer(""), [cluster("a"), cluster("b")]
+    one = composer.delta(CLUSTER, "1", resources)
+    assert composer.delta(CLUSTER, "1", resources) is one
+    assert composer.delta(CLUSTER, "2", resources) is not one
+    assert composer.delta(CLUSTER, "1", resources[:1]) is not one
+    assert composer.delta(CLUSTER, "1", resources, ["c"]) is not one
+    assert composer.sotw(CLUSTER, "1", resources) is not one
+
+
+def test_rule_14_who_has_seen_a_nonce_gets_another() -> None:
+    composer, resources = Composer(""), [cluster("a")]
+    one = composer.delta(CLUSTER, "1", resources)
+    other = composer.delta(CLUSTER, "1", resources, after=one.sequence)
+    assert other.nonce != one.nonce
+    # From here on the younger one is shared; it is new to who has seen the first, too.
+    assert composer.delta(CLUSTER, "1", resources) is other
+    assert composer.delta(CLUSTER, "1", resources, after=one.sequence) is other
+
+
+def test_what_is_kept_to_share_is_bounded() -> None:
+    composer = Composer("", shared_bytes=1000)
+    first = composer.delta(CLUSTER, "1", [cluster("a" * 400)])
+    composer.delta(CLUSTER, "1", [cluster("b" * 400)])
+    assert composer._kept <= 1000
+    assert composer.delta(CLUSTER, "1", first.resources) is not first
+    big = composer.delta(CLUSTER, "1", [cluster("c" * 2000)])
+    assert (composer._kept, len(big.payload) > 1000) == (0, True)

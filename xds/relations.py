@@ -1,0 +1,92 @@
+"""How the types of one stream depend on one another: who waits for whom, who keeps whom alive, who follows
+whom.
+
+A stream asks it while it collects what to say (`Snapshot -> Response`). It applies the table of `order` to
+the ledgers; it sends nothing and changes a ledger only by what that table says.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from xds.copies import UNKNOWN
+from xds.ledger import Ledger
+from xds.resource import Reference, Resource, ResourceType
+from xds.snapshot import Snapshot
+
+
+@dataclass(slots=True)
+class Relations:
+    """The ledgers of a stream, in the order in which their types take turns."""
+
+    removal_grace_seconds: float
+    ledgers: dict[ResourceType, Ledger] = field(default_factory=dict)
+
+    def _others(self, kinds: Iterable[ResourceType]) -> list[Ledger]:
+        # Types that were not asked for gate nothing: what is sent of them is dropped without an answer.
+        return [ledger for kind in kinds if (ledger := self.ledgers.get(kind)) is not None]
+
+    def gate_is_open(self, ledger: Ledger) -> bool:
+        """Tell whether all that was sent of the types before this one has been acknowledged."""
+        return not any(
+            other.in_flight is not None and other.in_flight.blocking
+            for other in self._others(ledger.step.after)
+        )
+
+    def lacking(self, ledger: Ledger, snapshot: Snapshot) -> list[Reference]:
+        """List what exists, but may not be at the client: whoever names it has to wait."""
+        return [
+            key for other in self._others(ledger.step.after) if other.behind for key in other.lacks(snapshot)
+        ]
+
+    def stands(self, ledger: Ledger, stand_in: Resource, snapshot: Snapshot) -> bool:
+        """Tell whether all that a stand-in names is there still; of what the snapshot itself has that is
+        sure.
+        """
+        others = {other.type: other for other in self._others(ledger.step.after)}
+        return all(
+            name in snapshot.of_type(kind)
+            for kind, name in stand_in.references
+            if kind in others and name in others[kind].subscription
+        )
+
+    def removable(self, ledger: Ledger, name: str, now: float) -> bool:
+        """Tell whether nobody names this any more, and has not for a while."""
+        at = ledger.leaving.get(name)
+        if at is not None:
+            return now >= at
+        key = (ledger.type, name)
+        others = self._others(ledger.step.removed_after)
+        if any(other.may_name(key) for other in others):
+            return False
+        if any(other.lingers_on(key) for other in others):
+            ledger.deferred.add(name)
+            return False
+        ledger.deferred.discard(name)
+        if not ledger.step.removal_grace or self.removal_grace_seconds <= 0.0:
+            return True
+        ledger.leaving[name] = now + self.removal_grace_seconds
+        return False
+
+    def due(self) -> float | None:
+        """Tell when the next grace is over."""
+        waiting = [
+            min(one.leaving.values()) for one in self.ledgers.values() if one.leaving and not one.in_flight
+        ]
+        return min(waiting, default=None)
+
+    def follow(self, children: Iterable[Reference], snapshot: Snapshot) -> None:
+        """Make the children of changed parents go out again."""
+        for kind, name in children:
+            child = self.ledgers.get(kind)
+            if child is not None:
+                child.follow(name, snapshot)
+
+    def recall(self, ledger: Ledger, snapshot: Snapshot) -> None:
+        """Open what the node's last stream left unanswered, and what parents wait for that left before."""
+        for name in ledger.holds.lost.pop(ledger.type, ()):
+            if name in ledger.subscription:
+                ledger.behind[name] = UNKNOWN
+        for parent in self.ledgers.values():
+            for kind, name in parent.in_flight.children if parent.in_flight else ():
+                if kind is ledger.type and name not in ledger.behind:
+                    ledger.follow(name, snapshot)
