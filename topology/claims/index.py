@@ -87,10 +87,7 @@ class ClaimIndex:
         for entry in changes.entries:
             match entry:
                 case Record():
-                    self.odd.pop(entry.bucket, None)
-                    self._remove(entry.bucket)
-                    self._records[entry.bucket] = entry
-                    insort(self._places.setdefault(_shelf(entry), []), _place(entry))
+                    self._put(entry)
                 case Gone(bucket):
                     self.odd.pop(bucket, None)
                     self._remove(bucket)
@@ -172,6 +169,15 @@ class ClaimIndex:
             return record
         lease = self._leases.get(record.lease)
         return amounts_to(record, lease.phase if lease else Phase.OPEN)
+
+    def _put(self, record: Record) -> None:
+        self.odd.pop(record.bucket, None)
+        before = self._records.get(record.bucket)
+        # Most changes are of a lease alone; only others move a record on its shelf, which may be a long one.
+        if before is None or (_shelf(before), _place(before)) != (_shelf(record), _place(record)):
+            self._remove(record.bucket)
+            insort(self._places.setdefault(_shelf(record), []), _place(record))
+        self._records[record.bucket] = record
 
     def _remove(self, bucket: Bucket) -> None:
         record = self._records.pop(bucket, None)

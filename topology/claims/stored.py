@@ -6,6 +6,7 @@ be, `plan` how it is written. Third road: plans, commits, and looks again where 
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -22,11 +23,12 @@ from topology.claims.ledger import ATTEMPTS, Found, Ledger, SeenLease
 from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record
 from topology.claims.plan import Closing, Opening, Seen
 from topology.claims.rules import Leased, Obstacle, Unreadable, amounts_to, batch_problems, obstacles
-from topology.claims.store import Begun, Changes, Closed, Invalid, Obstructed, WrongCell
+from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
 from topology.errors import Compacted, OutcomeUnknown, StoreUnavailable
 from topology.store import Committed, Conflict, Store
 
-REMEMBERED: Final = 10_000
+REMEMBERED: Final = 50_000  # records
+READ_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class StoredClaims:
         self._clock = clock
         self._new_uuid = new_uuid
         self._begun: OrderedDict[str, _Open] = OrderedDict()
+        self._remembered = 0
 
     async def begin(self, batch: ClaimBatch, by: str) -> Begun | Invalid | Obstructed:
         """Take a lease on every record of a batch, or on none."""
@@ -114,8 +117,14 @@ class StoredClaims:
                 listing = await ledger.store.list(ledger.keyspace.root)
             except Compacted:  # between two pages of a long listing
                 continue
-            entries = (entry_of(ledger.keyspace, record) for record in listing.records)
-            return Changes(listing.revision, tuple(entry for entry in entries if entry is not None))
+            entries: list[Entry] = []
+            for at, record in enumerate(listing.records, 1):
+                entry = entry_of(ledger.keyspace, record)
+                if entry is not None:
+                    entries.append(entry)
+                if at % READ_AT_ONCE == 0:  # a million takes half a minute, and others want to be served
+                    await asyncio.sleep(0)
+            return Changes(listing.revision, tuple(entries))
         raise StoreUnavailable(f"history was compacted during {ATTEMPTS} listings in a row: try again")
 
     async def watch(self, after: int) -> AsyncGenerator[Changes, None]:
@@ -137,15 +146,26 @@ class StoredClaims:
         outcome = await ledger.commit(txn, ledger.keyspace.lease(lease.uuid))
         if isinstance(outcome, Conflict):
             return outcome
-        self._begun[lease.uuid] = _Open(lease, outcome.revision, tuple(each.record for each in writes))
-        if len(self._begun) > REMEMBERED:
-            self._begun.popitem(last=False)
+        self._remember(_Open(lease, outcome.revision, tuple(each.record for each in writes)))
         return Begun(lease)
+
+    def _remember(self, begun: _Open) -> None:
+        self._begun[begun.lease.uuid] = begun
+        self._remembered += len(begun.records)
+        while self._remembered > REMEMBERED:
+            _, oldest = self._begun.popitem(last=False)
+            self._remembered -= len(oldest.records)
+
+    def _recall(self, lease: str) -> _Open | None:
+        begun = self._begun.pop(lease, None)
+        if begun is not None:
+            self._remembered -= len(begun.records)
+        return begun
 
     async def _close(self, cell_id: int, lease: str, closing: Closing) -> Closed | WrongCell:
         lost = False
         for _ in range(ATTEMPTS):
-            seen = self._begun.pop(lease, None) or await self._ledger.lease(lease)
+            seen = self._recall(lease) or await self._ledger.lease(lease)
             if seen is None:
                 return Closed(found=lost)
             if seen.lease.cell_id != cell_id:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.topology.claims.samples import TestClock, batch, counting_uuids, route
@@ -69,6 +71,19 @@ async def test_closing_anothers_lease_takes_two_looks(store: Counting, claims: S
     assert store.trips == 3
 
 
+async def test_only_so_much_is_remembered(
+    store: Counting, claims: StoredClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topology.claims.stored.REMEMBERED", 3)
+    leases = [await begun(claims, *(f"{name}{number}" for number in range(2))) for name in "abc"]
+    for lease, trips in ((leases[2], 1), (leases[0], 3), (leases[1], 3)):
+        store.trips = 0
+        await claims.commit(1, lease, "CELL-1")
+        assert store.trips == trips
+    assert await begun(claims, "d")
+    assert claims._remembered == 1
+
+
 async def test_a_begin_whose_answer_is_lost_has_begun_once(store: Counting, claims: StoredClaims) -> None:
     store.inject(Faults(lose_answers=1))
     lease = await begun(claims, "a")
@@ -108,6 +123,26 @@ async def test_a_record_whose_lease_is_missing_stays_leased(store: Counting, cla
     found = await claims.get(route("a"))
     assert isinstance(found, Record)
     assert found.lease == lease
+
+
+async def test_a_long_listing_lets_others_work(
+    store: Counting, claims: StoredClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("topology.claims.stored.READ_AT_ONCE", 10)
+    await begun(claims, *(f"n{number}" for number in range(99)))
+    worked = 0
+
+    async def work() -> None:
+        nonlocal worked
+        while True:
+            worked += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(work())
+        assert len((await claims.list()).entries) == 100
+        working.cancel()
+    assert worked >= 10
 
 
 async def test_a_listing_survives_compaction_between_its_pages(store: Counting, claims: StoredClaims) -> None:
