@@ -104,6 +104,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
             for task in running:
                 task.cancel()
     finally:
+        await recorder.close()
         await server.stop(_STOP_SECONDS)
         await status.stop()
         await store.close()

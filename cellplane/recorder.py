@@ -2,7 +2,7 @@
 disk.
 
 The publisher states what should be; `run` makes it so in the background, newest wish only, so that no push
-waits for a write. A write that fails is tried again with the next wish; what matters most, the last good
+waits for a write. A write that fails is tried again; what matters most, the last good
 Snapshot, is in memory all the while.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,7 +44,7 @@ class Wish:
 
 
 class Recorder:
-    """Write wishes down, at most once a second."""
+    """Write wishes down: the newest, and at most one a second."""
 
     def __init__(
         self,
@@ -59,25 +60,38 @@ class Recorder:
         self._replica = replica
         self._pause_seconds = pause_seconds
         self._wishes: Latest[Wish] = Latest()
+        self._newest: Wish | None = None
         self._last_saved_revision = -1
         self.save_error = ""
 
     def wish(self, wish: Wish) -> None:
         """Replace what is to be written."""
+        self._newest = wish
         self._wishes.set(wish)
 
     async def run(self) -> None:
         """Fulfil wishes until cancelled."""
+        unfulfilled: Wish | None = None
         while True:
-            wish = await self._wishes.next()
+            wish = await self._wishes.next(None if unfulfilled is None else 0.0) or unfulfilled
             if wish is None:
                 continue
+            began = time.monotonic()
             await self._save(wish.save)
+            saving_seconds = time.monotonic() - began
             try:
                 await self._write(wish)
+                unfulfilled = None
             except StoreError as error:
                 log.warning("record_failed group=%s error=%s", wish.group, error)
-            await asyncio.sleep(self._pause_seconds)
+                unfulfilled = wish
+            # Encoding thousands of cells keeps the interpreter from pushing: a fiftieth of the time at most.
+            await asyncio.sleep(max(self._pause_seconds, 50 * saving_seconds))
+
+    async def close(self) -> None:
+        """Save what is newest, so that an orderly end loses nothing."""
+        if self._newest is not None:
+            await self._save(self._newest.save)
 
     async def _save(self, view: View | None) -> None:
         if view is None or self._saved_path is None or view.revision == self._last_saved_revision:

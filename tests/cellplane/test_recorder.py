@@ -13,8 +13,9 @@ from cellplane.pushes import EDGE, GOOD, HELD, RELEASED, HeldPush
 from cellplane.recorder import Recorder, Wish
 from tests.processes import eventually
 from topology.apply import apply, read_view
+from topology.errors import StoreUnavailable
 from topology.keys import Keyspace
-from topology.memory import MemoryStore
+from topology.memory import Faults, MemoryStore
 from topology.model import Stamp
 from topology.planning import plan_document
 from topology.saved import load_view
@@ -104,6 +105,34 @@ async def test_the_view_is_saved_where_a_folder_is_given(tmp_path: Path) -> None
     loaded = load_view(path, KEYSPACE)
     assert isinstance(loaded, View)
     assert (loaded.revision, loaded.stale) == (view.revision, True)
+
+
+async def test_an_orderly_end_saves_what_is_newest(tmp_path: Path) -> None:
+    path = tmp_path / "view.json"
+    store = MemoryStore()
+    recorder = Recorder(store, KEYSPACE, path, "test")
+    await recorder.close()
+    assert not path.exists()
+    view = await read_view(store, KEYSPACE)
+    recorder.wish(wish(view))
+    await recorder.close()
+
+    loaded = load_view(path, KEYSPACE)
+    assert isinstance(loaded, View)
+    assert loaded.revision == view.revision
+
+
+async def test_what_could_not_be_written_is_written_when_the_store_is_back() -> None:
+    store = MemoryStore()
+    view = await read_view(store, KEYSPACE)
+    store.inject(Faults(errors={"commit": [StoreUnavailable("away")]}))
+    async with recording(store) as recorder:
+        recorder.wish(wish(view))
+
+        async def written() -> bool:
+            return (GOOD, EDGE) in await documents(store)
+
+        await eventually(written, "the good count, at the second try")
 
 
 async def test_a_folder_that_cannot_be_written_is_named_and_stops_nothing(
