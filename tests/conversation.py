@@ -6,7 +6,8 @@
     await talk.envoy.acks(CLUSTER)
     await talk.expect.silence()
 
-The same script runs over a state machine alone (`in_memory`) and over a gRPC stream (`over_grpc`); both pass bytes.
+The same script runs over a state machine alone (`in_memory`) and over a gRPC stream (`over_grpc`); both
+pass bytes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pb.envoy.service.discovery.v3 import discovery_pb2
 from pb.envoy.service.runtime.v3 import rtds_pb2
 from xds.delta import DeltaStream
 from xds.holds import Holds
+from xds.nodes import Node
 from xds.resource import (
     BY_URL,
     CLUSTER,
@@ -48,7 +50,6 @@ from xds.snapshot import Snapshot, diff
 from xds.sotw import SotwStream
 from xds.status import Fleet, StreamStatus
 from xds.stream import Terms
-from xds.nodes import Node
 from xds.wire import Composer, ProtocolError, parse_delta, parse_sotw
 
 Variant = Literal["delta", "sotw"]
@@ -157,7 +158,8 @@ class Envoy:
     ) -> None:
         """Subscribe. In Delta to these names besides those there are; in SotW to these and no others.
 
-        `has` (Delta) and `version` (SotW) are what a reconnecting client tells. The nonce is the last one heard.
+        `has` (Delta) and `version` (SotW) are what a reconnecting client tells. The nonce is the last one
+        heard.
         """
         talk = self.talk
         last = talk.last.get(kind)
@@ -267,7 +269,8 @@ class Expect:
             said = await self.talk.hear()
             assert said is None, f"unexpected: {said}"
             return
-        # Two questions with sure answers: when the second is answered, all that was due before the first is said.
+        # Two questions with sure answers: when the second is answered, all that was due before the first is
+        # said.
         for _ in range(2):
             await self._fence()
 

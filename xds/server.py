@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias
@@ -24,12 +23,12 @@ from xds.holds import Holds
 from xds.nodes import Classify, Node, Refusal
 from xds.resource import ResourceType
 from xds.services import SERVICES
-from xds.session import Clock, Session
+from xds.session import Clock, Session, WireClosedError
 from xds.sotw import SotwStream
 from xds.status import Fleet
 from xds.stream import MAX_NAMES, REMOVAL_GRACE_SECONDS, Terms
 from xds.tls import ServerTls, credentials, identity
-from xds.wire import Composer, ProtocolError, Status, parse_delta, parse_sotw
+from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
 
 log = logging.getLogger("xds.server")
 
@@ -163,15 +162,21 @@ class AdsServer:
         if isinstance(group, Refusal):
             log.warning("stream_refused node=%.200s reason=%s", node.id, group.reason)
             return ProtocolError(Status.PERMISSION_DENIED, group.reason)
-        return await self._session(delta, only, node, group, first, wire)
+        return await self._session(only, node, group, request, wire)
 
     async def _session(
-        self, delta: bool, only: ResourceType | None, node: Node, group: str, first: bytes, wire: "_GrpcWire"
+        self,
+        only: ResourceType | None,
+        node: Node,
+        group: str,
+        first: DeltaRequest | SotwRequest,
+        wire: "_GrpcWire",
     ) -> ProtocolError | None:
         snapshot = self._cache.current(group)
         if snapshot is None:
             # To answer with nothing would be to tell it to drop all that it has (rule 55).
             return ProtocolError(Status.UNAVAILABLE, f"there is no configuration for group {group!r} yet")
+        delta = isinstance(first, DeltaRequest)
         status = self.fleet.opened(node, group, _variant(delta, only))
         machine = DeltaStream if delta else SotwStream
         stream = machine(snapshot, self._terms, self._holds_of(node.id), status, node_id=node.id, only=only)
@@ -207,12 +212,16 @@ class _GrpcWire:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._read: Callable[[], Awaitable[Any]] = context.read
-        self.write: Callable[[bytes], Awaitable[None]] = context.write
 
     async def read(self) -> bytes | None:
-        message = await self._read()
+        message: Any = await self._context.read()
         return None if message is aio.EOF else message
+
+    async def write(self, message: bytes, /) -> None:
+        try:
+            await self._context.write(message)
+        except (aio.UsageError, aio.InternalError) as error:
+            raise WireClosedError from error
 
 
 async def _end(context: Context, problem: ProtocolError) -> NoReturn:

@@ -12,11 +12,15 @@ from xds.delta import DeltaStream
 from xds.snapshot import Change, Snapshot
 from xds.sotw import SotwStream
 from xds.status import StreamStatus
-from xds.wire import ProtocolError, Status, parse_delta, parse_sotw
+from xds.wire import DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
 
 SHORTEST_PAUSE_SECONDS = 0.005
 
 Clock: TypeAlias = Callable[[], float]
+
+
+class WireClosedError(Exception):
+    """The other end is gone; nobody is left to be told."""
 
 
 class Wire(Protocol):
@@ -41,16 +45,15 @@ class Session:
         self._status = status
         self._clock = clock
         self._write_timeout_seconds = write_timeout_seconds
+        self._parse = parse_delta if isinstance(stream, DeltaStream) else parse_sotw
         self._awake = asyncio.Event()
         self._ending: ProtocolError | None = None
 
     def offer(self, snapshot: Snapshot, change: Change) -> None:
         """Take over the group's next snapshot."""
         self._stream.offer(snapshot, change)
-        if self._stream.settled:
-            # Nothing in it is for this client, so it has all of it.
-            self._settle()
-        else:
+        # Where nothing in it is for this client it has all of it already, and nobody needs to wake up.
+        if not self._settle():
             self._awake.set()
 
     def end(self, reason: ProtocolError) -> None:
@@ -58,7 +61,7 @@ class Session:
         self._ending = reason
         self._awake.set()
 
-    async def run(self, first: bytes, wire: Wire) -> ProtocolError | None:
+    async def run(self, first: DeltaRequest | SotwRequest, wire: Wire) -> ProtocolError | None:
         """Serve until the client ends the stream (None), or has to be told why we do."""
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(first, wire))
@@ -68,35 +71,38 @@ class Session:
             writer.cancel()
         return (reader if reader in done else writer).result()
 
-    async def _read(self, first: bytes, wire: Wire) -> ProtocolError | None:
-        message: bytes | None = first
-        while message is not None:
-            problem = self._receive(message)
+    async def _read(self, first: DeltaRequest | SotwRequest, wire: Wire) -> ProtocolError | None:
+        request: DeltaRequest | SotwRequest | ProtocolError = first
+        while True:
+            problem = request if isinstance(request, ProtocolError) else self._receive(request)
             if problem is not None:
                 return problem
             self._awake.set()
             message = await wire.read()
-        return None
+            if message is None:
+                return None
+            request = self._parse(message)
 
-    def _receive(self, message: bytes) -> ProtocolError | None:
+    def _receive(self, request: DeltaRequest | SotwRequest) -> ProtocolError | None:
         if isinstance(self._stream, DeltaStream):
-            delta = parse_delta(message)
-            return delta if isinstance(delta, ProtocolError) else self._stream.receive(delta)
-        sotw = parse_sotw(message)
-        return sotw if isinstance(sotw, ProtocolError) else self._stream.receive(sotw)
+            assert isinstance(request, DeltaRequest), "each variant has requests of its own"
+            return self._stream.receive(request)
+        assert isinstance(request, SotwRequest), "each variant has requests of its own"
+        return self._stream.receive(request)
 
-    async def _write(self, wire: Wire) -> ProtocolError:
+    async def _write(self, wire: Wire) -> ProtocolError | None:
         while self._ending is None:
             self._awake.clear()
             for response in self._stream.to_send(self._clock()):
                 try:
                     async with asyncio.timeout(self._write_timeout_seconds):
                         await wire.write(response.payload)
+                except WireClosedError:
+                    return None
                 except TimeoutError:
                     seconds = self._write_timeout_seconds
                     return ProtocolError(Status.DEADLINE_EXCEEDED, f"nothing was read for {seconds:g} s")
-            if self._stream.settled and self._stream.subscribed:
-                self._settle()
+            self._settle()
             await self._sleep()
         return self._ending
 
@@ -112,5 +118,9 @@ class Session:
         except TimeoutError:
             pass
 
-    def _settle(self) -> None:
-        self._status.settled(self._stream.snapshot.revision)
+    def _settle(self) -> bool:
+        """Report the revision if the client has all of it."""
+        settled = self._stream.subscribed and self._stream.settled
+        if settled:
+            self._status.settled(self._stream.snapshot.revision)
+        return settled

@@ -1,4 +1,4 @@
-"""Configuration that a real Envoy serves traffic with: clusters of local endpoints, listeners, routes, a bootstrap."""
+"""What a real Envoy serves with: clusters of local endpoints, listeners, routes, and a bootstrap."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from tests.conversation import Variant
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
 
 NODE = "real-envoy"
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def bootstrap(variant: Variant, xds_port: int) -> dict[str, Any]:
-    """An Envoy that gets all it has over ADS."""
+    """Make an Envoy that gets all it has over ADS."""
     ads = {"ads": {}, "resource_api_version": "V3"}
     return {
         "node": {"id": NODE, "cluster": "tests"},
@@ -38,8 +39,8 @@ def bootstrap(variant: Variant, xds_port: int) -> dict[str, Any]:
                     "connect_timeout": "1s",
                     "type": "STATIC",
                     "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                        HTTP_OPTIONS: {
+                            "@type": f"type.googleapis.com/{HTTP_OPTIONS}",
                             "explicit_http_config": {"http2_protocol_options": {}},
                         }
                     },
@@ -56,7 +57,7 @@ def bootstrap(variant: Variant, xds_port: int) -> dict[str, Any]:
 
 
 def cluster(name: str, milliseconds: int = 1000) -> Resource:
-    """An EDS cluster; its connect timeout is a detail to change."""
+    """Make an EDS cluster; its connect timeout is a detail to change."""
     message = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.EDS)
     message.connect_timeout.FromMilliseconds(milliseconds)
     message.eds_cluster_config.eds_config.ads.SetInParent()
@@ -65,7 +66,7 @@ def cluster(name: str, milliseconds: int = 1000) -> Resource:
 
 
 def bad_cluster(name: str) -> Resource:
-    """A cluster that Envoy rejects: a balancer without its policy."""
+    """Make a cluster that Envoy rejects: a balancer without its policy."""
     message = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.EDS)
     message.connect_timeout.FromMilliseconds(1000)
     message.eds_cluster_config.eds_config.ads.SetInParent()
@@ -84,7 +85,7 @@ def endpoints(name: str, *ports: int) -> Resource:
 
 
 def listener(name: str, port: int, route: str, prefix: str = "tests") -> Resource:
-    """An HTTP listener whose routes come over RDS."""
+    """Make an HTTP listener whose routes come over RDS."""
     manager = http_connection_manager_pb2.HttpConnectionManager(stat_prefix=prefix)
     manager.rds.route_config_name = route
     manager.rds.config_source.ads.SetInParent()

@@ -26,12 +26,17 @@ from tests.integration.real_configuration import (
 from tests.processes import eventually
 from xds.cache import Cache, Published
 from xds.node_status import NodeStatus
+from xds.nodes import Identity, Node
 from xds.resource import CLUSTER, LISTENER, Resource
 from xds.server import AdsServer, ServerOptions
 from xds.snapshot import Snapshot
 
 each_variant = pytest.mark.parametrize("variant", ["delta", "sotw"])
 GRACE_SECONDS = 0.3
+
+
+def group_of(_node: Node, _identity: Identity | None) -> str:
+    return "group"
 
 
 @dataclass
@@ -45,9 +50,7 @@ class ControlPlane:
 
     async def start(self) -> None:
         options = ServerOptions(removal_grace_seconds=GRACE_SECONDS)
-        self.server = AdsServer(
-            self.cache, lambda node, identity: "group", identifier="tests", options=options
-        )
+        self.server = AdsServer(self.cache, group_of, identifier="tests", options=options)
         self.port = await self.server.start(f"127.0.0.1:{self.port}")
 
     async def stop(self) -> None:
@@ -212,7 +215,8 @@ async def test_a_bad_cluster_is_rejected_once_and_the_rest_arrives(
     await answers(port, a)
     node = control_plane.node()
     assert node is not None
-    # Ten seconds of repeated sending would be thousands of rejections; after a round of changes there is one still.
+    # Ten seconds of repeated sending would be thousands of rejections; after a round of changes there is
+    # one still.
     control_plane.publish(
         *base[:1], endpoints("a", b), *base[2:], *more, bad_cluster("bad"), endpoints("bad", b)
     )

@@ -1,7 +1,9 @@
-"""A client that delays, rejects and reconnects at random ends up with what it shall have, and never breaks on the way.
+"""A client that delays, rejects and reconnects at random ends up with what it shall have, and never breaks
+on the way.
 
-Asserted at every step: one response of a type in flight; nothing rejected comes again; no route or listener at the client
-names a cluster that it lacks. At rest: the client has the snapshot, but for what it rejected and what names that.
+Asserted at every step: one response of a type in flight; nothing rejected comes again; no route or listener
+at the client names a cluster that it lacks. At rest: the client has the snapshot, but for what it rejected
+and what names that.
 """
 
 from __future__ import annotations
@@ -211,7 +213,9 @@ class Streams(RuleBasedStateMachine):
     def waits_in_vain(self, warming: Iterable[str]) -> bool:
         for name in warming:
             wanted = self.snapshot.get(ENDPOINT, name)
-            assert wanted is None or wanted.version in self.bad or self.is_rejected(wanted), f"no EDS for {name}"
+            assert wanted is None or wanted.version in self.bad or self.is_rejected(wanted), (
+                f"no EDS for {name}"
+            )
         return True
 
     def is_rejected(self, resource: Resource) -> bool:

@@ -1,7 +1,7 @@
 """A model of Envoy as an xDS client: what it applies, when it answers, what it then asks for.
 
-State machines of tests drive it against a stream without I/O. It applies a rejected response in part, as Envoy does for
-clusters and listeners, and acknowledges clusters only when their endpoints have come.
+State machines of tests drive it against a stream without I/O. It applies a rejected response in part, as
+Envoy does for clusters and listeners, and acknowledges clusters only when their endpoints have come.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ class ModelClient:
     """Follows clusters to their endpoints and listeners to their routes."""
 
     stream: DeltaStream | SotwStream
-    held: dict[ResourceType, dict[str, Resource]] = field(default_factory=lambda: {kind: {} for kind in TYPES})
+    held: dict[ResourceType, dict[str, Resource]] = field(
+        default_factory=lambda: {kind: {} for kind in TYPES}
+    )
     asked: dict[ResourceType, set[str]] = field(default_factory=dict)
     """Names that the server was told of on this stream."""
     accepted: dict[ResourceType, str] = field(default_factory=dict)

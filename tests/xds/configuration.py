@@ -12,7 +12,7 @@ from xds.snapshot import Snapshot
 
 
 def cluster(name: str, seconds: int = 1) -> Resource:
-    """An EDS cluster; `seconds` is a detail to change."""
+    """Make an EDS cluster; `seconds` is a detail to change."""
     message = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.EDS)
     message.connect_timeout.seconds = seconds
     return Resource.of(CLUSTER, name, message, [(ENDPOINT, name)])
@@ -31,7 +31,7 @@ def both(*names: str, seconds: int = 1, port: int = 80) -> list[Resource]:
 
 
 def listener(name: str, route: str = "", detail: str = "") -> Resource:
-    """A listener that names a route configuration."""
+    """Make a listener that names a route configuration."""
     message = listener_pb2.Listener(name=name, stat_prefix=detail)
     if route:
         chain = message.filter_chains.add(name=route)
@@ -43,7 +43,7 @@ def listener(name: str, route: str = "", detail: str = "") -> Resource:
 
 
 def routes(name: str, *clusters: str) -> Resource:
-    """A route configuration that names clusters."""
+    """Make a route configuration that names clusters."""
     message = route_pb2.RouteConfiguration(name=name)
     for each in clusters:
         message.virtual_hosts.add(name=each, domains=[each])
@@ -52,6 +52,6 @@ def routes(name: str, *clusters: str) -> Resource:
 
 
 def snapshot(revision: int, *resources: Resource | list[Resource]) -> Snapshot:
-    """A snapshot of resources, some of them in lists."""
+    """Make a snapshot of resources, some of them in lists."""
     flat = [one for each in resources for one in (each if isinstance(each, list) else [each])]
     return Snapshot.of(revision, flat)

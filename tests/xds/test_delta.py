@@ -467,7 +467,8 @@ async def test_rule_24_what_a_client_says_it_has_after_a_rejection_is_not_believ
     talk.publishes(snapshot(2, listener("l3"), listener("l4")))
     await talk.expect.sends(LISTENER, "l3", "l4", removed=("l1",))
     await talk.envoy.nacks(LISTENER, "l3: no")
-    # It dies before it was restored. Envoy took over l4 and dropped l1, and says that it has l1 and nothing else.
+    # It dies before it was restored. Envoy took over l4 and dropped l1, and says that it has l1 and nothing
+    # else.
     again = talk.reconnects(snapshot(3, listener("l1")))
     await again.envoy.asks(LISTENER, has={"l1": listener("l1").version})
     await again.expect.sends(LISTENER, "l1", removed=("l4",))

@@ -30,13 +30,12 @@ def send(ledger: Ledger, *resources: Resource, removed: tuple[str, ...] = ()) ->
 
 def test_a_client_in_sync_costs_nothing() -> None:
     ledger = ledger_of(CLUSTER)
-    assert ledger.idle
-    assert ledger.settled
+    assert (ledger.idle, ledger.settled) == (True, True)
     old, new = snapshot(1, both("a", "b")), snapshot(2, both("a"), both("b", seconds=2))
     ledger.open(["b"], old)
     assert ledger.behind == {"b": cluster("b")}
     send(ledger, cluster("b", 2))
-    assert not ledger.settled
+    assert (ledger.idle, ledger.settled) == (False, False)
     ledger.acknowledged(new)
     assert (ledger.behind, ledger.settled) == ({}, True)
 

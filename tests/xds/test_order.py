@@ -37,7 +37,8 @@ def test_rule_49_who_names_clusters_waits_for_them_and_their_endpoints() -> None
 
 
 def test_rule_26_what_clusters_wait_for_waits_for_nobody() -> None:
-    # Envoy acknowledges clusters when their endpoints and secrets have come: to wait for that would be for ever.
+    # Envoy acknowledges clusters when their endpoints and secrets have come: to wait for that would be for
+    # ever.
     assert all(STEPS[kind].after == () for kind in (CLUSTER, ENDPOINT, SECRET, RUNTIME))
 
 

@@ -34,7 +34,9 @@ def test_a_gate_is_open_unless_something_that_blocks_is_under_way() -> None:
 def test_what_may_be_lacking() -> None:
     clusters, route_sets = ledger_of(CLUSTER), ledger_of(ROUTE, "r")
     clusters.behind = {"a": ABSENT, "b": cluster("b")}
-    assert relations(clusters, route_sets).lacking(route_sets, snapshot(1, both("a", "b"))) == [(CLUSTER, "a")]
+    assert relations(clusters, route_sets).lacking(route_sets, snapshot(1, both("a", "b"))) == [
+        (CLUSTER, "a")
+    ]
     assert relations(route_sets).lacking(route_sets, snapshot(1, both("a", "b"))) == []
 
 
@@ -76,11 +78,10 @@ def test_a_removal_that_waits_for_what_lingers_is_deferred() -> None:
     assert not these.removable(clusters, "a", 0.0)
     # Its endpoints stay with it.
     assert not these.removable(endpoint_sets, "a", 0.0)
-    assert clusters.settled
-    assert endpoint_sets.settled
+    assert [clusters.settled, endpoint_sets.settled] == [True, True]
     route_sets.forget(["r"])
     assert not these.removable(clusters, "a", 5.0)
-    assert not clusters.settled
+    assert [clusters.settled, endpoint_sets.settled] == [False, True]
     assert these.removable(clusters, "a", 6.0)
 
 

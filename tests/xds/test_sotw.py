@@ -274,7 +274,8 @@ async def test_rule_22_and_25_the_culprit_is_held_and_the_rest_is_restored_in_fu
     await talk.expect.sends(CLUSTER, "a", "b", "bad")
     await talk.envoy.nacks(CLUSTER, "Error adding/updating cluster(s) bad: no, b: neither")
     said = await talk.expect.sends(CLUSTER, "a", "b")
-    # The rejected version is not sent; the last good one stands in for it, for to leave it out is to delete it.
+    # The rejected version is not sent; the last good one stands in for it, for to leave it out is to delete
+    # it.
     assert said.resources["a"].connect_timeout.seconds == 2
     assert said.resources["b"].connect_timeout.seconds == 1
     await talk.envoy.acks(CLUSTER)
@@ -357,7 +358,7 @@ async def test_a_listener_that_has_to_wait_stays_listed_as_it_was() -> None:
 
 
 async def _running(first: Snapshot) -> MemoryTalk:
-    """A client that has acknowledged all of a snapshot of every type."""
+    """Start with a client that has acknowledged all of a snapshot of every type."""
     talk = in_memory("sotw", first)
     asked = {CLUSTER: (), ENDPOINT: tuple(first.of_type(ENDPOINT)), LISTENER: (), ROUTE: ("r",)}
     for kind, names in asked.items():

@@ -100,7 +100,8 @@ async def test_rule_51_also_when_endpoints_are_asked_for_after_the_cluster_left(
     await again.envoy.asks(CLUSTER, has=clusters.versions, version=clusters.version)
     await again.expect.sends(CLUSTER, *(("a",) if variant == "delta" else ("a", "b")))
     await again.envoy.asks(ENDPOINT, "a", "b", has=endpoint_sets.versions, version=endpoint_sets.version)
-    # Its endpoints are current, and it waits for them all the same. In SotW nobody knows which clusters changed.
+    # Its endpoints are current, and it waits for them all the same. In SotW nobody knows which clusters
+    # changed.
     await again.expect.sends(ENDPOINT, *(("a",) if variant == "delta" else ("a", "b")))
     await again.envoy.acks(ENDPOINT)
     await again.envoy.acks(CLUSTER)
@@ -250,7 +251,7 @@ async def test_a_push_costs_what_it_changes_not_what_there_is() -> None:
 
 
 async def _running(variant: Variant, first: Snapshot, *route_names: str) -> MemoryTalk:
-    """A client that has acknowledged all of a snapshot of every type."""
+    """Start with a client that has acknowledged all of a snapshot of every type."""
     talk = in_memory(variant, first)
     wanted_routes = route_names or tuple(first.of_type(ROUTE))
     asked: dict[ResourceType, tuple[str, ...]] = {

@@ -65,7 +65,9 @@ def test_an_independent_decoder_reads_a_delta_response() -> None:
     assert read.removed_resources == ["gone", "lost"]
     assert read.control_plane is not None
     assert read.control_plane.identifier == "replica 1"
-    assert [(one.name, one.version) for one in read.resources] == [(one.name, one.version) for one in resources]
+    assert [(one.name, one.version) for one in read.resources] == [
+        (one.name, one.version) for one in resources
+    ]
     for one, sent in zip(read.resources, resources, strict=True):
         assert one.resource is not None
         assert one.resource.type_url == CLUSTER.type_url

@@ -1,0 +1,67 @@
+"""The cache holds the newest snapshot of each group and tells who has joined."""
+
+from __future__ import annotations
+
+from tests.xds.configuration import both, listener, routes, snapshot
+from xds.cache import Cache, Published, Refused
+from xds.resource import CLUSTER, ENDPOINT, ROUTE
+from xds.snapshot import Change, Snapshot, TypeChange
+
+
+class Ear:
+    """Remembers what it is offered."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, Change]] = []
+
+    def offer(self, snapshot: Snapshot, change: Change) -> None:
+        self.heard.append((snapshot.revision, change))
+
+
+def test_nothing_published_is_not_the_same_as_empty() -> None:
+    cache = Cache()
+    assert cache.current("group") is None
+    cache.publish("group", snapshot(1))
+    assert cache.current("group") == snapshot(1)
+
+
+def test_a_group_hears_of_its_own_snapshots_and_what_they_change() -> None:
+    cache, one, other = Cache(), Ear(), Ear()
+    cache.join("one", one)
+    cache.join("other", other)
+    everything = {CLUSTER: TypeChange(("a",)), ENDPOINT: TypeChange(("a",))}
+    assert cache.publish("one", snapshot(1, both("a"))) == Published(everything)
+    cache.publish("one", snapshot(2, both("a", port=81)))
+    cache.publish("other", snapshot(3))
+    assert one.heard == [(1, everything), (2, {ENDPOINT: TypeChange(("a",))})]
+    assert other.heard == [(3, {})]
+    assert set(cache.groups()) == {"one", "other"}
+
+
+def test_all_of_a_group_are_offered_the_same_objects() -> None:
+    cache, ears = Cache(), [Ear(), Ear()]
+    for ear in ears:
+        cache.join("group", ear)
+    cache.publish("group", snapshot(1, both("a")))
+    assert ears[0].heard[0][1] is ears[1].heard[0][1]
+
+
+def test_who_has_left_hears_no_more() -> None:
+    cache, ear = Cache(), Ear()
+    cache.join("group", ear)
+    cache.leave("group", ear)
+    cache.leave("group", ear)
+    cache.publish("group", snapshot(1, both("a")))
+    assert not ear.heard
+
+
+def test_rule_50_a_snapshot_that_contradicts_itself_is_refused_and_the_last_one_stands() -> None:
+    cache, ear = Cache(), Ear()
+    good = snapshot(1, both("a"), listener("l", "r"), routes("r", "a"))
+    cache.publish("group", good)
+    cache.join("group", ear)
+    outcome = cache.publish("group", snapshot(2, both("a"), listener("l", "r"), routes("r", "gone")))
+    assert isinstance(outcome, Refused)
+    assert [problem.source for problem in outcome.problems] == [(ROUTE, "r")]
+    assert cache.current("group") is good
+    assert not ear.heard

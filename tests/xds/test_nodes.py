@@ -1,0 +1,33 @@
+"""A node in its own words, as far as they are needed."""
+
+from __future__ import annotations
+
+from pb.envoy.config.core.v3 import base_pb2
+from xds.nodes import Node
+
+
+def test_a_node_is_taken_over_without_its_extensions() -> None:
+    message = base_pb2.Node(id="n1", cluster="edge", user_agent_name="envoy")
+    message.user_agent_build_version.version.major_number = 1
+    message.user_agent_build_version.version.minor_number = 40
+    message.locality.region, message.locality.zone, message.locality.sub_zone = "eu", "eu-1", "a"
+    message.metadata.update(
+        {"role": "edge", "n": 1.5, "on": True, "list": ["a", {"b": None}], "deep": {"x": "y"}}
+    )
+    for number in range(500):
+        message.extensions.add(name=f"extension {number}")
+    assert Node.of(message) == Node(
+        id="n1",
+        cluster="edge",
+        region="eu",
+        zone="eu-1",
+        sub_zone="a",
+        user_agent_name="envoy",
+        user_agent_version="1.40.0",
+        metadata={"role": "edge", "n": 1.5, "on": True, "list": ["a", {"b": None}], "deep": {"x": "y"}},
+    )
+
+
+def test_a_node_may_tell_its_version_in_words_or_not_at_all() -> None:
+    assert Node.of(base_pb2.Node(id="n", user_agent_version="mine")).user_agent_version == "mine"
+    assert Node.of(base_pb2.Node(id="n")) == Node(id="n")
