@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from topology import forms
@@ -35,6 +36,7 @@ from topology.codec import Undecodable
 from topology.fields import Fields, MalformedError, parse
 
 SCHEMA: Final = 1
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False).encode
 Number = TypeVar("Number", bound=IntEnum)
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -45,19 +47,19 @@ def encode_record(record: Record) -> bytes:
     data = metadata.user_data
     return _to_json(
         {
-            "schema": SCHEMA,
-            "uuid": record.uuid,
             "bucket": _pair(metadata.bucket),
-            "subject": {"type": metadata.subject.type.name, "id": metadata.subject.id},
-            "source": {"type": metadata.source.type.name, "id": metadata.source.id.hex()},
-            "user_data": data and {"type_url": data.type_url, "value": base64.b64encode(data.value).decode()},
-            "spelling": metadata.spelling.value,
             "cell_id": record.cell_id,
-            "status": record.status.value,
+            "created_at": _written(record.created_at),
             "lease": record.lease,
-            "created_at": forms.format_utc(record.created_at),
-            "updated_at": forms.format_utc(record.updated_at),
+            "schema": SCHEMA,
+            "source": {"id": metadata.source.id.hex(), "type": metadata.source.type.name},
+            "spelling": metadata.spelling.value,
+            "status": record.status.value,
+            "subject": {"id": metadata.subject.id, "type": metadata.subject.type.name},
+            "updated_at": _written(record.updated_at),
             "updated_by": record.updated_by,
+            "user_data": data and {"type_url": data.type_url, "value": base64.b64encode(data.value).decode()},
+            "uuid": record.uuid,
         }
     )
 
@@ -66,16 +68,16 @@ def encode_lease(lease: Lease) -> bytes:
     """Write a lease."""
     return _to_json(
         {
-            "schema": SCHEMA,
-            "uuid": lease.uuid,
             "cell_id": lease.cell_id,
-            "phase": lease.phase.value,
+            "created_at": _written(lease.created_at),
             "creates": [_pair(each) for each in lease.creates],
             "destroys": [_pair(each) for each in lease.destroys],
             "parts": lease.parts,
-            "created_at": forms.format_utc(lease.created_at),
-            "updated_at": forms.format_utc(lease.updated_at),
+            "phase": lease.phase.value,
+            "schema": SCHEMA,
+            "updated_at": _written(lease.updated_at),
             "updated_by": lease.updated_by,
+            "uuid": lease.uuid,
         }
     )
 
@@ -84,9 +86,9 @@ def encode_part(creates: tuple[Bucket, ...], destroys: tuple[Bucket, ...]) -> by
     """Write which records a part of a lease holds."""
     return _to_json(
         {
-            "schema": SCHEMA,
             "creates": [_pair(each) for each in creates],
             "destroys": [_pair(each) for each in destroys],
+            "schema": SCHEMA,
         }
     )
 
@@ -156,7 +158,14 @@ def decode_part(_: PartKey, value: bytes) -> tuple[tuple[Bucket, ...], tuple[Buc
 
 
 def _to_json(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, ensure_ascii=False).encode()
+    """Write JSON. Fields come in the order in which they are written above: sorted."""
+    return _ENCODE(body).encode()
+
+
+@lru_cache(maxsize=256)
+def _written(moment: datetime) -> str:
+    """Write a moment; those of a batch are one."""
+    return forms.format_utc(moment)
 
 
 def _pair(bucket: Bucket) -> list[str]:

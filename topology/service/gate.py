@@ -1,6 +1,6 @@
 """The gate in front of every method: who calls, whether they may, what became of it.
 
-The server hangs it before all services. It reads the access rules out of the descriptors, so that the proto
+The server registers services through it. It reads the access rules out of the descriptors, so that the proto
 files are the only place where they stand. It never reads identity from a header. Stands before `Request ->
 ClassificationKey -> Decision`.
 """
@@ -12,10 +12,11 @@ import logging
 import re
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn
 
 import grpc
 import grpc.aio
@@ -31,18 +32,11 @@ log = logging.getLogger("topology.service")
 REQUEST_ID: Final = "x-request-id"
 USER: Final = "x-cellplane-user"
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
-# Nothing is told there but whether the service is up, and what its API is.
-PUBLIC: Final = (
-    "/grpc.health.v1.Health/",
-    "/gitlab.cells.topology_service.HealthService/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-    "/grpc.reflection.v1.ServerReflection/",
-)
 # For a method about which no rule is known.
 _DEFAULT: Final = (int(Rule.ANY_AUTHENTICATED),)
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_caller: ContextVar[Caller] = ContextVar("caller")
+_caller: ContextVar[Callable[[], Caller]] = ContextVar("caller")
 
 
 @dataclass(slots=True)
@@ -55,7 +49,7 @@ class Counts:
 
 def current_caller() -> Caller:
     """Give who makes the call that is being answered."""
-    return _caller.get()
+    return _caller.get()()
 
 
 def rules_of(files: Iterable[FileDescriptor]) -> Mapping[str, tuple[int, ...]]:
@@ -73,7 +67,7 @@ def _rules(method: MethodDescriptor) -> tuple[int, ...]:
     return tuple(found) or _DEFAULT
 
 
-class Gate(grpc.aio.ServerInterceptor):
+class Gate:
     """Lets calls in. Where clients show no certificates (`verified` False), rules cannot be applied."""
 
     def __init__(
@@ -89,16 +83,12 @@ class Gate(grpc.aio.ServerInterceptor):
         self._verified = verified
         self._names = names
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
+    def guarding(self, server: grpc.aio.Server) -> Any:
+        """Give what services are to be registered with instead of the server."""
+        return _GuardedServer(self, server)
+
+    def guarded(self, method: str, handler: Any) -> Any:
         """Put the gate before a method's handler."""
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or method.startswith(PUBLIC):
-            return handler
         how = {
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
@@ -109,36 +99,21 @@ class Gate(grpc.aio.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **how)
         raise AssertionError(f"{method} takes a stream of requests, which no gate has seen yet")
 
-    def _unary(self, method: str, answer: Callable[[Any, Context], Awaitable[Any]]) -> Callable[..., Any]:
-        async def behind_the_gate(request: Any, context: Context) -> Any:
-            async with _Passage(self, method, context) as passage:
-                passage.let_in(request)
-                return await answer(request, context)
-
-        return behind_the_gate
-
-    def _stream(
-        self, method: str, answer: Callable[[Any, Context], AsyncIterator[Any]]
-    ) -> Callable[..., Any]:
-        async def behind_the_gate(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with _Passage(self, method, context) as passage:
-                passage.let_in(request)
-                async for response in answer(request, context):
-                    yield response
-
-        return behind_the_gate
-
     def identify(self, context: Context) -> Caller:
         """Say who is at the other end, by what TLS verified and by nothing else."""
         if not self._verified:
-            said = dict(context.invocation_metadata() or ()).get(USER, "")
-            name = said if isinstance(said, str) and said and len(said) <= 200 else str(context.peer())
-            return Caller(Role.UNVERIFIED, name)
+            said = _said(context, USER)
+            return Caller(Role.UNVERIFIED, said if 0 < len(said) <= 200 else str(context.peer()))
         names = tuple(context.auth_context().get("x509_common_name", ()))
         return caller_of(names[0].decode(errors="replace") if names else "", self._names)
 
-    def check(self, method: str, caller: Caller, request: Any) -> None:
+    def let_in(self, method: str, request: Any, context: Context) -> None:
         """Raise Failure where no rule lets the caller in."""
+        if not self._verified:  # who it says it is matters only to those who write it down
+            _caller.set(lambda: self.identify(context))
+            return
+        caller = self.identify(context)
+        _caller.set(lambda: caller)
         cell_id = getattr(request, "cell_id", None)
         if may(caller, self._rules.get(method, ()), cell_id):
             return
@@ -150,48 +125,79 @@ class Gate(grpc.aio.ServerInterceptor):
             "ACCESS_DENIED",
         )
 
+    def _unary(self, method: str, answer: Callable[[Any, Context], Awaitable[Any]]) -> Callable[..., Any]:
+        async def behind_the_gate(request: Any, context: Context) -> Any:
+            try:
+                self.let_in(method, request, context)
+                response = await answer(request, context)
+            except BaseException as error:  # noqa: BLE001  every end is counted, and told in our words
+                await self._failed(method, context, error)
+            self._done(method, context)
+            return response
 
-class _Passage:
-    """One call on its way through: its caller, its request id, its end."""
+        return behind_the_gate
 
-    def __init__(self, gate: Gate, method: str, context: Context) -> None:
-        self._gate = gate
-        self._method = method
-        self._context = context
-        self._id = ""
+    def _stream(
+        self, method: str, answer: Callable[[Any, Context], AsyncIterator[Any]]
+    ) -> Callable[..., Any]:
+        async def behind_the_gate(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                self.let_in(method, request, context)
+                responses: Any = answer(request, context)
+                async with aclosing(responses):
+                    async for response in responses:
+                        yield response
+            except BaseException as error:  # noqa: BLE001  every end is counted, and told in our words
+                await self._failed(method, context, error)
+            self._done(method, context)
 
-    async def __aenter__(self) -> Self:
-        given = dict(self._context.invocation_metadata() or ()).get(REQUEST_ID, "")
-        self._id = given if isinstance(given, str) and _ID.match(given) else str(uuid.uuid4())
-        self._context.set_trailing_metadata(((REQUEST_ID, self._id),))
-        return self
+        return behind_the_gate
 
-    def let_in(self, request: Any) -> None:
-        caller = self._gate.identify(self._context)
-        self._gate.check(self._method, caller, request)
-        _caller.set(caller)
+    def _done(self, method: str, context: Context) -> None:
+        self.counts.calls[method, "OK"] += 1
+        given = _said(context, REQUEST_ID)
+        if _ID.match(given):
+            context.set_trailing_metadata(((REQUEST_ID, given),))
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            self._count(grpc.StatusCode.OK)
-            return
+    async def _failed(self, method: str, context: Context, error: BaseException) -> NoReturn:
+        """End the call with what the error means to the caller."""
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            self._count(grpc.StatusCode.CANCELLED)
-            return
+            self.counts.calls[method, grpc.StatusCode.CANCELLED.name] += 1
+            raise error
+        given = _said(context, REQUEST_ID)
+        request_id = given if _ID.match(given) else str(uuid.uuid4())
         failure = _failure_of(error)
         if failure is None:
-            self._count(grpc.StatusCode.INTERNAL)
-            log.error("call_failed method=%s request=%s", self._method, self._id, exc_info=error)
-            failure = Failure(
-                grpc.StatusCode.INTERNAL, f"an error of ours; it is logged with request {self._id}"
-            )
-        else:
-            self._count(failure.code)
-        trailers: tuple[tuple[str, str | bytes], ...] = ((REQUEST_ID, self._id), *failure.trailers())
-        await self._context.abort(failure.code, failure.message, trailing_metadata=trailers)
+            log.error("call_failed method=%s request=%s", method, request_id, exc_info=error)
+            words = f"an error of ours; it is logged with request {request_id}"
+            failure = Failure(grpc.StatusCode.INTERNAL, words)
+        self.counts.calls[method, failure.code.name] += 1
+        trailers: tuple[tuple[str, str | bytes], ...] = ((REQUEST_ID, request_id), *failure.trailers())
+        await context.abort(failure.code, failure.message, trailing_metadata=trailers)
 
-    def _count(self, code: grpc.StatusCode) -> None:
-        self._gate.counts.calls[self._method, code.name] += 1
+
+class _GuardedServer:
+    """Takes registrations as a server does, and hands them on with the gate before each method."""
+
+    def __init__(self, gate: Gate, server: grpc.aio.Server) -> None:
+        self._gate = gate
+        self._server = server
+
+    def add_generic_rpc_handlers(self, _: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Leave these out: each of their methods is registered by name as well."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        guarded = {
+            name: self._gate.guarded(f"/{service}/{name}", handler) for name, handler in handlers.items()
+        }
+        self._server.add_registered_method_handlers(service, guarded)
+
+
+def _said(context: Context, name: str) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == name:
+            return value if isinstance(value, str) else ""
+    return ""
 
 
 def _failure_of(error: BaseException) -> Failure | None:

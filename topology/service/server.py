@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -98,11 +98,10 @@ class TopologyServer:
         """
         gate = Gate(rules_of(FILES), verified=verified, names=self._names, counts=self.counts)
         server = grpc.aio.server(
-            interceptors=(gate,),
             options=self._channel_options(),
             maximum_concurrent_rpcs=self._options.max_concurrent_calls,
         )
-        self._register(server)
+        self._register(server, gate.guarding(server))
         await self.refresh_health()
         try:
             if credentials is None:
@@ -132,15 +131,16 @@ class TopologyServer:
         self.cells.watches.end()
         await stopping
 
-    def _register(self, server: grpc.aio.Server) -> None:
-        classify_service_pb2_grpc.add_ClassifyServiceServicer_to_server(self.classify, server)
-        cell_service_pb2_grpc.add_CellServiceServicer_to_server(CellService(self._sources), server)
+    def _register(self, server: grpc.aio.Server, guarded: Any) -> None:
+        classify_service_pb2_grpc.add_ClassifyServiceServicer_to_server(self.classify, guarded)
+        cell_service_pb2_grpc.add_CellServiceServicer_to_server(CellService(self._sources), guarded)
         sequence_service_pb2_grpc.add_SequenceServiceServicer_to_server(
-            sequence_service_pb2_grpc.SequenceServiceServicer(), server
+            sequence_service_pb2_grpc.SequenceServiceServicer(), guarded
         )
+        claim_service_pb2_grpc.add_ClaimServiceServicer_to_server(self._claims, guarded)
+        cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, guarded)
+        # Nothing is told here but whether the service is up, and what its API is.
         health_service_pb2_grpc.add_HealthServiceServicer_to_server(HealthService(self._sources), server)
-        claim_service_pb2_grpc.add_ClaimServiceServicer_to_server(self._claims, server)
-        cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

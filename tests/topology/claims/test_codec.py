@@ -63,6 +63,12 @@ def test_a_lease_is_readable_json_and_comes_back() -> None:
         assert decode_lease(LeaseKey(LEASE_1), encode_lease(each)) == each
 
 
+def test_fields_are_sorted() -> None:
+    full = replace(lease(), creates=(route("a"),))
+    for value in (encode_record(FULL), encode_lease(full), encode_part((route("a"),), ())):
+        assert json.dumps(json.loads(value), sort_keys=True, ensure_ascii=False) == value.decode()
+
+
 def test_a_part_comes_back() -> None:
     value = encode_part((route("a"), route("b")), (route("c"),))
     assert decode_part(PartKey(LEASE_1, 0), value) == ((route("a"), route("b")), (route("c"),))
