@@ -21,6 +21,7 @@ from cellplane.log import set_up_logging
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_metrics import TopologyCollector
+from cellplane.topology_rest import ClassifyPages, Lifetimes
 from cellplane.topology_status import TopologyStatusServer
 from topology.claims.follower import ClaimFollower
 from topology.claims.keys import ClaimKeyspace
@@ -45,6 +46,8 @@ class TopologyServiceSettings:
 
     etcd: EtcdSettings
     listen: Listen
+    rest_listen: Listen | None
+    lifetimes: Lifetimes
     tls: TlsFiles
     status_listen: Listen
     names: Names
@@ -72,6 +75,7 @@ async def _composed(settings: TopologyServiceSettings) -> AsyncIterator[None]:
     server = TopologyServer(sources, claims, store, keyspace, names=settings.names)
     registry = CollectorRegistry()
     registry.register(TopologyCollector(server, follower, watcher.state))
+    pages = ClassifyPages(server.classify, settings.names, settings.lifetimes)
     status = TopologyStatusServer(sources, watcher.state, registry)
     read = asyncio.Event()
 
@@ -81,18 +85,27 @@ async def _composed(settings: TopologyServiceSettings) -> AsyncIterator[None]:
     try:
         await status.start(settings.status_listen)
         await _listen(server, settings)
+        if settings.rest_listen is not None:
+            await pages.start(settings.rest_listen, settings.tls)
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(watcher.run(publish)),
                 tasks.create_task(follower.run()),
                 tasks.create_task(_announce(server, follower, read)),
             ]
-            log.info("started topology=%s status=%s", settings.listen, settings.status_listen)
+            log.info(
+                "started topology=%s rest=%s status=%s",
+                settings.listen,
+                settings.rest_listen or "off",
+                settings.status_listen,
+            )
             yield
+            await pages.stop()
             await server.stop(_STOP_SECONDS)
             for task in running:
                 task.cancel()
     finally:
+        await pages.stop()
         await server.stop(0)
         await status.stop()
         await store.close()

@@ -12,6 +12,7 @@ import uvloop
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.topology_rest import Lifetimes
 from cellplane.topology_service import TopologyServiceSettings, run_topology_service
 from topology.service.identity import Names
 
@@ -21,6 +22,25 @@ _FILE = click.Path(path_type=Path)
 @click.command("topology", context_settings={"auto_envvar_prefix": "CELLPLANE_TOPOLOGY_SERVER"})
 @etcd_options
 @click.option("--listen", default="127.0.0.1:9095", show_default=True, help="Where clients connect (gRPC).")
+@click.option(
+    "--rest-listen",
+    metavar="HOST:PORT",
+    help="Where routers ask over HTTP (POST /v1/classify); if not given, nowhere.",
+)
+@click.option(
+    "--found-ttl",
+    type=click.IntRange(min=0),
+    default=Lifetimes().found,
+    show_default=True,
+    help="Seconds that an HTTP answer with a cell may be remembered.",
+)
+@click.option(
+    "--not-found-ttl",
+    type=click.IntRange(min=0),
+    default=Lifetimes().not_found,
+    show_default=True,
+    help="Seconds that an HTTP answer without one may be remembered.",
+)
 @click.option("--cert", type=_FILE, help="Certificate of the service; with it and its key, gRPC is TLS.")
 @click.option("--key", type=_FILE, help="Its key.")
 @click.option(
@@ -85,6 +105,8 @@ def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> TopologyServiceSet
     return TopologyServiceSettings(
         etcd=etcd,
         listen=Listen.parse(options["listen"]),
+        rest_listen=Listen.parse(options["rest_listen"]) if options["rest_listen"] else None,
+        lifetimes=Lifetimes(found=options["found_ttl"], not_found=options["not_found_ttl"]),
         tls=TlsFiles(ca=ca, cert=cert, key=key),
         status_listen=Listen.parse(options["status_listen"]),
         names=Names(routers=frozenset(options["routers"]), admins=frozenset(options["admins"])),

@@ -30,6 +30,7 @@ from topology.service.classify import (
     ClassificationKey,
     FirstCell,
     NoCell,
+    Routed,
     classify,
 )
 from topology.service.failure import Failure, invalid, not_found
@@ -58,6 +59,10 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
     async def Classify(
         self, request: classify_service_pb2.ClassifyRequest, context: Context
     ) -> classify_service_pb2.ClassifyResponse:
+        return routed_message(self.decide(request))
+
+    def decide(self, request: classify_service_pb2.ClassifyRequest) -> Routed:
+        """Decide and count. Raises Failure where there is no cell, a normal answer, or no question."""
         try:
             key = key_of(request)
         except Failure:
@@ -69,13 +74,18 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
             self.decisions[kind, "not_found"] += 1
             raise not_found(decision.reason)
         self.decisions[kind, "routed"] += 1
-        return classify_service_pb2.ClassifyResponse(
-            action=classify_service_pb2.PROXY,
-            proxy=classify_service_pb2.ProxyInfo(address=address_of(decision.cell)),
-        )
+        return decision
 
     def _finder(self, key: ClassificationKey) -> Any:
         return self._sources.claims.find if isinstance(key, ByClaims) else _nothing
+
+
+def routed_message(decision: Routed) -> classify_service_pb2.ClassifyResponse:
+    """Spell a decision."""
+    return classify_service_pb2.ClassifyResponse(
+        action=classify_service_pb2.PROXY,
+        proxy=classify_service_pb2.ProxyInfo(address=address_of(decision.cell)),
+    )
 
 
 def _nothing(_: Bucket) -> Record | None:

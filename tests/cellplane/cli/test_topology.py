@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from cellplane.cli import topology as module
 from cellplane.cli.root import cellplane
 from cellplane.settings import Listen, TlsFiles
+from cellplane.topology_rest import Lifetimes
 from cellplane.topology_service import TopologyServiceSettings
 from topology.service.identity import Names
 
@@ -34,7 +35,8 @@ def test_options_become_settings(told: list[Any], tmp_path: Path) -> None:
         file.touch()
     result = run(
         "--listen", "0.0.0.0:1", "--client-ca", str(files["ca"]), "--cert", str(files["cert"]),
-        "--key", str(files["key"]), "--admin", "ops", "--router", "edge", "--router", "ssh",
+        "--key", str(files["key"]), "--rest-listen", "0.0.0.0:3", "--found-ttl", "9",
+        "--admin", "ops", "--router", "edge", "--router", "ssh",
         env={"CELLPLANE_TOPOLOGY_SERVER_STATUS_LISTEN": "0.0.0.0:2", "CELLPLANE_ETCD": "a:1,b:2"},
     )  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -43,6 +45,8 @@ def test_options_become_settings(told: list[Any], tmp_path: Path) -> None:
         Listen(host="0.0.0.0", port=1),
         Listen(host="0.0.0.0", port=2),
     )
+    assert settings.rest_listen == Listen(host="0.0.0.0", port=3)
+    assert settings.lifetimes == Lifetimes(found=9, not_found=5)
     assert settings.tls == TlsFiles(**files)
     assert settings.names == Names(routers=frozenset({"edge", "ssh"}), admins=frozenset({"ops"}))
     assert settings.etcd.endpoints == ("a:1", "b:2")

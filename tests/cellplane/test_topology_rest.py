@@ -1,0 +1,147 @@
+"""Classify over HTTP: the answers, how long they may be kept, who may ask."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+
+from cellplane.settings import Listen, SettingsError, TlsFiles
+from cellplane.topology_rest import ClassifyPages, Lifetimes, tags_of
+from tests.topology.claims.samples import route
+from tests.topology.samples import cell
+from tests.topology.service.stage import Stage, playing
+from tests.topology.service.test_claim_service import begin
+from topology.keys import Keyspace
+from topology.memory import MemoryStore
+from topology.service.classify import Routed
+from topology.service.identity import NO_MORE_NAMES
+
+ANYWHERE = Listen(host="127.0.0.1", port=0)
+
+
+@dataclass
+class Pages:
+    stage: Stage
+    pages: ClassifyPages
+    url: str
+
+    async def ask(self, body: Any, context: ssl.SSLContext | None = None) -> tuple[int, Any, dict[str, str]]:
+        how: dict[str, Any] = {"data": body} if isinstance(body, str | bytes) else {"json": body}
+        if context is not None:
+            how["ssl"] = context
+        async with aiohttp.ClientSession() as session, session.post(self.url, **how) as answer:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return answer.status, await answer.json(), headers
+
+
+@asynccontextmanager
+async def serving(files: TlsFiles, follow: bool = True) -> AsyncIterator[Pages]:
+    cells = (cell(1), cell(2, addresses={"web": "https://cell-2.example.com"})) if follow else ()
+    async with playing(MemoryStore(), Keyspace("/rest"), cells, follow=follow) as stage:
+        pages = ClassifyPages(
+            stage.server.classify, NO_MORE_NAMES, Lifetimes(found=60, not_found=5, stale=100)
+        )
+        port = await pages.start(ANYWHERE, files)
+        scheme = "https" if files.cert else "http"
+        try:
+            yield Pages(stage, pages, f"{scheme}://localhost:{port}/v1/classify")
+        finally:
+            await pages.stop()
+
+
+@pytest.fixture
+async def pages() -> AsyncIterator[Pages]:
+    async with serving(TlsFiles()) as pages:
+        yield pages
+
+
+async def test_a_claim_is_routed_and_the_answer_may_be_kept(pages: Pages) -> None:
+    await begin(pages.stage.client(), 2, ["acme/x"])
+    await pages.stage.caught_up()
+    status, body, headers = await pages.ask({"claims": [{"username": "ada"}, {"route": "acme/x"}]})
+    assert (status, body) == (200, {"action": "PROXY", "proxy": {"address": "cell-2.example.com"}})
+    assert headers["cache-control"] == "max-age=60, stale-if-error=100"
+    assert headers["cache-tag"] == "cell-2,ROUTES:acme%2Fx"
+
+
+async def test_old_clients_are_still_understood(pages: Pages) -> None:
+    await begin(pages.stage.client(), 2, ["acme"])
+    await pages.stage.caught_up()
+    assert (await pages.ask({"claim": {"route": "acme"}}))[0] == 200
+
+
+async def test_types_are_written_as_names(pages: Pages) -> None:
+    status, body, headers = await pages.ask({"type": "SESSION_PREFIX", "value": "cell-2"})
+    assert (status, body["proxy"]["address"]) == (200, "cell-2.example.com")
+    assert headers["cache-tag"] == "cell-2"
+
+
+async def test_nobody_is_an_answer_that_may_be_kept_for_a_moment(pages: Pages) -> None:
+    status, body, headers = await pages.ask({"claims": [{"route": "nobody"}]})
+    assert (status, body["code"], body["message"]) == (404, 5, "nobody claims it")
+    assert body["details"][0]["reason"] == "NOT_FOUND"
+    assert headers["cache-control"] == "max-age=5, stale-if-error=100"
+    assert "cache-tag" not in headers
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, 'invalid type: "UNSPECIFIED"'),
+        ({"claims": [{}]}, "claims[0]: is empty"),
+        ({"colour": "red"}, "the body is no ClassifyRequest in JSON"),
+        ("nonsense", "the body is no ClassifyRequest in JSON"),
+        (b"\xff", "the body is no ClassifyRequest in JSON"),
+        ("[1]", "the body is no ClassifyRequest in JSON"),
+        ("[" * 100_000, "the body is no ClassifyRequest in JSON"),
+    ],
+)
+async def test_nonsense_is_refused_and_never_kept(pages: Pages, body: Any, words: str) -> None:
+    status, answer, headers = await pages.ask(body)
+    assert (status, answer["code"]) == (400, 3)
+    assert answer["message"].startswith(words)
+    assert headers["cache-control"] == "no-store"
+
+
+async def test_before_all_is_read_it_says_try_again() -> None:
+    async with serving(TlsFiles(), follow=False) as pages:
+        status, answer, headers = await pages.ask({"type": "FIRST_CELL"})
+    assert (status, answer["code"], headers["cache-control"]) == (503, 14, "no-store")
+
+
+async def test_under_mtls_rules_are_applied(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    files = TlsFiles(ca=tmp_path / "ca.pem", cert=tmp_path / "own.pem", key=tmp_path / "own.key")
+    authority.cert_pem.write_to_path(str(files.ca))
+    own = authority.issue_cert("localhost")
+    own.cert_chain_pems[0].write_to_path(str(files.cert))
+    own.private_key_pem.write_to_path(str(files.key))
+    async with serving(files) as pages:
+        for name, status in (("ROUTER-eu", 200), ("CELL-1", 200), ("ADMIN", 200), ("eve", 403)):
+            context = ssl.create_default_context(cafile=str(files.ca))
+            authority.issue_cert("client.test", common_name=name).configure_cert(context)
+            assert (await pages.ask({"type": "FIRST_CELL"}, context))[0] == status, name
+        context = ssl.create_default_context(cafile=str(files.ca))
+        with pytest.raises(aiohttp.ClientError):
+            await pages.ask({"type": "FIRST_CELL"}, context)
+
+
+async def test_an_address_that_is_taken_is_named(pages: Pages) -> None:
+    port = int(pages.url.split(":")[2].split("/")[0])
+    another = ClassifyPages(pages.stage.server.classify, NO_MORE_NAMES, Lifetimes())
+    with pytest.raises(SettingsError, match=f"--rest-listen 127.0.0.1:{port}"):
+        await another.start(Listen(host="127.0.0.1", port=port), TlsFiles())
+    await another.stop()
+
+
+def test_tags_name_what_an_answer_depends_on() -> None:
+    assert tags_of(Routed(cell(2))) == ("cell-2",)
+    assert tags_of(Routed(cell(2), route("a,b"))) == ("cell-2", "ROUTES:a%2Cb")
