@@ -1,7 +1,7 @@
 """Trees of regular expressions into programs; what would be too large for Envoy or for us is refused.
 
-Rulesets are compiled when they are parsed. Where taking fewer characters could never help, a repetition becomes
-one step, which takes no time. `Request -> ClassificationKey -> Decision`: what a condition asks.
+Rulesets are compiled when they are parsed. Where taking fewer characters could never help, a repetition
+becomes one step, which takes no time. `Request -> ClassificationKey -> Decision`: what a condition asks.
 """
 
 from __future__ import annotations
@@ -102,11 +102,7 @@ class _Compiler:
             self.steps[jump] = Jump(len(self.steps))
 
     def _repeat(self, node: Repeat, follow: Chars, *, ends: bool) -> None:
-        if (
-            isinstance(node.part, One)
-            and node.greedy
-            and self._never_gives_back(node.part, follow, ends=ends)
-        ):
+        if isinstance(node.part, One) and self._never_gives_back(node, node.part, follow, ends=ends):
             self.steps.append(Run(node.part.chars, node.least, node.most))
             return
         again = first_chars(node.part) | follow
@@ -129,12 +125,15 @@ class _Compiler:
         ways = (split + 1, len(self.steps))
         self.steps[split] = Split(*(ways if node.greedy else ways[::-1]))
 
-    def _never_gives_back(self, one: One, follow: Chars, *, ends: bool) -> bool:
+    def _never_gives_back(self, node: Repeat, one: One, follow: Chars, *, ends: bool) -> bool:
         """Tell whether taking fewer could never help: what comes after begins otherwise, or need not come.
 
         Never where a match is looked for at every place: a run would be taken again and again.
         """
-        return self._regex.from_start and (not one.chars & follow or (ends and not self._regex.to_end))
+        if not self._regex.from_start or not node.greedy:
+            return False
+        fixed = node.least == node.most
+        return fixed or not one.chars & follow or (ends and not self._regex.to_end)
 
     def _hole(self) -> int:
         self.steps.append(End())

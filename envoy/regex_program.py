@@ -1,8 +1,8 @@
 """Regular expressions as small programs, and the machine that runs them in time proportional to the text.
 
-`regex_compiler` makes them. The machine visits no place of the program twice at one place of the text, so that
-no request makes it slow; `decide.lua` has the same machine, step by step, and runs the same programs inside
-Envoy. `Request -> ClassificationKey -> Decision`: what a condition asks.
+`regex_compiler` makes them. The machine visits no place of the program twice at one place of the text, so
+that no request makes it slow; `decide.lua` has the same machine, step by step, and runs the same programs
+inside Envoy. `Request -> ClassificationKey -> Decision`: what a condition asks.
 """
 
 from __future__ import annotations
