@@ -117,6 +117,8 @@ class AdsServer:
             ("grpc.max_send_message_length", -1),
             ("grpc.keepalive_time_ms", int(options.keepalive_seconds * 1000)),
             ("grpc.keepalive_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
+            # The one that counts: without it gRPC gives a mute peer 60 s.
+            ("grpc.http2.ping_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),
             # Clients ping too (Envoy's connection_keepalive); gRPC's default would end them as too eager.
@@ -162,6 +164,8 @@ class AdsServer:
         if isinstance(group, Refusal):
             log.warning("stream_refused node=%.200s reason=%s", node.id, group.reason)
             return ProtocolError(Status.PERMISSION_DENIED, group.reason)
+        # If the first response is never read, gRPC would say these twice when it aborts, and so fail to.
+        await context.send_initial_metadata(())
         return await self._session(only, node, group, request, wire)
 
     async def _session(

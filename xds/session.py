@@ -17,6 +17,7 @@ from xds.wire import DeltaRequest, ProtocolError, SotwRequest, Status, parse_del
 SHORTEST_PAUSE_SECONDS = 0.005
 
 Clock: TypeAlias = Callable[[], float]
+Request: TypeAlias = DeltaRequest | SotwRequest
 
 
 class WireClosedError(Exception):
@@ -61,29 +62,29 @@ class Session:
         self._ending = reason
         self._awake.set()
 
-    async def run(self, first: DeltaRequest | SotwRequest, wire: Wire) -> ProtocolError | None:
+    async def run(self, first: Request, wire: Wire) -> ProtocolError | None:
         """Serve until the client ends the stream (None), or has to be told why we do."""
+        problem = self._receive(first)
+        if problem is not None:
+            return problem
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self._read(first, wire))
+            reader = tasks.create_task(self._read(wire))
             writer = tasks.create_task(self._write(wire))
             done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
             reader.cancel()
             writer.cancel()
         return (reader if reader in done else writer).result()
 
-    async def _read(self, first: DeltaRequest | SotwRequest, wire: Wire) -> ProtocolError | None:
-        request: DeltaRequest | SotwRequest | ProtocolError = first
-        while True:
+    async def _read(self, wire: Wire) -> ProtocolError | None:
+        while (message := await wire.read()) is not None:
+            request = self._parse(message)
             problem = request if isinstance(request, ProtocolError) else self._receive(request)
             if problem is not None:
                 return problem
             self._awake.set()
-            message = await wire.read()
-            if message is None:
-                return None
-            request = self._parse(message)
+        return None
 
-    def _receive(self, request: DeltaRequest | SotwRequest) -> ProtocolError | None:
+    def _receive(self, request: Request) -> ProtocolError | None:
         if isinstance(self._stream, DeltaStream):
             assert isinstance(request, DeltaRequest), "each variant has requests of its own"
             return self._stream.receive(request)
