@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.topology.claims.samples import LEASE_1, NOON, lease, record, route
+from tests.topology.claims.samples import LEASE_1, NOON, lease, metadata, record, route
 from topology.claims.codec import (
     decode_lease,
     decode_part,
@@ -61,6 +63,22 @@ def test_a_lease_is_readable_json_and_comes_back() -> None:
     }
     for each in (full, replace(lease(phase=Phase.PREPARING), parts=8)):
         assert decode_lease(LeaseKey(LEASE_1), encode_lease(each)) == each
+
+
+@given(st.text(), st.text(), st.binary(max_size=5), st.none() | st.tuples(st.text(), st.binary(max_size=5)))
+def test_any_text_comes_back_out_of_good_json(
+    value: str, by: str, source: bytes, kept: tuple[str, bytes] | None
+) -> None:
+    given_ = metadata(value)
+    claim = replace(
+        given_,
+        source=replace(given_.source, id=source),
+        user_data=None if kept is None else UserData(*kept),
+    )
+    each = replace(record("a"), metadata=claim, updated_by=by)
+    written = encode_record(each)
+    assert decode_record(each.bucket, written) == each
+    assert json.dumps(json.loads(written), sort_keys=True, ensure_ascii=False) == written.decode()
 
 
 def test_fields_are_sorted() -> None:
