@@ -1,0 +1,193 @@
+"""The client against a real service: claims around a local transaction, and the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+import grpc.aio
+import pytest
+
+from tests.topology.claims.samples import metadata, route
+from tests.topology.samples import cell
+from tests.topology.service.stage import Stage, playing
+from topology.claims.model import Record, SourceType, Status
+from topology.client.claims import ClaimClient, HeldLease, Patience
+from topology.client.errors import ClaimRefused, NameHeld, NameTaken, ServiceAway
+from topology.client.reconcile import Commit, Forget, Rollback
+from topology.client.verify import Stated, drift
+from topology.keys import Keyspace
+from topology.memory import Faults, MemoryStore
+
+PATIENT = Patience(begin=5, close=5, pause=0.001)
+
+
+class Rows:
+    """The cell's table of leases."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, datetime] = {}
+
+    async def rows(self) -> Mapping[str, datetime]:
+        return dict(self.kept)
+
+    async def forget(self, lease: str) -> None:
+        del self.kept[lease]
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with playing(MemoryStore(), Keyspace("/service"), (cell(1), cell(2))) as stage:
+        yield stage
+
+
+@pytest.fixture
+def claims(stage: Stage) -> ClaimClient:
+    return ClaimClient(stage.client().channel, 2, patience=PATIENT)
+
+
+async def status(stage: Stage, value: str) -> Status | None:
+    await stage.caught_up()
+    found = stage.follower.index.find(route(value))
+    assert found is None or isinstance(found, Record)
+    return found.status if found else None
+
+
+async def test_a_block_that_ends_well_commits(stage: Stage, claims: ClaimClient) -> None:
+    async with claims.claiming(creates=[metadata("a")]) as lease:
+        assert await status(stage, "a") is Status.LEASE_CREATING
+    assert lease.closed
+    assert await status(stage, "a") is Status.ACTIVE
+    async with claims.claiming(destroys=[metadata("a")]):
+        assert await status(stage, "a") is Status.LEASE_DESTROYING
+    assert await status(stage, "a") is None
+
+
+async def test_a_block_that_fails_takes_it_back(stage: Stage, claims: ClaimClient) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with claims.claiming(creates=[metadata("a")]):
+            raise ZeroDivisionError
+    assert await status(stage, "a") is None
+
+
+async def test_a_commit_in_doubt_leaves_the_lease_to_reconciliation(
+    stage: Stage, claims: ClaimClient
+) -> None:
+    held: list[HeldLease] = []
+
+    async def cut_off() -> None:
+        async with claims.claiming(creates=[metadata("a")]) as lease:
+            held.append(lease)
+            lease.about_to_commit()
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await cut_off()
+    assert not held[0].closed
+    assert await status(stage, "a") is Status.LEASE_CREATING
+
+
+async def test_a_service_that_goes_away_leaves_the_lease_and_the_application_in_peace(
+    stage: Stage, claims: ClaimClient
+) -> None:
+    held: HeldLease
+    async with claims.claiming(creates=[metadata("a")]) as held:
+        assert isinstance(stage.store, MemoryStore)
+        stage.store.inject(Faults(unreachable=True))
+    assert not held.closed
+    stage.store.inject(Faults())
+    assert await status(stage, "a") is Status.LEASE_CREATING
+
+
+async def test_why_a_name_cannot_be_had(stage: Stage, claims: ClaimClient) -> None:
+    other = ClaimClient(stage.client().channel, 1, patience=PATIENT)
+    lease = await other.begin([metadata("a")])
+    with pytest.raises(NameHeld, match="try again later"):
+        await claims.begin([metadata("a")])
+    await other.commit(lease)
+    with pytest.raises(NameTaken, match="already claimed by cell 1") as taken:
+        await claims.begin([metadata("a")])
+    assert taken.value.reason == "CLAIM_TAKEN"
+    with pytest.raises(ClaimRefused, match="1 to 1000"):
+        await claims.begin()
+
+
+async def test_nobody_there() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        pauses: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+
+        claims = ClaimClient(channel, 2, patience=Patience(attempts=3, pause=0.5), sleep=pause)
+        with pytest.raises(ServiceAway):
+            await claims.begin([metadata("a")])
+        assert pauses == []  # inside a transaction nobody waits for a second try
+        with pytest.raises(ServiceAway):
+            await claims.commit("00000000-0000-4000-8000-000000000001")
+        assert pauses == [0.5, 1.0]
+
+
+async def test_a_close_is_repeated_until_it_is_answered(stage: Stage, claims: ClaimClient) -> None:
+    lease = await claims.begin([metadata("a")])
+    assert isinstance(stage.store, MemoryStore)
+    stage.store.inject(Faults(lose_answers=1))
+    await claims.commit(lease)
+    assert await status(stage, "a") is Status.ACTIVE
+
+
+async def test_reconciliation_closes_what_a_crash_left(stage: Stage, claims: ClaimClient) -> None:
+    rows = Rows()
+    committed, never, flying = [await claims.begin([metadata(value)]) for value in ("a", "b", "c")]
+    later = datetime.now(UTC) + timedelta(minutes=6)
+    rows.kept = {
+        committed: later - timedelta(minutes=6, seconds=30),
+        flying: later,
+        "gone": later - timedelta(minutes=7),
+    }
+    await stage.caught_up()
+    done = await claims.reconcile(rows, later)
+    assert done == (Forget("gone"), Commit(committed), Rollback(never))
+    assert rows.kept == {flying: later}
+    assert [await status(stage, value) for value in ("a", "b", "c")] == [
+        Status.ACTIVE,
+        None,
+        Status.LEASE_CREATING,
+    ]
+    assert set(await claims.leases()) == {flying}
+    assert await claims.reconcile(rows, later) == ()
+
+
+async def test_verification_finds_the_drift(stage: Stage, claims: ClaimClient) -> None:
+    async with claims.claiming(creates=[metadata("kept", 1), metadata("extra", 2)]):
+        pass
+    await stage.caught_up()
+    recorded = await claims.records(
+        SourceType.RAILS_TABLE_ROUTES, [route("x").type], upto=(9).to_bytes(8, "big")
+    )
+    assert set(recorded) == {route("kept"), route("extra")}
+    later = datetime.now(UTC) + timedelta(hours=2)
+    rows = {
+        claim.bucket: Stated(claim, datetime.now(UTC))
+        for claim in (metadata("kept", 1), metadata("missing", 3))
+    }
+    found = drift(rows, recorded, later)
+    assert (found.missing, found.different, found.extra) == (
+        (metadata("missing", 3),),
+        (),
+        (metadata("extra", 2),),
+    )
+    async with claims.claiming(found.missing, found.extra):
+        pass
+    await stage.caught_up()
+    again = await claims.records(SourceType.RAILS_TABLE_ROUTES)
+    assert drift(rows, again, later) == drift({}, {}, later)
+
+
+async def test_many_leases_and_records_come_whole(stage: Stage, claims: ClaimClient) -> None:
+    for part in range(2):
+        names = [metadata(f"n{row}", row) for row in range(part * 600, part * 600 + 600)]
+        async with claims.claiming(names):
+            pass
+    await stage.caught_up()
+    assert len(await claims.records(SourceType.RAILS_TABLE_ROUTES)) == 1200
