@@ -1,0 +1,233 @@
+"""Clients that claim while the Topology Service is killed again and again, and whether what they saw can be.
+
+Histories of calls through gRPC are checked for linearizability; a call without an answer may have happened or
+not. What dead services left is finished by those that follow. The test runs it small, the proof at full size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import grpc.aio
+
+from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2
+from tests.linearizable import UNKNOWN, Call, is_linearizable
+from tests.processes import Child, free_port
+from tests.properties.claim_model import ClaimModel
+from tests.topology.claims.samples import route
+from tests.topology.samples import cell
+from tests.topology.service.stage import Client
+from tests.topology.service.test_claim_service import begin, record_of, rollback
+from tests.topology.service.test_claim_service import commit as close
+from topology.claims.index import ClaimIndex
+from topology.claims.keys import ClaimKeyspace
+from topology.claims.model import Phase
+from topology.claims.stored import StoredClaims
+from topology.codec import encode
+from topology.etcd import EtcdStore
+from topology.keys import Keyspace
+from topology.store import Txn
+
+VALUES = ("a", "b", "c")
+# So many records stand for a value: two values take a lease in parts.
+MANY = 70
+_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+_REFUSED = (grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.FAILED_PRECONDITION)
+
+
+class Caller:
+    """A cell that claims, commits and looks at random, and notes down what it got."""
+
+    def __init__(self, client: Client, cell_id: int, chance: random.Random, history: list[Call]) -> None:
+        self._client = client
+        self._cell_id = cell_id
+        self._chance = chance
+        self._history = history
+        self._held: list[str] = []
+
+    async def act(self) -> None:
+        dice = self._chance.random()
+        if self._held and dice < 0.6:
+            lease, commit = self._held.pop(), self._chance.random() < 0.6
+            await self._noted(("close", self._cell_id, lease, commit), lambda: self._close(lease, commit))
+        elif dice < 0.8:
+            first, second = self._chance.sample(VALUES, 2)
+            creates = frozenset({first, second} if self._chance.random() < 0.3 else {first})
+            destroys = (
+                frozenset() if len(creates) == 2 or self._chance.random() < 0.6 else frozenset({second})
+            )
+            asked = ("begin", self._cell_id, creates, destroys)
+            await self._noted(asked, lambda: self._begin(creates, destroys))
+        else:
+            value = self._chance.choice(VALUES)
+            await self._noted(("get", value), lambda: self._get(value))
+
+    async def _noted(self, asked: Any, work: Callable[[], Awaitable[Any]]) -> None:
+        began = time.monotonic()
+        try:
+            answered = await work()
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _NO_ANSWER:
+                raise
+            answered = UNKNOWN
+        if answered is UNKNOWN and asked[0] == "get":
+            return
+        self._history.append(Call(asked, answered, began, time.monotonic()))
+
+    async def _begin(self, creates: frozenset[str], destroys: frozenset[str]) -> str:
+        try:
+            lease = await begin(self._client, self._cell_id, members(creates), members(destroys))
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _REFUSED:
+                raise
+            return "leased" if b"CLAIM_LEASED" in details(error) else "refused"
+        self._held.append(lease)
+        return lease
+
+    async def _close(self, lease: str, commit: bool) -> str:
+        await (close if commit else rollback)(self._client, self._cell_id, lease)
+        return "closed"
+
+    async def _get(self, value: str) -> tuple[int, str] | None:
+        """Look at one record of those that stand for the value: a part would show."""
+        member = self._chance.choice(members([value]))
+        try:
+            found = await record_of(self._client, member)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return None
+        return found.cell_id, messages_pb2.Record.Status.Name(found.status)
+
+
+def details(error: grpc.aio.AioRpcError) -> bytes:
+    found = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    return found if isinstance(found, bytes) else found.encode()
+
+
+def members(values: Any) -> list[str]:
+    return [f"{value}-{number}" for value in sorted(values) for number in range(MANY)]
+
+
+def step(state: Any, asked: Any, answered: Any) -> tuple[bool, Any]:
+    """Do one call on the model. A begin without an answer, if it happened, took a lease that nobody knows.
+
+    "Leased" says "try again" and nothing more: a lease that a dead service was still preparing holds its
+    records, and counts for nothing.
+    """
+    model = ClaimModel(dict(state[0]), dict(state[1]))
+    right = True
+    match asked:
+        case "begin", cell_id, creates, destroys:
+            if answered == "leased":
+                return True, state
+            refused = model.refuses(cell_id, creates, destroys)
+            right = answered is UNKNOWN or refused == (answered == "refused")
+            if not refused and right:
+                lease = f"unknown-{len(model.leases)}" if answered is UNKNOWN else answered
+                model.begin(lease, cell_id, creates, destroys)
+        case "close", cell_id, lease, commit:
+            model.close(lease, cell_id, commit=commit)
+        case "get", value:
+            right = model.status(value) == answered
+    return right, (frozenset(model.claims.items()), frozenset(model.leases.items()))
+
+
+async def ready(child: Child, status: int) -> None:
+    async def answers() -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{status}/readyz") as page,
+            ):
+                return page.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    await child.ready(answers)
+
+
+async def run(endpoint: str, prefix: str, kills: int, seed: int, folder: Path) -> dict[str, int]:
+    """Run a service on an etcd and kill it so many times. Raise AssertionError where something is wrong."""
+    keyspace = Keyspace(prefix)
+    store = EtcdStore([endpoint])
+    await store.commit(Txn(puts=tuple((keyspace.cell(n), encode(cell(n))) for n in (1, 2))))
+    port, status = free_port(), free_port()
+    command = (
+        sys.executable, "-m", "cellplane", "topology", "--listen", f"127.0.0.1:{port}",
+        "--status-listen", f"127.0.0.1:{status}", "--etcd", endpoint, "--etcd-prefix", prefix,
+    )  # fmt: skip
+    child = Child(command, folder / f"topology-{port}.log")
+    history: list[Call] = []
+    chance = random.Random(seed)
+    try:
+        for _ in range(kills):
+            child.spawn()
+            await ready(child, status)
+            channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}") for _ in range(3)]
+            callers = [
+                Caller(Client(channel), 1 + at % 2, random.Random(chance.random()), history)
+                for at, channel in enumerate(channels)
+            ]
+            await until_killed(child, callers, chance)
+            for channel in channels:
+                await channel.close()
+    finally:
+        await child.kill()
+    linear = is_linearizable(history, (frozenset(), frozenset()), step)
+    assert linear, f"seed {seed}: no order explains {history}"
+    await nothing_is_left_over(StoredClaims(store, ClaimKeyspace.beside(keyspace)))
+    await store.close()
+    lost = sum(call.answered is UNKNOWN for call in history)
+    return {"kills": kills, "answered": len(history) - lost, "cut_off": lost}
+
+
+async def until_killed(child: Child, callers: list[Caller], chance: random.Random) -> None:
+    """Let the callers act until the service dies, in the middle of something."""
+    actions = 0
+    acted = asyncio.Event()
+
+    async def acting(caller: Caller) -> None:
+        nonlocal actions
+        while child.running:
+            await caller.act()
+            actions += 1
+            acted.set()
+
+    enough = chance.randint(8, 14)
+    async with asyncio.TaskGroup() as tasks:
+        for caller in callers:
+            tasks.create_task(acting(caller))
+        while actions < enough:
+            await acted.wait()
+            acted.clear()
+        await child.kill()
+
+
+async def nothing_is_left_over(claims: StoredClaims) -> None:
+    """See that each value is there whole or not at all, once what the dead left has been finished."""
+    late = StoredClaims(
+        claims._ledger.store, claims._ledger.keyspace, clock=lambda: datetime.now(UTC) + timedelta(minutes=5)
+    )
+    index = ClaimIndex()
+    index.load(await late.list())
+    for lease in index.unfinished():
+        await late.settle(lease)
+    index.load(await late.list())
+    assert not index.odd
+    assert all(lease.phase is Phase.OPEN for lease in index.leases.values())
+    for value in VALUES:
+        held = {
+            (found.cell_id, found.status, found.lease) if found else None
+            for found in (index.find(route(member)) for member in members([value]))
+        }
+        assert len(held) == 1, f"{value} is there in part: {held}"
