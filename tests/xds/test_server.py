@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
-from grpc import StatusCode, aio
+from grpc import StatusCode, aio, ssl_channel_credentials
 
 from pb.envoy.config.cluster.v3 import cluster_pb2
 from pb.envoy.service.cluster.v3 import cds_pb2_grpc
@@ -19,6 +21,7 @@ from pb.envoy.service.listener.v3 import lds_pb2_grpc
 from pb.envoy.service.route.v3 import rds_pb2_grpc, srds_pb2_grpc
 from pb.envoy.service.runtime.v3 import rtds_pb2_grpc
 from pb.envoy.service.secret.v3 import sds_pb2_grpc
+from tests.certificates import Authority
 from tests.xds.configuration import both, snapshot
 from tests.xds.stage import (
     CLUSTERS,
@@ -41,6 +44,7 @@ from xds.nodes import Identity, Node, Refusal
 from xds.resource import CLUSTER, TYPES, Resource
 from xds.server import AdsServer, ServerOptions, _GrpcWire
 from xds.session import WireClosedError
+from xds.tls import ServerTls
 
 # What a per-type stream serves, by the stubs that Envoy's descriptors give. SotW has no virtual hosts.
 METHODS: list[tuple[str, Any, str, str]] = [
@@ -493,6 +497,50 @@ async def test_stopping_what_does_not_run_is_harmless(stage: Stage) -> None:
     await AdsServer(Cache(), lambda *_: "edge", identifier="r").stop()
     await stage.server.stop(0)
     await stage.server.stop(0)
+
+
+# --- certificates
+
+
+async def presented(port: int, ca: Path) -> str:
+    """Shake hands, and return the certificate that the server shows."""
+    context = ssl.create_default_context(cafile=str(ca))
+    context.set_alpn_protocols(["h2"])
+    async with asyncio.timeout(WITHIN):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    return ssl.DER_cert_to_PEM_cert(shown)
+
+
+async def test_renewed_certificates_are_shown_at_the_next_handshake(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    files = authority.issue("server", "127.0.0.1")
+    old = files.cert.read_text()
+    tls = ServerTls(certificate=files.cert, key=files.key)
+    async with serving(cache_of(snapshot(1, both("a"))), tls=tls) as stage:
+        credentials = ssl_channel_credentials(authority.ca.read_bytes())
+        call = delta(await stage.channel(credentials))
+        first = await asked(call, delta_request())
+        assert await presented(stage.port, authority.ca) == old
+
+        renewed = authority.issue("renewed", "127.0.0.1")
+        new = renewed.cert.read_text()
+        # Between the two moves the files do not belong together: what was good stands.
+        renewed.cert.replace(files.cert)
+        assert await presented(stage.port, authority.ca) == old
+        renewed.key.replace(files.key)
+        assert await presented(stage.port, authority.ca) == new
+        assert old != new
+        files.cert.unlink()
+        assert await presented(stage.port, authority.ca) == new
+
+        # Who was connected notices nothing.
+        await call.write(delta_request(node="", response_nonce=first.nonce))
+        stage.cache.publish("edge", snapshot(2, both("a", "b")))
+        assert [one.name for one in (await heard(call)).resources] == ["b"]
 
 
 # --- half-open connections
