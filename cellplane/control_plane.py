@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,10 +19,10 @@ from prometheus_client import CollectorRegistry
 
 from cellplane.identities import classify
 from cellplane.latest import Latest
-from cellplane.log import set_up_logging
 from cellplane.metrics import ControlPlaneCollector
 from cellplane.publisher import Publisher
 from cellplane.recorder import Recorder
+from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.status import StatusServer
 from cellplane.stores import losing_data, open_store
@@ -62,13 +61,7 @@ class ControlPlaneSettings:
 
 async def run_control_plane(settings: ControlPlaneSettings) -> None:
     """Run until SIGTERM or SIGINT. Raise SettingsError where an address cannot be had."""
-    set_up_logging(settings.log_level)
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with _composed(settings):
-        await stopped.wait()
-        log.info("stopping")
+    await until_signalled(settings.log_level, _composed(settings))
 
 
 @asynccontextmanager
@@ -92,9 +85,9 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         await _listen(server, settings)
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(watcher.run(views.set)),
-                tasks.create_task(recorder.run()),
-                tasks.create_task(_publish(publisher, views, settings.etcd_patience_seconds)),
+                tasks.create_task(for_ever(watcher.run(views.set))),
+                tasks.create_task(for_ever(recorder.run())),
+                tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
                 tasks.create_task(_warn_of_versions(store)),
             ]
             log.info(

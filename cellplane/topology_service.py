@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import grpc
 from prometheus_client import CollectorRegistry
 
-from cellplane.log import set_up_logging
+from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_metrics import TopologyCollector
@@ -56,13 +55,7 @@ class TopologyServiceSettings:
 
 async def run_topology_service(settings: TopologyServiceSettings) -> None:
     """Run until SIGTERM or SIGINT. Raise SettingsError where an address cannot be had."""
-    set_up_logging(settings.log_level)
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with _composed(settings):
-        await stopped.wait()
-        log.info("stopping")
+    await until_signalled(settings.log_level, _composed(settings))
 
 
 @asynccontextmanager
@@ -89,8 +82,8 @@ async def _composed(settings: TopologyServiceSettings) -> AsyncIterator[None]:
             await pages.start(settings.rest_listen, settings.tls)
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(watcher.run(publish)),
-                tasks.create_task(follower.run()),
+                tasks.create_task(for_ever(watcher.run(publish))),
+                tasks.create_task(for_ever(follower.run())),
                 tasks.create_task(_announce(server, follower, read)),
             ]
             log.info(

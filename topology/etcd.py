@@ -78,16 +78,17 @@ class EtcdStore:
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
         """Give every change below the prefix after a revision, until the watch breaks."""
-        connection = await self._endpoints.connect()
         start, end = span(prefix)
         create = rpc_pb2.WatchCreateRequest(
             key=start, range_end=end, start_revision=after + 1, progress_notify=True, fragment=True
         )
         ended = asyncio.Event()
-        metadata = await self._endpoints.metadata(connection)
-        progress = progress_of(await self._version(connection, metadata))
-        call = self._open_watch(connection, metadata, create, ended, progress)
+        call: WatchCall | None = None
+        connection = await self._endpoints.connect()
         try:
+            metadata = await self._endpoints.metadata(connection)
+            progress = progress_of(await self._version(connection, metadata))
+            call = self._open_watch(connection, metadata, create, ended, progress)
             created = await self._read(call, self._timeouts.call)
             if metadata and _is_refused(created):
                 call.cancel()
@@ -109,7 +110,8 @@ class EtcdStore:
             raise
         finally:
             ended.set()
-            call.cancel()
+            if call is not None:
+                call.cancel()
 
     async def commit(self, txn: Txn) -> Committed | Conflict:
         """Do the transaction if its compares hold; where they don't, tell which and what is there instead."""

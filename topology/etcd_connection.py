@@ -8,7 +8,8 @@ ours, once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn, TypeVar
 
 import grpc
@@ -105,11 +106,14 @@ class Endpoints:
             connection = self._connections.get(endpoint) or self._open(endpoint)
             try:
                 async with asyncio.timeout(self._timeouts.connect):
-                    if await connection.ready():
-                        return connection
-                    failures.append(f"{endpoint}: {await self._why(connection)}")
+                    with closed_by_others():
+                        if await connection.ready():
+                            return connection
+                        failures.append(f"{endpoint}: {await self._why(connection)}")
             except TimeoutError:
                 failures.append(f"{endpoint}: no connection within {self._timeouts.connect:g} s")
+            except StoreUnavailable as error:
+                failures.append(f"{endpoint}: {error}")
             await self.set_aside(connection)
         raise StoreUnavailable("; ".join(failures))
 
@@ -144,15 +148,8 @@ class Endpoints:
         """Wait for an answer and turn what goes wrong into our errors: the one place where gRPC's are met."""
         try:
             async with asyncio.timeout(seconds):
-                try:
+                with closed_by_others():
                     return await answer
-                except asyncio.CancelledError:
-                    # A call that ends because its channel was closed raises this too, although nobody
-                    # cancelled us.
-                    task = asyncio.current_task()
-                    if task is not None and task.cancelling():
-                        raise
-                    raise StoreUnavailable("the connection was closed") from None
         except TimeoutError:
             raise StoreUnavailable(f"no answer within {seconds:g} s") from None
         except grpc.aio.AioRpcError as error:
@@ -213,6 +210,24 @@ class Endpoints:
             channel = grpc.aio.insecure_channel(target, options)
         self._connections[endpoint] = Connection(endpoint, channel)
         return self._connections[endpoint]
+
+
+@contextmanager
+def closed_by_others() -> Iterator[None]:
+    """Turn the end of a channel that another caller closed into `StoreUnavailable`.
+
+    gRPC ends what waits on it as if the task had been cancelled, although nobody cancelled us: a task that
+    lets that through ends without a word.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise StoreUnavailable("the connection was closed") from None
+    except grpc.aio.UsageError as error:
+        raise StoreUnavailable("the connection was closed") from error
 
 
 def is_stale_token(words: str) -> bool:

@@ -4,7 +4,6 @@ the rest.
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +119,6 @@ def control_plane(etcd: EtcdSettings, **options: Any) -> None:
         uvloop.run(run_control_plane(_settings(etcd, options)))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
-    except asyncio.CancelledError:
-        pass
 
 
 def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ControlPlaneSettings:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -305,3 +306,19 @@ async def test_a_peer_that_takes_the_connection_and_says_nothing_is_left() -> No
     server.close()
     for writer in held:
         writer.close()
+
+
+async def test_callers_on_one_dead_endpoint_hear_of_it_and_are_not_cancelled() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused at once, and nobody else's meanwhile
+        dead = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        async def insist(reached: Endpoints) -> None:
+            for _ in range(12):
+                with pytest.raises(StoreUnavailable):
+                    await reached.call(ask, repeatable=True)
+
+        async with endpoints(dead, timeouts=Timeouts(connect=0.3)) as reached:
+            outcomes = await asyncio.gather(*(insist(reached) for _ in range(6)), return_exceptions=True)
+
+    assert outcomes == [None] * 6
