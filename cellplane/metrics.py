@@ -40,7 +40,7 @@ class ControlPlaneCollector(Collector):
         )
         if view is None:
             return
-        stale = view.stale or not watcher.connected
+        stale = self._publisher.is_stale(watcher.connected)
         yield _gauge("cellplane_view_revision", "etcd revision of the newest View.", view.revision)
         yield _gauge(
             "cellplane_view_stale", "1 while the View may be out of date: etcd is not followed.", stale
@@ -64,6 +64,9 @@ class ControlPlaneCollector(Collector):
         )
         yield _counter(
             "cellplane_publishes_refused", "Snapshots refused by the reference check.", state.refusals
+        )
+        yield _counter(
+            "cellplane_publish_failures", "Views that could not be translated: a bug.", state.failures
         )
         held = GaugeMetricFamily(
             "cellplane_push_held", "1 while a push of the group is held.", labels=["group"]

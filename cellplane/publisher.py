@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cellplane.latest import Latest
-from cellplane.pushes import EDGE, HeldPush, good_clusters, is_released, push_id
+from cellplane.pushes import EDGE, GOOD, HeldPush, good_clusters, is_released, push_id
 from cellplane.recorder import Wish
+from cellplane.rules_in_force import RulesInForce
 from envoy.edge import EdgeSettings
 from envoy.guard import shrink
-from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
 from envoy.translate import Translation, translate
 from topology.view import View
 from xds.cache import Cache, Refused
@@ -27,6 +27,8 @@ from xds.resource import CLUSTER, ENDPOINT
 from xds.snapshot import Snapshot, diff
 
 log = logging.getLogger("cellplane.publisher")
+
+RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -45,6 +47,10 @@ class PublisherState:
     refusals: int = 0
     failures: int = 0
     rules_problem: str = ""
+
+    def is_stale(self, connected: bool) -> bool:
+        """Say whether what is known may be out of date: etcd is not followed, or was not heard of yet."""
+        return not connected or self.view is None or self.view.stale
 
 
 class Remembers(Protocol):
@@ -72,9 +78,9 @@ class Publisher:
         self._recorder = recorder
         self._saved = saved
         self._wall_clock = wall_clock
-        self._ruleset: Ruleset = DEFAULT_RULESET
-        self._rules_seen: object = None
+        self._rules = RulesInForce()
         self._good_clusters: int | None = None
+        self._good_revision = 0
         self._published: Translation | None = None
         self._pending: Translation | None = None
         self._debounce = Debounce()
@@ -89,38 +95,40 @@ class Publisher:
             try:
                 wait_seconds = self.offer(view)
             except Exception:  # the last good Snapshot stands, and the next View is tried
-                wait_seconds = None
+                wait_seconds = RETRY_SECONDS
                 self.state.failures += 1
                 log.exception("publish_failed revision=%d", view.revision)
 
     def publish_saved(self) -> bool:
-        """Publish the View that was saved as the last good one; say whether there was one."""
-        if self._saved is None:
+        """Publish the View that was saved as the last good one; say whether there was one to publish."""
+        translation = self._translate(self._saved) if self._saved is not None else None
+        if self._saved is None or translation is None:
             return False
-        self._read_rules(self._saved)
-        translation = translate(self._saved, self._ruleset, self._settings, self._wall_clock(), None)
         self.state.view = self.state.view or self._saved
         self._publish(self._saved, translation)
         log.warning("saved_view_published revision=%d", self._saved.revision)
         return True
 
     def offer(self, view: View) -> float | None:
-        """Translate a View and publish or hold what comes out; return in how many seconds to offer it again,
-        if ever.
+        """Translate a View and publish or hold what comes out.
+
+        Return in how many seconds to offer it again, if ever.
         """
         self.state.view = view
-        self._read_rules(view)
-        now = self._wall_clock()
         before = self._pending or self._published
-        translation = translate(view, self._ruleset, self._settings, now, before)
+        translation = self._translate(view, before)
+        if translation is None and self.publish_saved():
+            # Its rules were good once, and are the last good ones now.
+            translation = self._translate(view, self._published)
+        if translation is None:
+            return None
         self._pending = translation
-        # Changes of endpoints never wait; of others the first after quiet goes at once, what follows
-        # together.
+        # Changes of endpoints never wait; of others the first after quiet goes at once, the rest together.
         urgent = before is None or diff(before.snapshot, translation.snapshot).keys() <= {ENDPOINT}
         if wait_seconds := self._debounce.wait_seconds(time.monotonic(), urgent):
             return wait_seconds
         self._debounce.went(time.monotonic())
-        held = self._held(view, translation.snapshot, now)
+        held = self._held(view, translation.snapshot)
         if held is None:
             if self._publish(view, translation):
                 self._good_clusters = len(translation.snapshot.of_type(CLUSTER))
@@ -132,6 +140,13 @@ class Publisher:
             good = None
         self._recorder.wish(Wish(group=EDGE, view=view, save=good, clusters=self._good_clusters, held=held))
         return translation.next_change_seconds
+
+    def _translate(self, view: View, before: Translation | None = None) -> Translation | None:
+        self._rules.read(view)
+        self.state.rules_problem = self._rules.problem
+        if self._rules.ruleset is None:
+            return None
+        return translate(view, self._rules.ruleset, self._settings, self._wall_clock(), before)
 
     def _publish(self, view: View, translation: Translation) -> bool:
         outcome = self._cache.publish(EDGE, translation.snapshot)
@@ -149,11 +164,8 @@ class Publisher:
         self.state.publishes += 1
         return True
 
-    def _held(self, view: View, snapshot: Snapshot, now: datetime) -> HeldPush | None:
-        if self._good_clusters is None:
-            recorded = good_clusters(view, EDGE)
-            self._good_clusters = self._saved_clusters() if recorded is None else recorded
-        hold = shrink(self._good_clusters, snapshot)
+    def _held(self, view: View, snapshot: Snapshot) -> HeldPush | None:
+        hold = shrink(self._last_good(view), snapshot)
         if hold is None:
             return None
         identity = push_id(EDGE, snapshot.of_type(CLUSTER))
@@ -169,27 +181,23 @@ class Publisher:
             group=EDGE,
             revision=view.revision,
             reason=hold.reason,
-            clusters_before=self._good_clusters,
-            clusters_after=len(snapshot.of_type(CLUSTER)),
-            held_at=now.isoformat(timespec="seconds"),
+            clusters_before=hold.clusters_before,
+            clusters_after=hold.clusters_after,
+            held_at=self._wall_clock().isoformat(timespec="seconds"),
         )
 
-    def _saved_clusters(self) -> int:
-        if self._saved is None:
-            return 0
-        saved = translate(self._saved, self._ruleset, self._settings, self._wall_clock(), None)
-        return len(saved.snapshot.of_type(CLUSTER))
-
-    def _read_rules(self, view: View) -> None:
-        """Take the View's ruleset; one that cannot be read is named, and the last good one stands."""
-        document = view.documents.get(("rules", "current"))
-        if document is self._rules_seen:
-            return
-        self._rules_seen = document
-        outcome = parse_ruleset(document.body) if document is not None else DEFAULT_RULESET
-        if isinstance(outcome, Ruleset):
-            self._ruleset = outcome
-            self.state.rules_problem = ""
-            return
-        self.state.rules_problem = "; ".join(str(problem) for problem in outcome)
-        log.error("rules_refused revision=%d problems=%s", view.revision, self.state.rules_problem)
+    def _last_good(self, view: View) -> int:
+        """Return how many clusters the last good Snapshot had, here or at whichever replica published
+        last.
+        """
+        revision = view.document_revision(GOOD, EDGE)
+        if revision > self._good_revision or self._good_clusters is None:
+            self._good_revision = revision
+            recorded = good_clusters(view, EDGE)
+            if recorded is not None:
+                self._good_clusters = recorded
+        if self._good_clusters is None and self._saved is not None:
+            saved = self._translate(self._saved)
+            self._translate(view)  # the View's own rules again
+            self._good_clusters = len(saved.snapshot.of_type(CLUSTER)) if saved is not None else 0
+        return self._good_clusters or 0

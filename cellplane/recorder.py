@@ -44,7 +44,7 @@ class Wish:
 
 
 class Recorder:
-    """Write wishes down: the newest, and at most one a second."""
+    """Write wishes down, the newest only. Records go first and at once; the file has a pace of its own."""
 
     def __init__(
         self,
@@ -60,63 +60,84 @@ class Recorder:
         self._replica = replica
         self._pause_seconds = pause_seconds
         self._wishes: Latest[Wish] = Latest()
-        self._newest: Wish | None = None
-        self._last_saved_revision = -1
+        self._views: Latest[View] = Latest()
+        self._newest: View | None = None
+        self._saved_revision = -1
         self.save_error = ""
 
     def wish(self, wish: Wish) -> None:
         """Replace what is to be written."""
-        self._newest = wish
         self._wishes.set(wish)
+        if wish.save is not None:
+            self._newest = wish.save
+            self._views.set(wish.save)
 
     async def run(self) -> None:
         """Fulfil wishes until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_records())
+            tasks.create_task(self._keep_file())
+
+    async def close(self) -> None:
+        """Save what is newest, so that an orderly end loses nothing."""
+        if self._newest is not None:
+            await self._save(self._newest)
+
+    async def _keep_records(self) -> None:
         unfulfilled: Wish | None = None
         while True:
             wish = await self._wishes.next(None if unfulfilled is None else 0.0) or unfulfilled
             if wish is None:
                 continue
-            began = time.monotonic()
-            await self._save(wish.save)
-            saving_seconds = time.monotonic() - began
             try:
                 await self._write(wish)
                 unfulfilled = None
             except StoreError as error:
                 log.warning("record_failed group=%s error=%s", wish.group, error)
                 unfulfilled = wish
+            await asyncio.sleep(self._pause_seconds)
+
+    async def _keep_file(self) -> None:
+        unsaved: View | None = None
+        while True:
+            view = await self._views.next(None if unsaved is None else 0.0) or unsaved
+            if view is None:
+                continue
+            began = time.monotonic()
+            unsaved = None if await self._save(view) else view
             # Encoding thousands of cells keeps the interpreter from pushing: a fiftieth of the time at most.
-            await asyncio.sleep(max(self._pause_seconds, 50 * saving_seconds))
+            await asyncio.sleep(max(self._pause_seconds, 50 * (time.monotonic() - began)))
 
-    async def close(self) -> None:
-        """Save what is newest, so that an orderly end loses nothing."""
-        if self._newest is not None:
-            await self._save(self._newest.save)
-
-    async def _save(self, view: View | None) -> None:
-        if view is None or self._saved_path is None or view.revision == self._last_saved_revision:
-            return
+    async def _save(self, view: View) -> bool:
+        if self._saved_path is None or view.revision == self._saved_revision:
+            return True
         try:
             await asyncio.to_thread(save_view, self._saved_path, view)
         except OSError as error:
+            if not self.save_error:
+                log.warning("save_failed path=%s error=%s", self._saved_path, error)
             self.save_error = f"{self._saved_path}: {error.strerror}"
-            log.warning("save_failed path=%s error=%s", self._saved_path, error)
-            return
+            return False
         self.save_error = ""
-        self._last_saved_revision = view.revision
+        self._saved_revision = view.revision
+        return True
 
     async def _write(self, wish: Wish) -> None:
         view, group = wish.view, wish.group
         if view.stale:
             return
+        # The good count first: by it every other replica sees that a push is no longer to be held.
         if wish.clusters is not None and wish.clusters != good_clusters(view, group):
             await self._document(GOOD, group, {"clusters": wish.clusters, "revision": view.revision})
         held = view.documents.get((HELD, group))
         if wish.held is None and held is not None:
             await self._remove(HELD, group)
-            await self._remove(RELEASED, str(held.body.get("id")))
         elif wish.held is not None and (held is None or held.body.get("id") != wish.held.id):
             await self._document(HELD, group, wish.held.body())
+        # A release counts for the push that is held now, and is not kept for one that may look alike later.
+        for kind, name in view.documents:
+            if kind == RELEASED and (wish.held is None or name != wish.held.id):
+                await self._remove(RELEASED, name)
 
     async def _document(self, kind: str, name: str, body: dict[str, object]) -> None:
         await self._apply(lambda view: plan_document(view, kind, name, body, self._stamp()))

@@ -58,7 +58,7 @@ class StatusServer:
     def readiness(self) -> dict[str, Any]:
         """Return what /readyz says: ready once a Snapshot is published, stale while etcd is not followed."""
         published = self._publisher.published
-        stale = published is not None and (published.stale or not self._watcher.connected)
+        stale = published is not None and self._publisher.is_stale(self._watcher.connected)
         return {
             "ready": published is not None,
             "stale": stale,

@@ -73,7 +73,7 @@ async def test_ready_and_stale_as_the_watch_stands(pages: Pages) -> None:
     assert (await pages.get("/readyz"))[1]["stale"] is False
     assert (await pages.get("/v1/view"))[1]["stale"] is False
 
-    pages.publisher.published = replace(pages.publisher.published, stale=True)
+    pages.publisher.view = replace(pages.publisher.view, stale=True)
     assert (await pages.get("/readyz"))[1]["stale"] is True
 
 
