@@ -7,7 +7,7 @@ that a View keeps out. `etcd Event -> View -> Snapshot -> Response`, as far as a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
@@ -19,7 +19,7 @@ from topology.keys import Keyspace
 from topology.model import Cell
 from topology.service.cells_wire import cell_message
 from topology.service.failure import Failure
-from topology.store import Store
+from topology.store import Batch, Store
 from topology.view import View, fold, from_listing
 
 MAX_WATCHES: Final = 1000
@@ -32,42 +32,40 @@ class Watches:
         self._store = store
         self._keyspace = keyspace
         self._most = most
-        self._open: set[asyncio.Task[object]] = set()
+        self._open = 0
+        self._waiting: set[asyncio.Timeout] = set()
         self._ending = False
 
     def __len__(self) -> int:
         """Count the open watches."""
-        return len(self._open)
+        return self._open
 
     def end(self) -> None:
-        """Send watchers elsewhere: this server is going away."""
+        """Send watchers elsewhere: this server is going away.
+
+        Only the wait for the next change is cut short: gRPC, which writes in the same task, must not be
+        cancelled, or the watcher never hears why.
+        """
+        if self._ending:
+            return
         self._ending = True
-        for task in tuple(self._open):
-            task.cancel()
+        for waiting in self._waiting:
+            waiting.reschedule(asyncio.get_running_loop().time())
 
     async def follow(self, after: int) -> AsyncIterator[cells_pb2.WatchCellsResponse]:
         """Give all changes after a revision; after 0, all cells first."""
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("every call is answered in a task")
-        if len(self._open) >= self._most:
+        if self._open >= self._most:
             words = f"{self._most} watches are open at this replica: go to another"
             raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, words, "TOO_MANY_WATCHES")
-        self._open.add(task)
+        self._open += 1
         try:
             async for response in self._changes(after):
                 yield response
         except ListAgain as error:
             reason = "COMPACTED" if isinstance(error, Compacted) else "REVISION_UNKNOWN"
             raise Failure(grpc.StatusCode.OUT_OF_RANGE, str(error), reason) from error
-        except asyncio.CancelledError:
-            if not self._ending:
-                raise
-            task.uncancel()
-            words = "this server is going away: watch again"
-            raise Failure(grpc.StatusCode.UNAVAILABLE, words, "GOING_AWAY") from None
         finally:
-            self._open.discard(task)
+            self._open -= 1
 
     async def _changes(self, after: int) -> AsyncIterator[cells_pb2.WatchCellsResponse]:
         listing = await self._store.list(self._keyspace.root, after or None)
@@ -76,9 +74,21 @@ class Watches:
             cells = [stored_message(view, cell) for cell in view.cells.values()]
             yield cells_pb2.WatchCellsResponse(revision=view.revision, complete=True, upserted=cells)
         async with aclosing(self._store.watch(self._keyspace.root, view.revision)) as batches:
-            async for batch in batches:
-                before, view = view, fold(view, batch)
+            while True:
+                before, view = view, fold(view, await self._next(batches))
                 yield changes_between(before, view)
+
+    async def _next(self, batches: AsyncGenerator[Batch, None]) -> Batch:
+        waiting = asyncio.timeout(0 if self._ending else None)
+        self._waiting.add(waiting)
+        try:
+            async with waiting:
+                return await anext(batches)
+        except TimeoutError:
+            words = "this server is going away: watch again"
+            raise Failure(grpc.StatusCode.UNAVAILABLE, words, "GOING_AWAY") from None
+        finally:
+            self._waiting.discard(waiting)
 
 
 def stored_message(view: View, cell: Cell) -> cells_pb2.Cell:

@@ -6,12 +6,14 @@ import asyncio
 from typing import Any
 
 import grpc
+import pytest
 
 from pb.cellplane.topology.v1 import cells_pb2 as wire
 from tests.topology.samples import cell
 from tests.topology.service.stage import Client, Stage, drained, failure
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
+from topology.service.failure import Failure
 from topology.service.watches import MAX_WATCHES, Watches, changes_between
 from topology.store import Txn
 from topology.view import View
@@ -120,3 +122,21 @@ def test_differences_go_by_identity_and_revision() -> None:
     rewritten = View(revision=6, cells={1: one}, mod_revisions={key: 6})
     assert short(changes_between(before, rewritten)) == ([1], [2])
     assert changes_between(before, rewritten).revision == 6
+
+
+async def test_a_watch_that_is_being_written_when_the_server_ends_is_told_too(stage: Stage) -> None:
+    """It ends between two changes, wherever the watcher is: before the first, or in the middle."""
+    for read in range(4):
+        watches = Watches(stage.store, stage.keyspace)
+        answers = watches.follow(0)
+        for _ in range(min(read, 2)):
+            await anext(answers)
+        if read == 3:
+            await stage.put(cell(9, weight=read))
+            await anext(answers)
+        watches.end()
+        watches.end()
+        with pytest.raises(Failure, match="going away"):
+            async for _ in answers:
+                pass
+        assert len(watches) == 0
