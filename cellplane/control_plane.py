@@ -79,7 +79,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     watcher = Watcher(store, keyspace, initial=saved)
     registry = CollectorRegistry()
     registry.register(ControlPlaneCollector(server.fleet, publisher.state, watcher.state))
-    status = StatusServer(server.fleet, publisher.state, watcher.state, registry)
+    status = StatusServer(server.fleet, publisher.state, watcher.state, registry, lambda: recorder.save_error)
     try:
         await status.start(settings.status_listen)
         await _listen(server, settings)

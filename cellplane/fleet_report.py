@@ -37,7 +37,30 @@ def summary(fleet: Mapping[str, Any], revision: int) -> str:
     """Say in one line how many nodes stand how."""
     counts = Counter(node_state(node, revision) for node in fleet["nodes"])
     told = ", ".join(f"{counts[state]} {state}" for state in _WORST_FIRST if counts[state])
-    return f"{len(fleet['nodes'])} nodes at revision {revision}: {told or 'none is connected'}"
+    nodes = f"{len(fleet['nodes'])} node{'' if len(fleet['nodes']) == 1 else 's'}"
+    return f"{nodes} at revision {revision}: {told or 'none is connected'}"
+
+
+def warnings(readiness: Mapping[str, Any]) -> list[str]:
+    """Say what a reader of the fleet has to know of the control plane that told it."""
+    told = []
+    if not readiness.get("ready"):
+        told.append(f"The control plane is not ready and refuses Envoys; etcd: {readiness.get('etcd')}.")
+    if readiness.get("stale"):
+        told.append(
+            f"STALE: etcd is not followed ({readiness.get('etcd')}); the revision may be out of date."
+        )
+    if held := readiness.get("held"):
+        told.append(
+            f"HELD: push {held['id']} ({held['reason']}); nothing newer goes out until it is released or the "
+            "topology is mended. See `cellplane pushes held`."
+        )
+    told.extend(f"REFUSED: {refused}" for refused in readiness.get("refused") or ())
+    if readiness.get("rules_problem"):
+        told.append(f"RULES: the ruleset in the store cannot be read: {readiness['rules_problem']}.")
+    if readiness.get("save_problem"):
+        told.append(f"NOT SAVED: {readiness['save_problem']}.")
+    return told
 
 
 def fleet_rows(fleet: Mapping[str, Any], revision: int, now: float) -> list[tuple[str, ...]]:

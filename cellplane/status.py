@@ -26,12 +26,18 @@ class StatusServer:
     """Serve the pages on one address."""
 
     def __init__(
-        self, fleet: Fleet, publisher: PublisherState, watcher: WatcherState, registry: CollectorRegistry
+        self,
+        fleet: Fleet,
+        publisher: PublisherState,
+        watcher: WatcherState,
+        registry: CollectorRegistry,
+        save_problem: Callable[[], str] = lambda: "",
     ) -> None:
         self._fleet = fleet
         self._publisher = publisher
         self._watcher = watcher
         self._registry = registry
+        self._save_problem = save_problem
         app = web.Application()
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
@@ -70,6 +76,7 @@ class StatusServer:
             "held": self._publisher.held.body() if self._publisher.held else None,
             "refused": list(self._publisher.refused),
             "rules_problem": self._publisher.rules_problem or None,
+            "save_problem": self._save_problem() or None,
         }
 
     async def _livez(self, _: web.Request) -> web.Response:

@@ -100,7 +100,9 @@ def get_cell(cell_id: int, etcd: EtcdSettings, output: str) -> None:
 
 @cells.command("set-state")
 @click.argument("cell_id", type=int, metavar="ID")
-@click.argument("state", type=click.Choice([state.value for state in CellState], case_sensitive=False))
+@click.argument(
+    "state", type=click.Choice([state.value for state in CellState], case_sensitive=False), metavar="STATE"
+)
 @etcd_options
 @click.option(
     "--over",
@@ -153,7 +155,7 @@ def set_state(
     )
 
 
-@cells.command("set-weight")
+@cells.command("set-weight", context_settings={"ignore_unknown_options": True})
 @click.argument("cell_id", type=int, metavar="ID")
 @click.argument("weight", type=int)
 @etcd_options

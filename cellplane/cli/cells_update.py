@@ -74,12 +74,14 @@ def update_cell(
     if not changes:
         fail(Exit.USAGE, "nothing to change was given; see `cellplane cells update --help`.")
 
+    mark = stamp(reason)
+
     def plan(view: View) -> Outcome:
         cell = view.cells.get(cell_id)
         if cell is None:
             return Refusal(problems=(Problem(field="id", message=f"there is no cell {cell_id}"),))
         fields = {name: change(cell) for name, change in changes.items()}
-        return plan_update(view, replace(cell, **fields, stamp=stamp(reason)), expect_revision)
+        return plan_update(view, replace(cell, **fields, stamp=mark), expect_revision)
 
     commit(etcd, plan, f"updating cell {cell_id}", dry_run=dry_run, output=output)
 

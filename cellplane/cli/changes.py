@@ -12,9 +12,10 @@ from typing import Any, Never, TypeVar
 import click
 
 from cellplane.cli.connection import with_store
-from cellplane.cli.outcome import Exit, confirm, fail, print_json, refuse
+from cellplane.cli.outcome import Exit, confirm, fail, print_json, refuse, warn
+from cellplane.pushes import HeldPush, held_pushes
 from cellplane.settings import EtcdSettings
-from topology.apply import apply, read_view
+from topology.apply import Applied, apply, read_view
 from topology.keys import Keyspace
 from topology.planning import Outcome, Overtaken, Plan, Refusal
 from topology.store import Store
@@ -72,10 +73,19 @@ def commit(
             )
         return again
 
-    outcome = with_store(etcd, lambda store, keyspace: apply(store, keyspace, as_shown))
+    held: list[HeldPush] = []
+
+    async def work(store: Store, keyspace: Keyspace) -> Applied | Refusal | Overtaken:
+        outcome = await apply(store, keyspace, as_shown)
+        held.extend(held_pushes(await read_view(store, keyspace)))
+        return outcome
+
+    outcome = with_store(etcd, work)
     if isinstance(outcome, Refusal | Overtaken):
         _stop(outcome, what)
     _show(outcome.summary, output, outcome.revision)
+    for push in held:
+        warn(f"Push {push.id} is held, and nothing newer reaches the fleet: see `cellplane pushes held`.")
 
 
 def _stop(outcome: Outcome, what: str) -> Never:

@@ -127,7 +127,9 @@ def unreachable(etcd: EtcdSettings, error: Exception) -> Never:
 def stamp(reason: str) -> Stamp:
     """Return who does this now, and why: CELLPLANE_USER, or the login name at this host."""
     who = os.environ.get("CELLPLANE_USER") or f"{getpass.getuser()}@{socket.gethostname()}"
-    return Stamp(updated_by=who, updated_at=datetime.now(UTC).isoformat(timespec="seconds"), reason=reason)
+    return Stamp(
+        updated_by=who, updated_at=datetime.now(UTC).isoformat(timespec="milliseconds"), reason=reason
+    )
 
 
 def _settings(
@@ -138,6 +140,8 @@ def _settings(
         tls.check("etcd")
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
+    if not split:
+        fail(Exit.USAGE, "--etcd is empty; write HOST:PORT.")
     for endpoint in split:
         if not endpoint.rpartition(":")[2].isdigit():
             fail(Exit.USAGE, f"--etcd: {endpoint!r} is no endpoint; write HOST:PORT.")

@@ -81,4 +81,4 @@ Try, in another terminal:
   {stage.command} cells set-state 3 QUARANTINED --yes --reason 'trying it'
 """
     )
-    raise ChildFailed(f"a process ended by itself: {await stage.first_death()}")
+    raise ChildFailed(f"a process ended by itself: {await stage.first_death(but='control-plane')}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table
+from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
 from cellplane.fleet_report import (
     FLEET_COLUMNS,
     TYPE_COLUMNS,
@@ -22,6 +22,7 @@ from cellplane.fleet_report import (
     rejections,
     summary,
     type_rows,
+    warnings,
 )
 
 status_option = click.option(
@@ -43,11 +44,14 @@ def fleet() -> None:
 @output_option
 def status(status_url: str, output: str) -> None:
     """Say how every node stands, worst first. Ends with 1 where one has rejected something."""
-    found, revision = _ask(status_url)
+    found, readiness = _ask(status_url)
+    revision = int(readiness.get("revision") or 0)
     if output == "json":
-        print_json({"revision": revision, **found})
+        print_json({"revision": revision, "control_plane": readiness, **found})
     else:
         click.echo(summary(found, revision))
+        for warning in warnings(readiness):
+            warn(warning)
         print_table(FLEET_COLUMNS, fleet_rows(found, revision, time.time()), empty="")
     if any(row[3] == "REJECTED" for row in fleet_rows(found, revision, time.time())):
         raise click.exceptions.Exit(int(Exit.FAILED))
@@ -59,7 +63,8 @@ def status(status_url: str, output: str) -> None:
 @output_option
 def show(node_id: str, status_url: str, output: str) -> None:
     """Show one node: what it asked for, was sent, has acknowledged and rejected, in Envoy's own words."""
-    found, revision = _ask(status_url)
+    found, readiness = _ask(status_url)
+    revision = int(readiness.get("revision") or 0)
     node = next((each for each in found["nodes"] if each["id"] == node_id), None)
     if node is None:
         fail(
@@ -88,18 +93,26 @@ def show(node_id: str, status_url: str, output: str) -> None:
         click.echo(f"rejected {rejection}")
 
 
-def _ask(status_url: str) -> tuple[dict[str, Any], int]:
+def _ask(status_url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in ("/v1/fleet", "/readyz"):
         try:
-            with urllib.request.urlopen(status_url + path, timeout=5) as response:  # noqa: S310  the operator's URL
-                found.append(json.load(response))
-        except urllib.error.HTTPError as error:
-            found.append(json.load(error))
+            found.append(_page(status_url + path))
         except (urllib.error.URLError, OSError, ValueError) as error:
             fail(
                 Exit.UNAVAILABLE,
                 f"no control plane answers at {status_url}: {error}.",
                 "Name the right one with --status-url or CELLPLANE_STATUS_URL.",
             )
-    return found[0], int(found[1].get("revision") or 0)
+    fleet_page, readiness = found
+    if "nodes" not in fleet_page:
+        fail(Exit.UNAVAILABLE, f"what answers at {status_url} is no control plane.")
+    return fleet_page, readiness
+
+
+def _page(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  the operator's URL
+            return dict(json.load(response))
+    except urllib.error.HTTPError as error:
+        return dict(json.load(error))  # /readyz tells its reasons with a 503

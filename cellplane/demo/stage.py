@@ -213,9 +213,10 @@ class Stage:
         """Name the processes that ended without being asked to, with the end of their logs."""
         return [f"{name}:\n{child.log_tail()}" for name, child in self._children.items() if not child.running]
 
-    async def first_death(self) -> str:
-        """Wait until a process ends without being asked to, and name it."""
-        endings = [asyncio.ensure_future(child.process.wait()) for child in self._children.values()]
+    async def first_death(self, but: str) -> str:
+        """Wait until a process ends without being asked to, and name it; one of them may."""
+        watched = [child for name, child in self._children.items() if name != but]
+        endings = [asyncio.ensure_future(child.process.wait()) for child in watched]
         try:
             await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from cellplane.fleet_report import age, fleet_rows, node_state, rejections, summary, type_rows, type_state
+from cellplane.fleet_report import (
+    age,
+    fleet_rows,
+    node_state,
+    rejections,
+    summary,
+    type_rows,
+    type_state,
+    warnings,
+)
 
 NACK = {"at": 1.0, "version": "7", "names": ["bad"], "message": "Error adding/updating cluster(s) bad: no"}
 
@@ -70,6 +79,26 @@ def test_a_rejection_is_told_in_envoys_words() -> None:
         ("cluster", "REJECTED", "all"),
         ("listener", "SYNCED", "all"),
     ]
+
+
+def test_a_reader_is_told_what_the_control_plane_lacks() -> None:
+    well = {
+        "ready": True,
+        "stale": False,
+        "held": None,
+        "refused": [],
+        "rules_problem": None,
+        "save_problem": None,
+    }
+    assert warnings(well) == []
+    sick = {
+        "ready": False, "stale": True, "etcd": "not connected: gone", "refused": ["route names no cluster"],
+        "held": {"id": "0123abcd", "reason": "all clusters are gone"}, "rules_problem": "no JSON",
+        "save_problem": "/x: No space left on device",
+    }  # fmt: skip
+
+    words = [line.split(" ")[0] for line in warnings(sick)]
+    assert words == ["The", "STALE:", "HELD:", "REFUSED:", "RULES:", "NOT"]
 
 
 @pytest.mark.parametrize(

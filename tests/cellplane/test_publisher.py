@@ -45,6 +45,9 @@ class Stream:
     def offer(self, snapshot: Snapshot, change: Change) -> None:
         self.offered.append((snapshot, change))
 
+    def end(self, _: object) -> None:
+        raise AssertionError("nobody ends this stream")
+
 
 @dataclass
 class Clock:

@@ -255,7 +255,7 @@ async def test_the_fleet_is_told_node_by_node(stage: Stage) -> None:
     await begin(stage)
 
     said = await cellplane(stage, "fleet", "status")
-    assert "1 nodes at revision" in said
+    assert "1 node at revision" in said
     assert "demo-edge-1" in said
     assert "1 SYNCED" in said
     shown = await cellplane(stage, "fleet", "show", "demo-edge-1")
