@@ -37,6 +37,10 @@ from topology.planning import plan_remove, plan_set_state, plan_set_weight
 from topology.view import View
 
 # Moves after which somebody is served less than before.
+_MENDING = (
+    "Write a cell's record anew with `cellplane cells add --id ID … --mend`; delete any other key with "
+    "`etcdctl del KEY`. A control plane that knew a cell before its record turned bad keeps serving it."
+)
 _ASKS_FIRST = {CellState.DRAINING, CellState.DRAINED, CellState.DECOMMISSIONED, CellState.QUARANTINED}
 
 
@@ -78,6 +82,7 @@ def list_cells(etcd: EtcdSettings, status_url: str, output: str) -> None:
             for record in document["quarantined"]
         ]
         print_table(("QUARANTINED KEY", "KIND", "REASON", "REVISION"), rows, empty="")
+        warn(_MENDING)
 
 
 @cells.command("get")
@@ -89,13 +94,17 @@ def get_cell(cell_id: int, etcd: EtcdSettings, output: str) -> None:
     view = _read(etcd)
     cell = next((found for found in view_json(view)["cells"] if found["id"] == cell_id), None)
     if cell is None:
+        if record := view.quarantined.get(view.keyspace.cell(cell_id)):
+            fail(
+                Exit.NOT_FOUND,
+                f"what etcd holds for cell {cell_id} cannot be read: {record.reason}.",
+                _MENDING,
+            )
         fail(Exit.NOT_FOUND, f"there is no cell {cell_id}.", "`cellplane cells list` shows those that are.")
     if output == "json":
         print_json(cell)
         return
     print_fields(cell_fields(cell))
-    if record := view.quarantined.get(view.keyspace.cell(cell_id)):
-        warn(f"What etcd holds for it cannot be read ({record.reason}); the last good record keeps serving.")
 
 
 @cells.command("set-state")

@@ -21,14 +21,14 @@ from cellplane.cell_input import (
     read_cells,
     sequence,
 )
-from cellplane.cli.changes import change_options, commit
-from cellplane.cli.connection import etcd_options, stamp, with_store
+from cellplane.cli.changes import Step, change_options, commit_all
+from cellplane.cli.connection import etcd_options, stamp
 from cellplane.cli.outcome import Exit, fail, output_option
 from cellplane.settings import EtcdSettings
-from topology.apply import read_view
 from topology.lifecycle import road
 from topology.model import Cell, CellState
-from topology.planning import plan_add, plan_set_state
+from topology.planning import plan_add, plan_set_state, plan_update
+from topology.view import View
 
 
 @click.command("add")
@@ -73,24 +73,32 @@ from topology.planning import plan_add, plan_set_state
 @click.option(
     "--if-absent", is_flag=True, help="Leave a cell that is there already as it is, instead of refusing."
 )
+@click.option(
+    "--mend", is_flag=True, help="Write over the record of this id, which cannot be read and is kept out."
+)
 @change_options
 @output_option
 def add_cell(
     etcd: EtcdSettings,
     file: Path | None,
     if_absent: bool,
+    mend: bool,
     reason: str,
     dry_run: bool,
     output: str,
     **given: Any,
 ) -> None:
-    """Add a cell, or all cells of a file. New cells begin in PROVISIONING, reached only by an operator's
-    override.
+    """Add a cell, or all cells of a file: all of them, or none if one does not hold.
+
+    A new cell begins in PROVISIONING, reached only by an operator's override. With --state it is led on at
+    once, whether or not its endpoints answer already.
 
     \b
       cellplane cells add --id 4 --endpoint 10.0.4.1:8080,zone=a --endpoint 10.0.4.2:8080,zone=b --reason
       "new region"
     """  # noqa: D301  click wants the character itself
+    if file and any(value is not None and value is not False and value != () for value in given.values()):
+        fail(Exit.USAGE, "--file says everything about its cells; leave the other options out.")
     try:
         mark = stamp(reason)
         wanted = (
@@ -98,30 +106,30 @@ def add_cell(
         )
     except InputError as error:
         fail(Exit.REFUSED, f"{error}\nNothing was changed.")
-    if file and any(value for value in given.values()):
-        fail(Exit.USAGE, "--file says everything about its cells; leave the other options out.")
-    for cell in wanted:
-        _add_one(etcd, cell, if_absent, dry_run, output)
+
+    def steps(view: View) -> list[Step]:
+        absent = [cell for cell in wanted if not (if_absent and cell.id in view.cells)]
+        for cell in wanted:
+            if cell not in absent:
+                click.echo(f"cell {cell.id} is there already, and stays as it is", err=True)
+        return [step for cell in absent for step in _steps(cell, mend=mend)]
+
+    commit_all(etcd, steps, dry_run=dry_run, output=output)
 
 
-def _add_one(etcd: EtcdSettings, cell: Cell, if_absent: bool, dry_run: bool, output: str) -> None:
-    """Add one cell and walk it to the state that was asked for: each step a change of its own, as by hand."""
+def _steps(cell: Cell, *, mend: bool) -> list[Step]:
+    """Return the changes that bring a cell into being, each as one would make it by hand."""
+    if mend:
+        return [Step(f"mending cell {cell.id}", partial(plan_update, cell=cell))]
     begun = replace(cell, state=CellState.PROVISIONING)
-    steps = road(begun, frozenset({cell.state}))
-    if if_absent and cell.id in with_store(etcd, read_view).cells:
-        click.echo(f"cell {cell.id} is there already, and stays as it is", err=output == "json")
-        return
-    commit(etcd, lambda view: plan_add(view, begun), f"adding cell {cell.id}", dry_run=dry_run, output=output)
-    if dry_run:
-        return
-    for state in steps:
-        commit(
-            etcd,
-            partial(plan_set_state, cell_id=cell.id, to=state, stamp=cell.stamp),
-            f"moving cell {cell.id} to {state}",
-            dry_run=False,
-            output=output,
+    moves = [
+        Step(
+            f"moving cell {cell.id} to {to}",
+            partial(plan_set_state, cell_id=cell.id, to=to, stamp=cell.stamp),
         )
+        for to in road(begun, frozenset({cell.state}))
+    ]
+    return [Step(f"adding cell {cell.id}", partial(plan_add, cell=begun)), *moves]
 
 
 def _from_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -86,10 +86,11 @@ def fail(code: Exit, message: str, hint: str = "") -> Never:
     raise click.exceptions.Exit(int(code))
 
 
-def refuse(problems: Sequence[Problem], what: str) -> Never:
+def refuse(problems: Sequence[Problem], what: str, *, already: bool = False) -> Never:
     """End the command because the request itself is wrong: every problem with its field and its fix."""
-    lines = "\n".join(f"  {problem.field}: {problem.message}" for problem in problems)
-    fail(Exit.REFUSED, f"{what} refused; nothing was changed.\n{lines}")
+    lines = "\n".join("  " + f"{problem.field}: {problem.message}".lstrip(": ") for problem in problems)
+    rest = "what was done before stands" if already else "nothing was changed"
+    fail(Exit.REFUSED, f"{what} refused; {rest}.\n{lines}")
 
 
 def confirm(question: str, *, yes: bool) -> None:

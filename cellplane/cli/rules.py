@@ -33,7 +33,14 @@ def rules() -> None:
 @output_option
 def show(etcd: EtcdSettings, output: str) -> None:
     """Show the ruleset in force, as it can be applied again."""
-    document = with_store(etcd, read_view).documents.get((KIND, NAME))
+    view = with_store(etcd, read_view)
+    if record := view.quarantined.get(view.keyspace.document(KIND, NAME)):
+        fail(
+            Exit.FAILED,
+            f"the ruleset in the store cannot be read: {record.reason}.",
+            "Control planes keep the last good one. Apply a ruleset with `cellplane rules apply`.",
+        )
+    document = view.documents.get((KIND, NAME))
     body: Any = dict(document.body) if document else DEFAULT_DOCUMENT
     if output == "json":
         print_json(body)

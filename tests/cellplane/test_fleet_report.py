@@ -82,7 +82,7 @@ def test_a_rejection_is_told_in_envoys_words() -> None:
 
 
 def test_a_reader_is_told_what_the_control_plane_lacks() -> None:
-    well = {
+    well: dict[str, Any] = {
         "ready": True,
         "stale": False,
         "held": None,

@@ -106,6 +106,54 @@ def test_a_file_of_cells_is_added_and_added_again_without_harm(run: Run, tmp_pat
     assert {cell["id"]: cell["state"] for cell in before} == {1: "ACTIVE", 2: "PROVISIONING"}
 
 
+def test_a_file_is_added_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "cells.yaml"
+    path.write_text(
+        "- {id: 5, state: ACTIVE, endpoints: [{host: 10.0.5.1, port: 80}]}\n"
+        "- {id: 6, endpoints: [{host: 10.0.5.1, port: 80}]}\n"
+    )
+
+    for more in ((), ("--dry-run",)):
+        refused = run("cells", "add", "--file", str(path), *more, expect=Exit.REFUSED)
+        assert "adding cell 6 refused; nothing was changed" in refused.stderr
+    assert listed(run)["cells"] == []
+    run("cells", "add", "--file", str(path), "--weight", "0", expect=Exit.USAGE)
+
+
+def test_json_is_one_document_however_many_steps(run: Run) -> None:
+    dry = json.loads(run("cells", "add", "--id", "1", "--endpoint", "10.0.1.1:80", "--state", "ACTIVE",
+                         "--dry-run", "-o", "json").stdout)  # fmt: skip
+    assert (dry["done"], dry["revision"]) == (False, None)
+    done = json.loads(run("cells", "add", "--id", "1", "--endpoint", "10.0.1.1:80", "--state", "ACTIVE",
+                          "-o", "json").stdout)  # fmt: skip
+
+    assert done["done"] is True
+    assert dry["changes"] == done["changes"]
+    assert any("CANARY → ACTIVE" in line for line in done["changes"])
+
+
+def test_a_record_that_cannot_be_read_is_told_and_mended(
+    run: Run, etcd: EtcdServer, keyspace: Keyspace
+) -> None:
+    add(run, 1, "--state", "ACTIVE")
+    write(etcd, (keyspace.cell(1), b"{not json"))
+
+    told = run("cells", "get", "1", expect=Exit.NOT_FOUND).stderr
+    assert "cannot be read" in told
+    assert "--mend" in told
+    run("cells", "add", "--id", "1", "--endpoint", "10.0.1.1:80", expect=Exit.REFUSED)
+    run("cells", "add", "--id", "1", "--endpoint", "10.0.1.1:80", "--state", "ACTIVE", "--mend")
+
+    assert [(cell["id"], cell["state"]) for cell in listed(run)["cells"]] == [(1, "ACTIVE")]
+    assert listed(run)["quarantined"] == []
+
+
+def test_a_weight_below_zero_names_its_field(run: Run) -> None:
+    add(run, 1)
+
+    assert "weight: -5 is out of range" in run("cells", "set-weight", "1", "-5", expect=Exit.REFUSED).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
