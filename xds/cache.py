@@ -5,19 +5,24 @@ group are offered both (`View -> Snapshot -> Response`). It holds one Snapshot p
 Not thread-safe: one event loop owns it.
 """
 
-from collections.abc import Mapping
+import logging
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from xds.snapshot import Change, Dangling, Snapshot, diff
+from xds.wire import ProtocolError, Status
+
+log = logging.getLogger("xds.cache")
 
 EMPTY: Final = Snapshot.of(0, ())
+FAILED: Final = ProtocolError(Status.UNAVAILABLE, "this server failed to prepare an update; connect again")
 
 
 class Subscriber(Protocol):
     """A stream, as the cache sees it. `offer` returns at once; the stream sends in its own time."""
 
     def offer(self, snapshot: Snapshot, change: Change) -> None: ...
+    def end(self, reason: ProtocolError) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class Refused:
 class Cache:
     """Snapshots by group."""
 
+    failures: int = 0
+    """How often a stream could not take over a snapshot."""
     _current: dict[str, Snapshot] = field(default_factory=dict)
     _subscribers: dict[str, dict[Subscriber, None]] = field(default_factory=dict)
 
@@ -50,15 +57,17 @@ class Cache:
             return Refused(problems)
         self._current[group] = snapshot
         for subscriber in tuple(self._subscribers.get(group, ())):
-            subscriber.offer(snapshot, change)
+            try:
+                subscriber.offer(snapshot, change)
+            except Exception:  # one stream's fault must not cost the others the push; it starts afresh
+                self.failures += 1
+                log.exception("offer_failed group=%s revision=%d", group, snapshot.revision)
+                subscriber.end(FAILED)
         return Published(change)
 
     def current(self, group: str) -> Snapshot | None:
         """Return the group's snapshot. None means that nothing was published yet, which is not "empty"."""
         return self._current.get(group)
-
-    def groups(self) -> Mapping[str, Snapshot]:
-        return self._current
 
     def join(self, group: str, subscriber: Subscriber) -> None:
         """Offer to this subscriber whatever is published from now on."""

@@ -7,12 +7,15 @@ Read from the first request of a stream and handed to `classify`, which picks th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct, Value
 
     from pb.envoy.config.core.v3 import base_pb2
+
+MAX_METADATA_BYTES: Final = 4096
+"""Of its metadata a node may have so much kept, the smallest entries first; each open stream holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class Node:
             sub_zone=message.locality.sub_zone,
             user_agent_name=message.user_agent_name,
             user_agent_version=numbers or message.user_agent_version,
-            metadata=_plain(message.metadata),
+            metadata=_bounded(message.metadata),
         )
 
 
@@ -68,6 +71,18 @@ class Refusal:
 
 Classify = Callable[[Node, Identity | None], str | Refusal]
 """Names the group of a node. The identity is None where mutual TLS is off."""
+
+
+def _bounded(struct: "Struct") -> dict[str, Any]:
+    sizes = {key: len(key.encode()) + value.ByteSize() for key, value in struct.fields.items()}
+    kept: dict[str, Any] = {}
+    left = MAX_METADATA_BYTES
+    for key in sorted(sizes, key=lambda each: (sizes[each], each)):
+        left -= sizes[key]
+        if left < 0:
+            break
+        kept[key] = _value(struct.fields[key])
+    return kept
 
 
 def _plain(struct: "Struct") -> dict[str, Any]:

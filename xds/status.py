@@ -42,7 +42,7 @@ class Fleet:
         self._resources: Counter[str] = Counter()
         self._acks: Counter[str] = Counter()
         self._nacks: Counter[str] = Counter()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         return tuple(self._nodes.values())
@@ -66,8 +66,12 @@ class Fleet:
     async def changed(self) -> None:
         """Wait until something is sent, acknowledged or rejected, or a node comes or goes."""
         waiting = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
-        await waiting
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            # Who gives up waiting must leave nothing behind.
+            self._waiting.discard(waiting)
 
     def opened(self, node: Node, group: str, variant: str) -> "StreamStatus":
         """Note a new stream, and return what it reports to."""
@@ -103,7 +107,7 @@ class Fleet:
 
     def _notify(self) -> None:
         if self._waiting:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, set()
             for future in waiting:
                 if not future.done():
                     future.set_result(None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.xds.configuration import both, listener, routes, snapshot
 from xds.cache import Cache, Published, Refused
 from xds.resource import CLUSTER, ENDPOINT, ROUTE
 from xds.snapshot import Change, Snapshot, TypeChange
+from xds.wire import ProtocolError, Status
 
 
 class Ear:
@@ -16,6 +19,23 @@ class Ear:
 
     def offer(self, snapshot: Snapshot, change: Change) -> None:
         self.heard.append((snapshot.revision, change))
+
+    def end(self, reason: ProtocolError) -> None:
+        raise AssertionError(reason)
+
+
+class DeafEar(Ear):
+    """Fails at each offer, and remembers how it was ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[ProtocolError] = []
+
+    def offer(self, snapshot: Snapshot, change: Change) -> None:
+        raise KeyError("no such thing")
+
+    def end(self, reason: ProtocolError) -> None:
+        self.ended.append(reason)
 
 
 def test_nothing_published_is_not_the_same_as_empty() -> None:
@@ -35,7 +55,6 @@ def test_a_group_hears_of_its_own_snapshots_and_what_they_change() -> None:
     cache.publish("other", snapshot(3))
     assert one.heard == [(1, everything), (2, {ENDPOINT: TypeChange(("a",))})]
     assert other.heard == [(3, {})]
-    assert set(cache.groups()) == {"one", "other"}
 
 
 def test_all_of_a_group_are_offered_the_same_objects() -> None:
@@ -44,6 +63,17 @@ def test_all_of_a_group_are_offered_the_same_objects() -> None:
         cache.join("group", ear)
     cache.publish("group", snapshot(1, both("a")))
     assert ears[0].heard[0][1] is ears[1].heard[0][1]
+
+
+def test_a_stream_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    cache, before, broken, after = Cache(), Ear(), DeafEar(), Ear()
+    for ear in (before, broken, after):
+        cache.join("group", ear)
+    assert isinstance(cache.publish("group", snapshot(1, both("a"))), Published)
+    assert [revision for revision, _ in before.heard + after.heard] == [1, 1]
+    assert [reason.status for reason in broken.ended] == [Status.UNAVAILABLE]
+    assert cache.failures == 1
+    assert "offer_failed group=group revision=1" in caplog.text
 
 
 def test_who_has_left_hears_no_more() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pb.envoy.config.core.v3 import base_pb2
-from xds.nodes import Node
+from xds.nodes import MAX_METADATA_BYTES, Node
 
 
 def test_a_node_is_taken_over_without_its_extensions() -> None:
@@ -31,3 +31,12 @@ def test_a_node_is_taken_over_without_its_extensions() -> None:
 def test_a_node_may_tell_its_version_in_words_or_not_at_all() -> None:
     assert Node.of(base_pb2.Node(id="n", user_agent_version="mine")).user_agent_version == "mine"
     assert Node.of(base_pb2.Node(id="n")) == Node(id="n")
+
+
+def test_of_the_metadata_no_more_is_kept_than_a_stream_may_hold() -> None:
+    message = base_pb2.Node(id="n")
+    message.metadata.update({"large": "x" * MAX_METADATA_BYTES, "role": "edge"})
+    message.metadata.update({f"key-{number:05}": "y" * 1000 for number in range(100)})
+    kept = Node.of(message).metadata
+    # The small ones are what groups are made of; which of the others stay does not depend on their order.
+    assert list(kept) == ["role", "key-00000", "key-00001", "key-00002", "key-00003"]

@@ -94,3 +94,12 @@ async def test_who_waits_hears_of_each_change() -> None:
             await asyncio.sleep(0)
             assert not first.done()
             happens()
+
+
+async def test_who_gives_up_waiting_leaves_nothing_behind() -> None:
+    fleet = Fleet()
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.0):
+                await fleet.changed()
+    assert not fleet._waiting
