@@ -29,6 +29,10 @@ CELL_COLUMNS = (
 )
 
 
+# What a narrow terminal can do without, first to go first.
+CELLS_MAY_DROP = ("RING", "ZONES", "REGION", "REASON", "UPDATED BY", "ENDPOINTS", "UPDATED AT")
+
+
 def cell_json(cell: Cell, mod_revision: int) -> dict[str, Any]:
     """Return a cell's record as it is stored, with the revision that guards it and where it may go from
     here.
@@ -81,7 +85,7 @@ def cell_rows(cells: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
             cell["region"] or "-",
             str(cell["ring"]),
             cell["updated_by"],
-            cell["updated_at"],
+            cell["updated_at"][:19].replace("T", " "),
             cell["reason"] or "-",
         )
 

@@ -139,14 +139,18 @@ def _xds_cluster(places: Sequence[tuple[str, int]], tls: XdsTls | None) -> dict[
 
 
 def _tls(tls: XdsTls, places: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    name = tls.server_name or places[0][0]
-    san_type = "IP_ADDRESS" if is_ip(name) else "DNS"
+    # Any replica's certificate will do at any address: a fleet moves between them.
+    names = [tls.server_name] if tls.server_name else list(dict.fromkeys(host for host, _ in places))
+    server_name = next((name for name in names if not is_ip(name)), "")
     context: dict[str, Any] = {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
         "alpn_protocols": ["h2"],
         "validation_context": {
             "trusted_ca": {"filename": tls.ca},
-            "match_typed_subject_alt_names": [{"san_type": san_type, "matcher": {"exact": name}}],
+            "match_typed_subject_alt_names": [
+                {"san_type": "IP_ADDRESS" if is_ip(name) else "DNS", "matcher": {"exact": name}}
+                for name in names
+            ],
         },
     }
     if tls.certificate:
@@ -155,7 +159,7 @@ def _tls(tls: XdsTls, places: Sequence[tuple[str, int]]) -> dict[str, Any]:
     return {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         "common_tls_context": context,
-        **({} if is_ip(name) else {"sni": name}),
+        **({"sni": server_name} if server_name else {}),
     }
 
 

@@ -35,6 +35,11 @@ from envoy.bootstrap import BootstrapError, XdsTls, bootstrap
 @click.option("--xds-cert", default="", help="The Envoy's certificate for xDS; a path on its host.")
 @click.option("--xds-key", default="", help="Its key; a path on its host.")
 @click.option(
+    "--xds-server-name",
+    default="",
+    help="The name in the control plane's certificate, where it is not that of its address.",
+)
+@click.option(
     "--admin",
     default="127.0.0.1:9901",
     show_default=True,
@@ -59,6 +64,7 @@ def bootstrap_command(
     xds_ca: str,
     xds_cert: str,
     xds_key: str,
+    xds_server_name: str,
     admin: str,
     form: str,
 ) -> None:
@@ -70,9 +76,13 @@ def bootstrap_command(
     """  # noqa: D301  click wants the character itself
     try:
         where = Listen.parse(admin)
-        tls = XdsTls(ca=xds_ca, certificate=xds_cert, key=xds_key) if xds_ca else None
-        if xds_cert and not xds_ca:
-            fail(Exit.USAGE, "--xds-cert needs --xds-ca: TLS first.")
+        tls = (
+            XdsTls(ca=xds_ca, certificate=xds_cert, key=xds_key, server_name=xds_server_name)
+            if xds_ca
+            else None
+        )
+        if (xds_cert or xds_key or xds_server_name) and not xds_ca:
+            fail(Exit.USAGE, "--xds-cert, --xds-key and --xds-server-name need --xds-ca: TLS first.")
         document = bootstrap(
             role=role,
             node_id=node_id,

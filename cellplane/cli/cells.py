@@ -29,7 +29,7 @@ from cellplane.cli.outcome import (
     warn,
 )
 from cellplane.settings import EtcdSettings
-from cellplane.views import CELL_COLUMNS, cell_fields, cell_rows, view_json
+from cellplane.views import CELL_COLUMNS, CELLS_MAY_DROP, cell_fields, cell_rows, view_json
 from topology.apply import read_view
 from topology.errors import StoreUnavailable
 from topology.model import CellState
@@ -74,6 +74,7 @@ def list_cells(etcd: EtcdSettings, status_url: str, output: str) -> None:
         CELL_COLUMNS,
         list(cell_rows(document["cells"])),
         empty="There is no cell yet; see `cellplane cells add --help`.",
+        may_drop=CELLS_MAY_DROP,
     )
     if document["quarantined"]:
         click.echo()

@@ -52,7 +52,12 @@ def status(status_url: str, output: str) -> None:
         click.echo(summary(found, revision))
         for warning in warnings(readiness):
             warn(warning)
-        print_table(FLEET_COLUMNS, fleet_rows(found, revision, time.time()), empty="")
+        print_table(
+            FLEET_COLUMNS,
+            fleet_rows(found, revision, time.time()),
+            empty="",
+            may_drop=("GROUP", "ENVOY", "CONNECTED", "SETTLED"),
+        )
     if any(row[3] == "REJECTED" for row in fleet_rows(found, revision, time.time())):
         raise click.exceptions.Exit(int(Exit.FAILED))
 

@@ -49,20 +49,31 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, sort_keys=True, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Print rows under their headings, or the sentence `empty` where there are none."""
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, may_drop: Sequence[str] = ()
+) -> None:
+    """Print rows under their headings, or the sentence `empty` where there are none.
+
+    On a terminal that is too narrow the columns of `may_drop` go, in that order, until the rest fits; a pipe
+    gets all.
+    """
     if not rows:
         click.echo(empty)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
     console = Console(highlight=False)
     # A pipe has no width of its own: a table that a script cuts up must not be folded at 80 columns.
     if not console.is_terminal:
-        console = Console(highlight=False, width=240, no_color=True)
+        console = Console(highlight=False, width=1000, no_color=True)
+    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    kept = list(range(len(columns)))
+    for name in may_drop:
+        if sum(widths[at] + 3 for at in kept) > console.width:
+            kept.remove(columns.index(name))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for at in kept:
+        table.add_column(columns[at], overflow="fold")
+    for row in rows:
+        table.add_row(*(row[at] for at in kept))
     console.print(table)
 
 

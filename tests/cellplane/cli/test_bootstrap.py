@@ -33,6 +33,19 @@ async def test_envoy_accepts_what_is_printed(envoy_accepts: Callable[[Bootstrap]
     await envoy_accepts(document)
 
 
+def test_each_replica_may_show_the_certificate_of_its_own_name() -> None:
+    document = printed(
+        "--node-id", "e", "--xds", "cp-1:1", "--xds", "cp-2:1", "--xds", "10.0.0.3:1", "--xds-ca", "ca.pem"
+    )
+
+    socket = document["static_resources"]["clusters"][0]["transport_socket"]["typed_config"]
+    names = socket["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"]
+    assert [(name["san_type"], name["matcher"]["exact"]) for name in names] == [
+        ("DNS", "cp-1"), ("DNS", "cp-2"), ("IP_ADDRESS", "10.0.0.3"),
+    ]  # fmt: skip
+    assert socket["sni"] == "cp-1"
+
+
 def test_json_says_the_same() -> None:
     result = CliRunner().invoke(
         cellplane, ["bootstrap", "--role", "edge", "--node-id", "e", "--format", "json"]
@@ -48,6 +61,7 @@ def test_json_says_the_same() -> None:
         (["--node-id", "e", "--xds", "nowhere"], "nowhere"),
         (["--node-id", "e", "--admin", "9901"], "write HOST:PORT"),
         (["--node-id", "e", "--xds-cert", "c.pem"], "--xds-ca"),
+        (["--node-id", "e", "--xds-key", "k.pem"], "--xds-ca"),
         (["--node-id", "e", "--xds-ca", "ca.pem", "--xds-cert", "c.pem"], "go together"),
         ([], "--node-id"),
     ],

@@ -29,6 +29,22 @@ def test_a_table_in_a_pipe_is_not_folded() -> None:
     assert any(long in line and line.startswith("1") for line in said.splitlines())
 
 
+def test_a_narrow_terminal_loses_columns_and_never_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    monkeypatch.setenv("COLUMNS", "24")
+    _, said, _ = output_of(
+        print_table,
+        ("ID", "NAME", "REASON"),
+        [("1", "name", "x" * 30)],
+        empty="",
+        may_drop=("REASON", "NAME"),
+    )
+
+    assert "REASON" not in said
+    assert "ID" in said
+    assert "NAME" in said
+
+
 def test_no_rows_are_a_sentence() -> None:
     assert output_of(print_table, ("A",), [], empty="There is none.")[1] == "There is none.\n"
 
