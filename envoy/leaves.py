@@ -14,6 +14,7 @@ from google.protobuf import duration_pb2, wrappers_pb2
 
 from envoy.edge import CELL_HEADER
 from envoy.matchers import OnMatch, leaf
+from envoy.shares import Shares, tree
 from envoy.standing import Access, cluster_name
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -45,6 +46,10 @@ def divided(rule: str, weights: Iterable[tuple[int, int]], retry_after_seconds: 
             "No cell takes new traffic now: every cell is full, draining or quarantined. Try again later.\n"
         )
         return leaf(_unavailable(rule, body, retry_after_seconds))
+    return tree(shares, lambda few: _handful(rule, few, retry_after_seconds))
+
+
+def _handful(rule: str, shares: Shares, retry_after_seconds: int) -> OnMatch:
     if len(shares) == 1:
         return at_cell(rule, shares[0][0], Access.OPEN, retry_after_seconds)
     clusters = route_pb2.WeightedCluster(

@@ -20,6 +20,7 @@ from envoy.ruleset import Network
 from pb.envoy.config.core.v3 import address_pb2
 from pb.envoy.config.route.v3 import route_components_pb2
 from pb.envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
+from pb.envoy.extensions.matching.input_matchers.consistent_hashing.v3 import consistent_hashing_pb2
 from pb.envoy.extensions.matching.input_matchers.ip.v3 import ip_pb2
 from pb.envoy.type.matcher.v3 import http_inputs_pb2
 from pb.xds.core.v3 import extension_pb2
@@ -152,6 +153,20 @@ def by_prefix(value: Input, leaves: Mapping[str, OnMatch]) -> OnMatch:
     for key, end in leaves.items():
         entries[key].CopyFrom(end)
     return found
+
+
+def fork(value: Input, *, threshold: int, modulo: int, seed: int, above: OnMatch, below: OnMatch) -> Matcher:
+    """Go one of two ways by a hash of a value: `above` where hash % modulo >= threshold."""
+    way = consistent_hashing_pb2.ConsistentHashing(threshold=threshold, modulo=modulo, seed=seed)
+    hashed = Predicate(
+        single_predicate=Predicate.SinglePredicate(
+            input=value, custom_match=Input(name="hash", typed_config=packed(way))
+        )
+    )
+    return Matcher(
+        matcher_list=Matcher.MatcherList(matchers=(Entry(predicate=hashed, on_match=above),)),
+        on_no_match=below,
+    )
 
 
 def leaf(route: route_components_pb2.Route) -> OnMatch:
