@@ -6,6 +6,7 @@ Reads the state of the watcher, the publisher and the fleet; never changes anyth
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from cellplane.publisher import PublisherState
 from cellplane.settings import Listen, SettingsError
 from cellplane.views import view_json
+from topology.view import View
 from topology.watcher import WatcherState
 from xds.status import Fleet
 
@@ -38,6 +40,8 @@ class StatusServer:
         self._watcher = watcher
         self._registry = registry
         self._save_problem = save_problem
+        self._shown: tuple[View, bool] | None = None
+        self._shown_text = ""
         app = web.Application()
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
@@ -95,7 +99,12 @@ class StatusServer:
         view = self._publisher.view
         if view is None:
             return web.json_response({"error": "no View yet"}, status=503)
-        return web.json_response({**view_json(view), "stale": view.stale or not self._watcher.connected})
+        shown = (view, view.stale or not self._watcher.connected)
+        if self._shown is None or shown[0] is not self._shown[0] or shown[1] != self._shown[1]:
+            # In a thread, and once: thousands of cells must not keep the streams waiting.
+            document = await asyncio.to_thread(lambda: json.dumps({**view_json(view), "stale": shown[1]}))
+            self._shown, self._shown_text = shown, document
+        return web.Response(text=self._shown_text, content_type="application/json")
 
     async def _fleet_page(self, request: web.Request) -> web.Response:
         """Answer at once, or with ?settled=R&seconds=S wait until every node has settled revision R."""
