@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
+from cellplane.pages import Pages
 from cellplane.publisher import PublisherState
-from cellplane.settings import Listen, SettingsError
+from cellplane.settings import Listen
 from cellplane.views import view_json
 from topology.view import View
 from topology.watcher import WatcherState
@@ -38,32 +39,20 @@ class StatusServer:
         self._fleet = fleet
         self._publisher = publisher
         self._watcher = watcher
-        self._registry = registry
         self._save_problem = save_problem
         self._shown: tuple[View, bool] | None = None
         self._shown_text = ""
-        app = web.Application()
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/v1/fleet", self._fleet_page)
-        app.router.add_get("/v1/view", self._view_page)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._pages = Pages(self.readiness, registry)
+        self._pages.add("/v1/fleet", self._fleet_page)
+        self._pages.add("/v1/view", self._view_page)
 
     async def start(self, listen: Listen) -> int:
         """Listen; return the port. Raise SettingsError where the address cannot be had."""
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, listen.host, listen.port).start()
-        except OSError as error:
-            raise SettingsError(
-                f"--status-listen {listen}: {error.strerror or error}. Choose another address."
-            ) from error
-        return int(self._runner.addresses[0][1])
+        return await self._pages.start(listen)
 
     async def stop(self) -> None:
         """Stop listening."""
-        await self._runner.cleanup()
+        await self._pages.stop()
 
     def readiness(self) -> dict[str, Any]:
         """Return what /readyz says: ready once a Snapshot is published, stale while etcd is not followed."""
@@ -82,18 +71,6 @@ class StatusServer:
             "rules_problem": self._publisher.rules_problem or None,
             "save_problem": self._save_problem() or None,
         }
-
-    async def _livez(self, _: web.Request) -> web.Response:
-        return web.json_response({"live": True})
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        report = self.readiness()
-        return web.json_response(report, status=200 if report["ready"] else 503)
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_LATEST}
-        )
 
     async def _view_page(self, _: web.Request) -> web.Response:
         view = self._publisher.view

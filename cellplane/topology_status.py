@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
-from cellplane.settings import Listen, SettingsError
+from cellplane.pages import Pages
+from cellplane.settings import Listen
 from topology.service.sources import Sources
 from topology.watcher import WatcherState
 
@@ -21,27 +21,15 @@ class TopologyStatusServer:
     def __init__(self, sources: Sources, watcher: WatcherState, registry: CollectorRegistry) -> None:
         self._sources = sources
         self._watcher = watcher
-        self._registry = registry
-        app = web.Application()
-        app.router.add_get("/livez", self._livez)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._pages = Pages(self.readiness, registry)
 
     async def start(self, listen: Listen) -> int:
         """Listen; return the port. Raise SettingsError where the address cannot be had."""
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, listen.host, listen.port).start()
-        except OSError as error:
-            raise SettingsError(
-                f"--status-listen {listen}: {error.strerror or error}. Choose another address."
-            ) from error
-        return int(self._runner.addresses[0][1])
+        return await self._pages.start(listen)
 
     async def stop(self) -> None:
         """Stop listening."""
-        await self._runner.cleanup()
+        await self._pages.stop()
 
     def readiness(self) -> dict[str, Any]:
         """Return what /readyz says: ready once everything has been read, stale while etcd is not followed."""
@@ -52,18 +40,6 @@ class TopologyStatusServer:
             "cells": _report(self._watcher),
             "claims": _report(claims),
         }
-
-    async def _livez(self, _: web.Request) -> web.Response:
-        return web.json_response({"live": True})
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        report = self.readiness()
-        return web.json_response(report, status=200 if report["ready"] else 503)
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_LATEST}
-        )
 
 
 def _report(state: WatcherState) -> dict[str, Any]:

@@ -29,6 +29,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/demo/stage.py": "tests/integration/test_control_plane.py",
     "cellplane/demo/stub_cell.py": "tests/cellplane/demo/test_traffic.py",
     "cellplane/demo/tour.py": "tests/integration/test_demo.py",
+    "cellplane/pages.py": "tests/cellplane/test_status.py",
     "cellplane/metrics.py": "tests/cellplane/test_status.py",
 }
 

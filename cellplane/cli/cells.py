@@ -16,7 +16,7 @@ import click
 from cellplane.cell_input import InputError, seconds
 from cellplane.cli.cells_add import add_cell
 from cellplane.cli.cells_update import update_cell
-from cellplane.cli.changes import change_options, commit, yes_option
+from cellplane.cli.changes import change_options, commit, expect_option, yes_option
 from cellplane.cli.connection import etcd_options, stamp, try_store, unreachable
 from cellplane.cli.fleet import status_option
 from cellplane.cli.outcome import (
@@ -42,6 +42,11 @@ _MENDING = (
     "`etcdctl del KEY`. A control plane that knew a cell before its record turned bad keeps serving it."
 )
 _ASKS_FIRST = {CellState.DRAINING, CellState.DRAINED, CellState.DECOMMISSIONED, CellState.QUARANTINED}
+
+
+force_option = click.option(
+    "--force", is_flag=True, help="Also where no other cell would take over; never past the lifecycle."
+)
 
 
 @click.group()
@@ -119,14 +124,8 @@ def get_cell(cell_id: int, etcd: EtcdSettings, output: str) -> None:
     metavar="DURATION",
     help="DRAINING only: how long unowned traffic takes to go to zero; 5m if not given.",
 )
-@click.option(
-    "--expect-revision",
-    type=int,
-    help="Refuse unless the cell is still at this revision (`cells get` shows it).",
-)
-@click.option(
-    "--force", is_flag=True, help="Also where no other cell would take over; never past the lifecycle."
-)
+@expect_option
+@force_option
 @change_options
 @yes_option
 @output_option
@@ -169,14 +168,8 @@ def set_state(
 @click.argument("cell_id", type=int, metavar="ID")
 @click.argument("weight", type=int)
 @etcd_options
-@click.option(
-    "--expect-revision",
-    type=int,
-    help="Refuse unless the cell is still at this revision (`cells get` shows it).",
-)
-@click.option(
-    "--force", is_flag=True, help="Also where no other cell would take over; never past the lifecycle."
-)
+@expect_option
+@force_option
 @change_options
 @output_option
 def set_weight(

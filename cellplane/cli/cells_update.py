@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cellplane.cell_input import InputError, address, endpoint, sequence
-from cellplane.cli.changes import change_options, commit
+from cellplane.cli.changes import change_options, commit, expect_option
 from cellplane.cli.connection import etcd_options, stamp
 from cellplane.cli.outcome import Exit, fail, output_option
 from cellplane.settings import EtcdSettings
@@ -49,7 +49,7 @@ from topology.view import View
 @click.option("--capacity", type=int, help="Customers that fit; 0 for no limit.")
 @click.option("--ring", type=int, help="Its deployment ring.")
 @click.option("--region", help="Its region.")
-@click.option("--expect-revision", type=int, help="Refuse unless the cell is still at this revision.")
+@expect_option
 @change_options
 @output_option
 def update_cell(

@@ -25,6 +25,11 @@ from topology.view import View, fold
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+expect_option = click.option(
+    "--expect-revision",
+    type=int,
+    help="Refuse unless the cell is still at this revision (`cells get` shows it).",
+)
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
