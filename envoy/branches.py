@@ -1,7 +1,8 @@
 """Each kind of rule as a branch of the route table: entries that lead to leaves, or let the search go on.
 
-`routes` asks for the branches in the ruleset's order. What is passed over is counted, by rule and reason, as
-`cellplane.rule.<name>.<reason>.ip_parsing_failed` (see `matchers.counted`). `View -> Snapshot`.
+`routes` asks for the branches in the ruleset's order; `match_branches` has those of type match. What is
+passed over is counted, by rule and reason, as `cellplane.rule.<name>.<reason>.ip_parsing_failed` (see
+`matchers.counted`). `View -> Snapshot`.
 """
 
 from __future__ import annotations
@@ -11,21 +12,32 @@ from typing import Final
 
 from envoy import matchers, sessions
 from envoy.edge import IDENTITY_HEADER, PEER_STATE
-from envoy.evaluator import Skip
 from envoy.leaves import at_cell
-from envoy.matchers import ANY_BYTES, PATH, Entry, OnMatch, Predicate, all_of, entry, listed, negated, quoted
+from envoy.match_rules import Skip
+from envoy.matchers import (
+    ANY_BYTES,
+    NOWHERE,
+    PATH,
+    Entry,
+    OnMatch,
+    Predicate,
+    all_of,
+    entry,
+    listed,
+    negated,
+    quoted,
+)
 from envoy.paths import above
 from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, Rule, SessionCookieRule
 from envoy.standing import Access, Standing, cluster_name
 
 Standings = Mapping[int, Standing]
+PlainRule = OverrideRule | PathPrefixRule | SessionCookieRule | DefaultRule
 
-_NOWHERE: Final = OnMatch(matcher=matchers.Matcher())
-"""Leads to nothing, so that the search goes on."""
 _ANY_PATH: Final = matchers.starts(PATH, "/")
 
 
-def branch(rule: Rule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+def branch(rule: PlainRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
     """Make a rule's entries; the default has none, for it is what is left when no entry leads anywhere."""
     match rule:
         case OverrideRule():
@@ -135,4 +147,4 @@ def _sessions(rule: SessionCookieRule, standings: Standings, retry_after_seconds
 
 def _count(rule: Rule, skip: Skip, *conditions: Predicate) -> Entry:
     counter = matchers.counted(skip_stat(rule.name, skip))
-    return entry(all_of(*conditions, counter) if conditions else counter, _NOWHERE)
+    return entry(all_of(*conditions, counter) if conditions else counter, NOWHERE)

@@ -15,9 +15,11 @@ from envoy.durations import seconds
 from envoy.edge import EdgeSettings
 from envoy.endpoints import assignment
 from envoy.matchers import packed
-from envoy.standing import cluster_name
+from envoy.ruleset import FixedCluster
+from envoy.standing import cluster_name, fixed_cluster_name
 from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
 from pb.envoy.config.core.v3 import config_source_pb2, extension_pb2, health_check_pb2, protocol_pb2
+from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from pb.envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from pb.envoy.type.v3 import http_pb2, percent_pb2
@@ -41,6 +43,33 @@ def is_resolved_by_envoy(cell: Cell) -> bool:
 def cluster(cell: Cell, settings: EdgeSettings) -> Resource:
     """Make the cluster of a cell."""
     name = cluster_name(cell.id)
+    message = _upstream(name, settings, http2=cell.http2)
+    if settings.health_check_path:
+        message.health_checks.append(_health_check(settings, http2=cell.http2))
+    if is_resolved_by_envoy(cell):
+        _resolve(message, assignment(name, cell.endpoints, cell.region))
+        return Resource.of(CLUSTER, name, message)
+    message.type = Cluster.EDS
+    source = message.eds_cluster_config.eds_config
+    source.ads.SetInParent()
+    source.resource_api_version = config_source_pb2.V3
+    return Resource.of(CLUSTER, name, message, [(ENDPOINT, name)])
+
+
+def fixed_cluster(fixed: FixedCluster, settings: EdgeSettings) -> Resource:
+    """Make a cluster of the ruleset's own. Its endpoints are in it; nobody checks their health."""
+    name = fixed_cluster_name(fixed.name)
+    message = _upstream(name, settings, http2=fixed.http2)
+    places = assignment(name, fixed.endpoints)
+    if all(endpoint.is_ip for endpoint in fixed.endpoints):
+        message.type = Cluster.STATIC
+        message.load_assignment.CopyFrom(places)
+    else:
+        _resolve(message, places)
+    return Resource.of(CLUSTER, name, message)
+
+
+def _upstream(name: str, settings: EdgeSettings, *, http2: bool) -> Cluster:
     message = Cluster(
         name=name,
         connect_timeout=seconds(settings.connect_timeout_seconds),
@@ -52,21 +81,16 @@ def cluster(cell: Cell, settings: EdgeSettings) -> Resource:
         # What EDS takes away goes at once, healthy or not: who removed it knows why.
         ignore_health_on_host_removal=True,
     )
-    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(_protocol(cell, settings)))
-    if settings.health_check_path:
-        message.health_checks.append(_health_check(cell, settings))
-    if is_resolved_by_envoy(cell):
-        message.type = Cluster.STRICT_DNS
-        message.dns_lookup_family = Cluster.V4_PREFERRED
-        message.respect_dns_ttl = True
-        message.typed_dns_resolver_config.CopyFrom(_resolver())
-        message.load_assignment.CopyFrom(assignment(cell))
-        return Resource.of(CLUSTER, name, message)
-    message.type = Cluster.EDS
-    source = message.eds_cluster_config.eds_config
-    source.ads.SetInParent()
-    source.resource_api_version = config_source_pb2.V3
-    return Resource.of(CLUSTER, name, message, [(ENDPOINT, name)])
+    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(_protocol(settings, http2=http2)))
+    return message
+
+
+def _resolve(message: Cluster, places: endpoint_pb2.ClusterLoadAssignment) -> None:
+    message.type = Cluster.STRICT_DNS
+    message.dns_lookup_family = Cluster.V4_PREFERRED
+    message.respect_dns_ttl = True
+    message.typed_dns_resolver_config.CopyFrom(_resolver())
+    message.load_assignment.CopyFrom(places)
 
 
 def _resolver() -> extension_pb2.TypedExtensionConfig:
@@ -92,9 +116,9 @@ def _balancing() -> cluster_pb2.Cluster.CommonLbConfig:
     )
 
 
-def _protocol(cell: Cell, settings: EdgeSettings) -> HttpOptions:
+def _protocol(settings: EdgeSettings, *, http2: bool) -> HttpOptions:
     explicit = HttpOptions.ExplicitHttpConfig()
-    if cell.http2:
+    if http2:
         explicit.http2_protocol_options.CopyFrom(
             protocol_pb2.Http2ProtocolOptions(
                 initial_stream_window_size=wrappers_pb2.UInt32Value(value=STREAM_WINDOW_BYTES),
@@ -111,7 +135,7 @@ def _protocol(cell: Cell, settings: EdgeSettings) -> HttpOptions:
     return HttpOptions(explicit_http_config=explicit, common_http_protocol_options=idle)
 
 
-def _health_check(cell: Cell, settings: EdgeSettings) -> health_check_pb2.HealthCheck:
+def _health_check(settings: EdgeSettings, *, http2: bool) -> health_check_pb2.HealthCheck:
     interval = seconds(settings.health_check_interval_seconds)
     check = health_check_pb2.HealthCheck(
         timeout=seconds(settings.health_check_timeout_seconds),
@@ -125,7 +149,7 @@ def _health_check(cell: Cell, settings: EdgeSettings) -> health_check_pb2.Health
         healthy_threshold=wrappers_pb2.UInt32Value(value=1),
         http_health_check=health_check_pb2.HealthCheck.HttpHealthCheck(path=settings.health_check_path),
     )
-    if cell.http2:
+    if http2:
         check.http_health_check.codec_client_type = http_pb2.HTTP2
     return check
 

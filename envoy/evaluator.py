@@ -1,20 +1,24 @@
 """The reference evaluator: what a request is, and which cell the rules send it to.
 
-It says in plain Python what the generated route table makes Envoy do; `tests/integration` sends the same
-requests through both. Commands use it to explain a request; it is never on the path of one. It draws no lots:
-where weights divide, it names the candidates. `Request -> ClassificationKey -> Decision`.
+It says in plain Python what the generated route table and Lua make Envoy do; `tests/integration` sends the
+same requests through both. Commands use it to explain a request; it is never on the path of one. It draws no
+lots: where weights divide, it names the candidates. `Request -> ClassificationKey -> Decision`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 
+from envoy.classification import BUCKETS, ClassificationKey, KeyType
+from envoy.decision import Decision, Explanation, Lookup, Outcome, Step
+from envoy.extraction import Extracted, NoMatch, Passed, extract
+from envoy.match_rules import Classify, MatchRule, Otherwise, Reject, Skip, ToCell, ToCluster
 from envoy.paths import normalise, under
+from envoy.request import Request
 from envoy.ruleset import (
     DefaultRule,
     OverrideRule,
@@ -23,108 +27,163 @@ from envoy.ruleset import (
     Ruleset,
     SessionCookieRule,
 )
-from envoy.standing import Access, Standing, cluster_name, standing
+from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name, standing
 from topology.view import View
-
-_COOKIE_SEPARATOR = re.compile(r"[;,]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the edge sees of a request: the direct peer, and the names in its verified certificate, if any.
-
-    Headers are as sent, in order, a name more than once where it was; text is latin-1, as HTTP has it.
-    """
-
-    method: str = "GET"
-    path: str = "/"
-    headers: tuple[tuple[str, str], ...] = ()
-    peer: str = ""
-    identities: tuple[str, ...] = ()
-
-    def header(self, name: str) -> str | None:
-        """Give a header's value as Envoy matches it: several are joined with commas."""
-        values = [value.strip(" \t") for key, value in self.headers if key.lower() == name]
-        return ",".join(values) if values else None
-
-
-class Outcome(StrEnum):
-    """What comes of a request: a cell, or an answer of the edge's own."""
-
-    ROUTED = "ROUTED"
-    QUARANTINED = "QUARANTINED"
-    NO_CELL = "NO_CELL"
-    REJECTED = "REJECTED"
-    """Envoy refuses the request's path, before any rule."""
-
-
-class Skip(StrEnum):
-    """Why a rule that had something to say was passed over. Envoy counts each by rule."""
-
-    UNKNOWN = "unknown"
-    """It names no cell that serves."""
-    AMBIGUOUS = "ambiguous"
-    """The session cookie came more than once: which of them the application would read is not ours to say."""
-    REFUSED = "refused"
-    """An override by somebody who may not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """Which rule decided, for which cell, and what was passed over on the way.
-
-    `cell` is None where no cell is meant, or where weights divide: `candidates` has each with its weight.
-    """
-
-    outcome: Outcome
-    rule: str = ""
-    cell: int | None = None
-    candidates: tuple[tuple[int, int], ...] = ()
-    skips: tuple[tuple[str, Skip], ...] = ()
-
-    @property
-    def fell_through(self) -> tuple[str, ...]:
-        """Name the rules that were passed over."""
-        return tuple(name for name, _ in self.skips)
 
 
 def decide(
-    ruleset: Ruleset, view: View, request: Request, now: datetime, *, merge_slashes: bool = True
+    ruleset: Ruleset,
+    view: View,
+    request: Request,
+    now: datetime,
+    *,
+    merge_slashes: bool = True,
+    lookup: Lookup | None = None,
 ) -> Decision:
     """Say where the edge sends a request. `merge_slashes` is as in the edge's settings."""
+    return explain(ruleset, view, request, now, merge_slashes=merge_slashes, lookup=lookup).decision
+
+
+def explain(
+    ruleset: Ruleset,
+    view: View,
+    request: Request,
+    now: datetime,
+    *,
+    merge_slashes: bool = True,
+    lookup: Lookup | None = None,
+) -> Explanation:
+    """Decide, and say what each rule had to say. Without `lookup` no claim has an answer."""
     path = normalise(request.path, merge_slashes=merge_slashes)
     if path is None:
-        return Decision(outcome=Outcome.REJECTED)
-    standings = {cell_id: standing(cell, now) for cell_id, cell in view.cells.items()}
-    skips: list[tuple[str, Skip]] = []
+        return Explanation(Decision(outcome=Outcome.BAD_PATH), None, ())
+    asked = _Asked(
+        ruleset, {cell.id: standing(cell, now) for cell in view.cells.values()}, request, path, lookup
+    )
+    steps: list[Step] = []
     for rule in ruleset.rules:
-        found = _ask(rule, standings, request, path)
-        if isinstance(found, Decision):
-            return Decision(
-                outcome=found.outcome,
-                rule=rule.name,
-                cell=found.cell,
-                candidates=found.candidates,
-                skips=tuple(skips),
-            )
-        if found is not None:
-            skips.append((rule.name, found))
+        step = asked.ask(rule)
+        steps.append(step)
+        if step.decision is not None:
+            skips = tuple((each.rule, each.skip) for each in steps if each.skip is not None)
+            return Explanation(replace(step.decision, skips=skips), path, tuple(steps))
     raise AssertionError("a ruleset ends with its default, which answers everything")
 
 
-def _ask(rule: Rule, standings: dict[int, Standing], request: Request, path: str) -> Decision | Skip | None:
-    match rule:
-        case OverrideRule():
-            return _override(rule, standings, request)
-        case PathPrefixRule():
-            return _path(rule, standings, path)
-        case SessionCookieRule():
-            return _session(rule, standings, request)
-        case DefaultRule():
-            return _default(standings)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request, and all that rules need to know of it."""
+
+    ruleset: Ruleset
+    standings: Mapping[int, Standing]
+    request: Request
+    path: str
+    lookup: Lookup | None
+
+    def ask(self, rule: Rule) -> Step:
+        found: Decision | Skip | None
+        match rule:
+            case OverrideRule():
+                found = _override(rule, self.standings, self.request)
+            case PathPrefixRule():
+                found = _path(rule, self.standings, self.path)
+            case SessionCookieRule():
+                found = _session(rule, self.standings, self.request)
+            case MatchRule():
+                return self._match(rule)
+            case DefaultRule():
+                found = _default(self.standings)
+        if isinstance(found, Decision):
+            return Step(rule=rule.name, decision=replace(found, rule=rule.name))
+        if found is not None:
+            return Step(rule=rule.name, skip=found, why=_WHY[found])
+        return Step(rule=rule.name, why="it does not match")
+
+    def _match(self, rule: MatchRule) -> Step:
+        match extract(rule, self.request, self.path, self.ruleset.reserved):
+            case NoMatch(why):
+                return Step(rule=rule.name, why=why)
+            case Passed(skip, why):
+                return self._otherwise(rule, skip, why, ())
+            case Extracted(local, claims):
+                return self._act(rule, local, claims)
+
+    def _act(
+        self, rule: MatchRule, local: tuple[ClassificationKey, ...], claims: tuple[ClassificationKey, ...]
+    ) -> Step:
+        match rule.action:
+            case Reject(status, _):
+                decision = Decision(outcome=Outcome.REJECTED, rule=rule.name, status=status)
+                return Step(rule=rule.name, decision=decision)
+            case ToCluster(name):
+                cluster = fixed_cluster_name(name)
+                return Step(
+                    rule=rule.name, decision=Decision(outcome=Outcome.FIXED, rule=rule.name, cluster=cluster)
+                )
+            case ToCell(cell_id):
+                found = self._owned(cell_id)
+                if isinstance(found, Decision):
+                    return Step(rule=rule.name, decision=replace(found, rule=rule.name))
+                return self._otherwise(rule, Skip.UNKNOWN, f"cell {cell_id} does not serve", ())
+            case Classify():
+                return self._classify(rule, local, claims)
+
+    def _classify(
+        self, rule: MatchRule, local: tuple[ClassificationKey, ...], claims: tuple[ClassificationKey, ...]
+    ) -> Step:
+        keys = (*local, *claims)
+        skip = Skip.UNKNOWN
+        for key in keys:
+            if key.type in BUCKETS:
+                if self.lookup is None:
+                    return self._otherwise(rule, Skip.UNDECIDED, f"nobody is there to look up {key}", keys)
+                owner = self.lookup(key)
+                if owner is None:
+                    skip = Skip.NOT_FOUND
+                    continue
+                found = self._owned(owner)
+            else:
+                found = self._local(key)
+            if isinstance(found, Decision):
+                return Step(rule=rule.name, keys=keys, decision=replace(found, rule=rule.name, key=key))
+            skip = Skip.UNKNOWN
+        why = _WHY[skip] if skip is Skip.UNKNOWN else "nobody owns it"
+        return self._otherwise(rule, skip, why, keys)
+
+    def _local(self, key: ClassificationKey) -> Decision | Skip:
+        for known in self.standings.values():
+            if key.type is KeyType.FIRST_CELL:
+                if known.owned is not Access.CLOSED:
+                    return _at(known.cell_id, known.owned)
+            elif key.value == (str(known.cell_id) if key.type is KeyType.CELL_ID else known.session_prefix):
+                return _at(known.cell_id, known.owned)
+        return Skip.UNKNOWN
+
+    def _owned(self, cell_id: int) -> Decision | Skip:
+        known = self.standings.get(cell_id)
+        return _at(known.cell_id, known.owned) if known else Skip.UNKNOWN
+
+    def _otherwise(self, rule: MatchRule, skip: Skip, why: str, keys: tuple[ClassificationKey, ...]) -> Step:
+        """Take what the rule says of an outcome that is no cell."""
+        policy = rule.policy(skip)
+        decision: Decision | None = None
+        if policy is Otherwise.DEFAULT:
+            decision = replace(_default(self.standings), rule=self.ruleset.rules[-1].name)
+        elif policy is not Otherwise.NEXT:
+            decision = Decision(outcome=Outcome.REJECTED, rule=rule.name, status=int(policy))
+        return Step(rule=rule.name, keys=keys, skip=skip, why=why, decision=decision)
 
 
-def _override(rule: OverrideRule, standings: dict[int, Standing], request: Request) -> Decision | Skip | None:
+_WHY: Final[Mapping[Skip, str]] = {
+    Skip.UNKNOWN: "it names no cell that serves",
+    Skip.AMBIGUOUS: "the cookie came more than once",
+    Skip.REFUSED: "whoever asks may not override",
+}
+
+
+def _override(
+    rule: OverrideRule, standings: Mapping[int, Standing], request: Request
+) -> Decision | Skip | None:
     value = request.header(rule.header)
     if not value:
         return None
@@ -147,7 +206,7 @@ def _may_override(rule: OverrideRule, request: Request) -> bool:
     return any(peer in network for network in rule.networks)
 
 
-def _path(rule: PathPrefixRule, standings: dict[int, Standing], path: str) -> Decision | Skip | None:
+def _path(rule: PathPrefixRule, standings: Mapping[int, Standing], path: str) -> Decision | Skip | None:
     prefix = max((prefix for prefix in rule.prefixes if under(prefix, path)), key=len, default=None)
     if prefix is None:
         return None
@@ -156,9 +215,9 @@ def _path(rule: PathPrefixRule, standings: dict[int, Standing], path: str) -> De
 
 
 def _session(
-    rule: SessionCookieRule, standings: dict[int, Standing], request: Request
+    rule: SessionCookieRule, standings: Mapping[int, Standing], request: Request
 ) -> Decision | Skip | None:
-    values = tuple(_cookies(request.header("cookie") or "", rule.cookie))
+    values = request.cookies(rule.cookie)
     if len(values) > 1:
         return Skip.AMBIGUOUS
     for value in values:
@@ -169,23 +228,18 @@ def _session(
     return None
 
 
-def _cookies(header: str, name: str) -> Iterator[str]:
-    for pair in _COOKIE_SEPARATOR.split(header):
-        key, equals, value = pair.lstrip(" \t").partition("=")
-        if equals and key == name:
-            yield value
-
-
-def _default(standings: dict[int, Standing]) -> Decision:
+def _default(standings: Mapping[int, Standing]) -> Decision:
     candidates = tuple((known.cell_id, known.weight) for known in standings.values() if known.weight > 0)
     if not candidates:
         return Decision(outcome=Outcome.NO_CELL)
     cell = candidates[0][0] if len(candidates) == 1 else None
-    return Decision(outcome=Outcome.ROUTED, cell=cell, candidates=candidates)
+    cluster = "" if cell is None else cluster_name(cell)
+    return Decision(outcome=Outcome.ROUTED, cell=cell, candidates=candidates, cluster=cluster)
 
 
 def _at(cell_id: int, access: Access) -> Decision | Skip:
     if access is Access.CLOSED:
         return Skip.UNKNOWN
     outcome = Outcome.ROUTED if access is Access.OPEN else Outcome.QUARANTINED
-    return Decision(outcome=outcome, cell=cell_id)
+    cluster = cluster_name(cell_id) if access is Access.OPEN else ""
+    return Decision(outcome=outcome, cell=cell_id, cluster=cluster)

@@ -38,6 +38,25 @@ def at_cell(rule: str, cell_id: int, access: Access, retry_after_seconds: int) -
     return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
 
 
+def at_cluster(rule: str, cluster: str) -> OnMatch:
+    """End at a cluster that is no cell."""
+    action = route_pb2.RouteAction(cluster=cluster, timeout=_NO_LIMIT)
+    return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
+
+
+def rejected(rule: str, status: int, body: str) -> OnMatch:
+    """Answer with a status of the rule's own."""
+    answer = route_pb2.DirectResponseAction(status=status, body=base_pb2.DataSource(inline_string=body))
+    return leaf(
+        route_pb2.Route(
+            name=rule,
+            match=_ANYTHING,
+            direct_response=answer,
+            response_headers_to_add=(header("content-type", "text/plain; charset=utf-8"),),
+        )
+    )
+
+
 def divided(rule: str, weights: Iterable[tuple[int, int]], retry_after_seconds: int) -> OnMatch:
     """Divide requests among cells by weight; with none to take them, say so."""
     shares = [(cell_id, weight) for cell_id, weight in weights if weight > 0]

@@ -22,6 +22,7 @@ from envoy.edge import (
     EdgeTls,
 )
 from envoy.matchers import packed
+from envoy.pending import LUA_FILTER, lua_filter
 from pb.envoy.config.accesslog.v3 import accesslog_pb2
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import (
@@ -43,6 +44,7 @@ from pb.envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 from xds.resource import LISTENER, ROUTE, Resource
 
 Hcm = http_connection_manager_pb2.HttpConnectionManager
+HttpFilter = http_connection_manager_pb2.HttpFilter
 Header = base_pb2.HeaderValueOption
 
 BUFFER_BYTES: Final = 65_536
@@ -108,7 +110,9 @@ def _connection_manager(settings: EdgeSettings) -> Hcm:
         stat_prefix=LISTENER_NAME,
         rds=http_connection_manager_pb2.Rds(route_config_name=ROUTES_NAME, config_source=_ads()),
         http_filters=[
-            http_connection_manager_pb2.HttpFilter(name="envoy.filters.http.router", typed_config=router)
+            # Off but on the route of a request that Lua has to read: see `pending`.
+            HttpFilter(name=LUA_FILTER, typed_config=packed(lua_filter()), disabled=True),
+            HttpFilter(name="envoy.filters.http.router", typed_config=router),
         ],
         early_header_mutation_extensions=[_sanitiser(settings)],
         server_name=settings.server_name,

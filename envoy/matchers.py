@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf import any_pb2, wrappers_pb2
 
-from envoy.ruleset import Network
 from pb.envoy.config.core.v3 import address_pb2
 from pb.envoy.config.route.v3 import route_components_pb2
 from pb.envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
@@ -29,12 +28,16 @@ from pb.xds.type.matcher.v3 import matcher_pb2, regex_pb2, string_pb2
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from envoy.ruleset import Network
+
 Matcher = matcher_pb2.Matcher
 OnMatch = Matcher.OnMatch
 Predicate = Matcher.MatcherList.Predicate
 Entry = Matcher.MatcherList.FieldMatcher
 Input = extension_pb2.TypedExtensionConfig
 
+NOWHERE: Final = OnMatch(matcher=Matcher())
+"""Leads to nothing, so that the search goes on."""
 ANY_BYTES: Final = r"\C*"
 """Not `.*`: a header may hold bytes that are no UTF-8, and those `.` does not match."""
 _RE2: Final = regex_pb2.RegexMatcher.GoogleRE2()
@@ -107,6 +110,8 @@ def counted(stat: str) -> Predicate:
 
 def all_of(*predicates: Predicate) -> Predicate:
     """Match if all do; the first that does not ends the asking."""
+    if len(predicates) == 1:
+        return predicates[0]
     return Predicate(and_matcher=Predicate.PredicateList(predicate=predicates))
 
 

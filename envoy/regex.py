@@ -91,3 +91,16 @@ def can_be_empty(node: Node) -> bool:
             return least == 0 or can_be_empty(part)
         case Group(_, part):
             return can_be_empty(part)
+
+
+def sure_names(node: Node) -> tuple[str, ...]:
+    """Name the groups that take part in every match."""
+    match node:
+        case One() | Choice():
+            return ()
+        case Sequence(parts):
+            return tuple(name for part in parts for name in sure_names(part))
+        case Repeat(part, least):
+            return sure_names(part) if least else ()
+        case Group(name, part):
+            return (name, *sure_names(part))

@@ -139,7 +139,7 @@ class _Parser:
                 return One(self._escape())
             case "^" | "$":
                 raise _RefusedError(
-                    rf"has {char} inside: it may stand at the ends only, or be written \{char}"
+                    rf"has {char} inside: write it at the ends only, or \{char}; for (?:/|$) write (?:/.*)?$"
                 )
             case "*" | "+" | "?" | "{":
                 raise _RefusedError(f"repeats nothing with the {char} at character {self._at}")

@@ -7,7 +7,7 @@ costs Envoy a quarter of its throughput at a thousand. `View -> Snapshot`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,9 +17,12 @@ from envoy.branches import branch
 from envoy.durations import seconds
 from envoy.edge import CELL_HEADER, IDENTITY_HEADER, ROUTES_NAME, RULE_HEADER, SESSION_HEADER, EdgeSettings
 from envoy.leaves import divided, header
-from envoy.matchers import Entry, Matcher, packed
+from envoy.match_branches import Ground, match_branch
+from envoy.match_rules import MatchRule, Otherwise
+from envoy.matchers import Entry, Matcher, OnMatch, packed
+from envoy.pending import pending
 from envoy.ruleset import Rule, Ruleset
-from envoy.standing import Access, Standing, cluster_name
+from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name
 from pb.envoy.config.route.v3 import route_components_pb2, route_pb2
 from pb.envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from xds.resource import CLUSTER, ROUTE, Resource
@@ -42,6 +45,7 @@ class RouteTable:
     facts: tuple[Fact, ...]
     weights: tuple[tuple[int, int], ...]
     branches: Mapping[Rule, tuple[Entry, ...]]
+    pending: tuple[Entry, ...]
     resource: Resource
 
 
@@ -64,30 +68,44 @@ def route_table(
         (cell.cell_id, cell.session_prefix, cell.owned, cell.override) for cell in standings.values()
     )
     weights = tuple((cell.cell_id, cell.weight) for cell in standings.values() if cell.weight > 0)
-    known = previous.branches if previous is not None and previous.facts == facts else {}
-    branches = {
-        rule: known[rule] if rule in known else branch(rule, standings, retry_after) for rule in ruleset.rules
-    }
-    message = _configuration(ruleset, branches, weights, retry_after)
+    known: Mapping[Rule, tuple[Entry, ...]] = {}
+    if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
+        same_weights = previous.weights == weights
+        known = {
+            rule: made for rule, made in previous.branches.items() if same_weights or not _has_fallback(rule)
+        }
+    fallback = divided(ruleset.rules[-1].name, weights, retry_after)
+    ground = Ground(standings, retry_after, ruleset.reserved, fallback)
+    branches = {rule: known[rule] if rule in known else _branch(rule, ground) for rule in ruleset.rules}
+    first = previous.pending if previous is not None and previous.ruleset == ruleset else pending(ruleset)
+    message = _configuration(ruleset, [first, *branches.values()], fallback)
     references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
+    references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
     resource = Resource.of(ROUTE, ROUTES_NAME, message, references)
     if previous is not None and previous.resource.version == resource.version:
         resource = previous.resource
-    return RouteTable(ruleset, retry_after, standings, facts, weights, branches, resource)
+    return RouteTable(ruleset, retry_after, standings, facts, weights, branches, first, resource)
 
 
 def _is_named(cell: Standing) -> bool:
     return Access.OPEN in (cell.owned, cell.override)
 
 
+def _branch(rule: Rule, ground: Ground) -> tuple[Entry, ...]:
+    if isinstance(rule, MatchRule):
+        return match_branch(rule, ground)
+    return branch(rule, ground.standings, ground.retry_after_seconds)
+
+
+def _has_fallback(rule: Rule) -> bool:
+    return isinstance(rule, MatchRule) and any(policy is Otherwise.DEFAULT for _, policy in rule.otherwise)
+
+
 def _configuration(
-    ruleset: Ruleset,
-    branches: Mapping[Rule, tuple[Entry, ...]],
-    weights: tuple[tuple[int, int], ...],
-    retry_after_seconds: int,
+    ruleset: Ruleset, parts: Iterable[tuple[Entry, ...]], fallback: OnMatch
 ) -> route_pb2.RouteConfiguration:
-    entries = [entry for rule in ruleset.rules for entry in branches[rule]]
-    matcher = Matcher(on_no_match=divided(ruleset.rules[-1].name, weights, retry_after_seconds))
+    entries = [entry for part in parts for entry in part]
+    matcher = Matcher(on_no_match=fallback)
     if entries:
         matcher.matcher_list.matchers.extend(entries)
     host = route_components_pb2.VirtualHost(

@@ -5,7 +5,10 @@ Only names; `ruleset` reads documents and `evaluator` decides. `Request -> Class
 
 from typing import Final
 
-from envoy.evaluator import Decision, Outcome, Request, Skip, decide
+from envoy.decision import Decision, Outcome
+from envoy.evaluator import decide
+from envoy.match_rules import MatchRule, Skip
+from envoy.request import Request
 from envoy.ruleset import (
     DEFAULT_DOCUMENT,
     DefaultRule,
@@ -14,14 +17,15 @@ from envoy.ruleset import (
     Rule,
     Ruleset,
     SessionCookieRule,
-    parse_ruleset,
 )
+from envoy.ruleset_parser import parse_ruleset
 
 __all__ = [
     "DEFAULT_DOCUMENT",
     "DEFAULT_RULESET",
     "Decision",
     "DefaultRule",
+    "MatchRule",
     "Outcome",
     "OverrideRule",
     "PathPrefixRule",

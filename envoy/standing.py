@@ -53,3 +53,8 @@ def standing(cell: Cell, now: datetime) -> Standing:
 def cluster_name(cell_id: int) -> str:
     """Name a cell's cluster; cells and clients see it in headers too."""
     return f"cell-{cell_id}"
+
+
+def fixed_cluster_name(name: str) -> str:
+    """Name a cluster of the ruleset's own; no cell's can be like it."""
+    return f"fixed-{name}"

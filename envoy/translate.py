@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from envoy.clusters import cluster, is_resolved_by_envoy
+from envoy.clusters import cluster, fixed_cluster, is_resolved_by_envoy
 from envoy.edge import EdgeSettings
 from envoy.endpoints import endpoints
 from envoy.listeners import listener
@@ -50,6 +50,7 @@ class Memo:
     moving: tuple[int, ...]
     listener: Resource
     routes: RouteTable
+    fixed: Mapping[str, Resource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,12 @@ def translate(
     standings = _standings(cells, touched, memo)
     routes = route_table(ruleset, standings, settings, memo.routes if memo else None)
     front = memo.listener if memo else listener(settings)
+    fixed = _fixed(ruleset, settings, memo)
     before = previous.snapshot if memo and previous is not None else _NOTHING
     gone: dict[str, Resource | None] = {cluster_name(each): None for each in touched - fresh.keys()}
-    clusters = gone | {cluster_name(each): made.cluster for each, made in fresh.items()}
+    clusters = gone | {cluster_name(each): made.cluster for each, made in fresh.items()} | dict(fixed)
+    if memo:
+        clusters |= dict.fromkeys(memo.fixed.keys() - fixed.keys())
     assignments = gone | {cluster_name(each): made.endpoints for each, made in fresh.items()}
     moving = tuple(each for each, made in fresh.items() if made.next_change_seconds is not None)
     return Translation(
@@ -93,7 +97,7 @@ def translate(
             },
         ),
         next_change_seconds=_soonest(fresh[each] for each in moving),
-        memo=Memo(settings, cells, standings, moving, front, routes),
+        memo=Memo(settings, cells, standings, moving, front, routes, fixed),
     )
 
 
@@ -124,6 +128,14 @@ def _cell(cell: Cell, settings: EdgeSettings, now: datetime, before: Translated 
     if before is not None:
         made, by_eds = _unchanged(made, before.cluster), _unchanged(by_eds, before.endpoints)
     return Translated(cell, stands, made, by_eds, next_step(cell, now))
+
+
+def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mapping[str, Resource]:
+    """Make the ruleset's own clusters; the same objects for the same ruleset."""
+    if memo is not None and memo.routes.ruleset == ruleset:
+        return memo.fixed
+    made = (fixed_cluster(each, settings) for each in ruleset.clusters)
+    return {resource.name: resource for resource in made}
 
 
 def _unchanged(new: Resource | None, old: Resource | None) -> Resource | None:

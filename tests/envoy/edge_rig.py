@@ -128,6 +128,7 @@ async def send(
     *,
     method: str = "GET",
     peer: str = "127.0.0.1",
+    authority: str = "edge.test",
     tls: ssl.SSLContext | None = None,
 ) -> Answer:
     """Send one HTTP/1.1 request over its own connection, bytes as given, from an address of our choice."""
@@ -136,7 +137,7 @@ async def send(
         "127.0.0.1", port, local_addr=(peer, 0), ssl=tls, server_hostname=name
     )
     try:
-        lines = [f"{method} {path} HTTP/1.1", "host: edge.test", *(f"{k}: {v}" for k, v in headers)]
+        lines = [f"{method} {path} HTTP/1.1", f"host: {authority}", *(f"{k}: {v}" for k, v in headers)]
         writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1"))
         async with asyncio.timeout(10):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

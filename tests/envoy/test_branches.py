@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from envoy.branches import branch, skip_stat
-from envoy.evaluator import Skip
+from envoy.match_rules import Skip
 from envoy.matchers import Entry
 from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, SessionCookieRule
 from envoy.standing import Standing, standing

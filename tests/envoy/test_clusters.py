@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from envoy.clusters import HTTP_OPTIONS, HttpOptions, cluster, is_resolved_by_envoy
+from envoy.clusters import HTTP_OPTIONS, HttpOptions, cluster, fixed_cluster, is_resolved_by_envoy
 from envoy.edge import EdgeSettings
+from envoy.ruleset import FixedCluster
 from pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from pb.envoy.type.v3 import http_pb2
 from tests.envoy.edge_rig import cell
@@ -93,3 +94,15 @@ def test_limits_come_from_the_settings() -> None:
     (limits,) = made(cell(3), settings).circuit_breakers.thresholds
     found = (limits.max_connections.value, limits.max_pending_requests.value, limits.max_requests.value)
     assert found == (1, 2, 3)
+
+
+def test_a_cluster_of_the_rulesets_own_has_its_endpoints_inside() -> None:
+    for host, kind in (("10.0.0.1", Cluster.STATIC), ("www.example", Cluster.STRICT_DNS)):
+        fixed = FixedCluster(name="site", endpoints=(Endpoint(host=host, port=80),))
+        resource = fixed_cluster(fixed, SETTINGS)
+        assert (resource.name, resource.references) == ("fixed-site", frozenset())
+        message = Cluster.FromString(resource.body)
+        assert message.type == kind
+        (place,) = message.load_assignment.endpoints[0].lb_endpoints
+        assert place.endpoint.address.socket_address.address == host
+        assert not message.health_checks

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from envoy.endpoints import assignment, endpoints
 from tests.envoy.edge_rig import cell
 from topology.model import Endpoint
@@ -17,7 +15,7 @@ PLACES = (
 
 
 def test_zones_are_localities_and_weight_zero_is_left_out() -> None:
-    made = assignment(replace(cell(3), endpoints=PLACES, region="eu"))
+    made = assignment("cell-3", PLACES, "eu")
     assert made.cluster_name == "cell-3"
     assert [(each.locality.region, each.locality.zone) for each in made.endpoints] == [
         ("eu", "a"),
@@ -36,7 +34,7 @@ def test_zones_are_localities_and_weight_zero_is_left_out() -> None:
 
 
 def test_without_region_and_zone_there_is_one_nameless_locality() -> None:
-    made = assignment(cell(3, ports=(80, 81)))
+    made = assignment("cell-3", cell(3, ports=(80, 81)).endpoints)
     (locality,) = made.endpoints
     assert not locality.HasField("locality")
     assert len(locality.lb_endpoints) == 2

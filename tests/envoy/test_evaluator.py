@@ -7,9 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from envoy.evaluator import Outcome, Request, Skip, decide
+from envoy.decision import Outcome
+from envoy.evaluator import decide
+from envoy.match_rules import Skip
+from envoy.request import Request
 from envoy.rules import DEFAULT_RULESET, OverrideRule
-from tests.envoy import request_table
+from tests.envoy import match_table, request_table
+from tests.envoy.answers import said
 from tests.envoy.edge_rig import NOW, cell, view_of
 from topology.model import CellState
 
@@ -20,7 +24,7 @@ def test_a_request_is_decided_as_written(row: request_table.Row) -> None:
     decision = decide(request_table.ruleset(), request_table.view(), request, NOW)
     rule, _, rest = row.expected.partition(" ")
     if rule == "rejected":
-        assert decision.outcome is Outcome.REJECTED
+        assert decision.outcome is Outcome.BAD_PATH
         return
     assert decision.rule == rule
     assert [f"{name}:{skip}" for name, skip in decision.skips] == list(row.skips)
@@ -90,3 +94,13 @@ def test_slashes_can_be_told_apart() -> None:
     request = Request(path="//acme")
     assert decide(ruleset, view, request, NOW).rule == "path"
     assert decide(ruleset, view, request, NOW, merge_slashes=False).rule == "default"
+
+
+@pytest.mark.parametrize("row", list(match_table.rows()), ids=str)
+def test_a_request_is_matched_as_written(row: match_table.Asked) -> None:
+    request = Request(
+        method=row.method, path=row.path, authority=row.authority, headers=row.headers, peer=row.peer
+    )
+    decision = decide(match_table.ruleset(), request_table.view(), request, NOW)
+    assert said(decision) == row.expected
+    assert tuple(f"{name}:{skip}" for name, skip in decision.skips) == row.skips

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from envoy.leaves import at_cell, divided
+from envoy.leaves import at_cell, at_cluster, divided, rejected
 from envoy.matchers import OnMatch
 from envoy.standing import Access
 from pb.envoy.config.route.v3.route_components_pb2 import Route
@@ -54,3 +54,9 @@ def test_nobody_to_take_unowned_traffic_is_said() -> None:
     assert found.direct_response.body.inline_string.startswith("No cell takes new traffic now")
     headers = {option.header.key: option.header.value for option in found.response_headers_to_add}
     assert headers == {"retry-after": "7", "content-type": "text/plain; charset=utf-8"}
+
+
+def test_an_answer_and_a_cluster_of_a_rules_own() -> None:
+    answer, site = route(rejected("trace", 405, "no\n")), route(at_cluster("site", "fixed-site"))
+    assert (answer.direct_response.status, answer.direct_response.body.inline_string) == (405, "no\n")
+    assert (site.name, site.route.cluster) == ("site", "fixed-site")

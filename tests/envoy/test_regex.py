@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from envoy.regex import Choice, Group, Node, One, Repeat, Sequence, can_be_empty, literal
+from envoy.regex import Choice, Group, Node, One, Repeat, Sequence, can_be_empty, literal, sure_names
 
 A = One(frozenset("a"))
 
@@ -25,3 +25,17 @@ A = One(frozenset("a"))
 )
 def test_what_can_be_empty(node: Node, empty: bool) -> None:
     assert can_be_empty(node) is empty
+
+
+@pytest.mark.parametrize(
+    ("node", "names"),
+    [
+        (A, ()),
+        (Group("x", Sequence((Group("y", A), A))), ("x", "y")),
+        (Repeat(Group("x", A), 0, 1, True), ()),
+        (Repeat(Group("x", A), 1, None, True), ("x",)),
+        (Choice((Group("x", A), Group("y", A))), ()),
+    ],
+)
+def test_which_groups_always_take_part(node: Node, names: tuple[str, ...]) -> None:
+    assert sure_names(node) == names

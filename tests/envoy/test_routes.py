@@ -7,7 +7,7 @@ from envoy.routes import RouteTable, route_table
 from envoy.rules import DEFAULT_RULESET
 from envoy.standing import Standing, standing
 from pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
-from tests.envoy import request_table
+from tests.envoy import match_table, request_table
 from tests.envoy.edge_rig import NOW, cell
 from topology.model import Cell, CellState
 from xds.resource import CLUSTER
@@ -94,3 +94,20 @@ def test_rules_and_settings_make_a_new_table() -> None:
     patient = replace(SETTINGS, retry_after_seconds=60)
     assert route_table(DEFAULT_RULESET, stands, patient, first).resource.version != first.resource.version
     assert route_table(DEFAULT_RULESET, stands, SETTINGS, first) is first
+
+
+def test_a_policy_that_leads_to_the_default_follows_its_weights() -> None:
+    ruleset = match_table.ruleset()
+    rules = {rule.name: rule for rule in ruleset.rules}
+    first = route_table(ruleset, standings(cell(1), cell(2)), SETTINGS, None)
+    after = route_table(ruleset, standings(cell(1, weight=7), cell(2)), SETTINGS, first)
+    assert after.branches[rules["private"]] is first.branches[rules["private"]]
+    assert after.branches[rules["runner"]] != first.branches[rules["runner"]]
+    assert after.pending is first.pending
+
+
+def test_reserved_words_make_new_branches() -> None:
+    ruleset = match_table.ruleset()
+    first = route_table(ruleset, standings(cell(1)), SETTINGS, None)
+    more = replace(ruleset, reserved=ruleset.reserved | {"more"})
+    assert route_table(more, standings(cell(1)), SETTINGS, first).resource.version != first.resource.version

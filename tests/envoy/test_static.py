@@ -32,7 +32,7 @@ def test_everything_is_inline() -> None:
     assert types == {"cell-1": "STATIC", "cell-2": "STATIC", "cell-3": "STRICT_DNS"}
     assert "rds" not in manager(bootstrap)
     assert manager(bootstrap)["route_config"]["name"] == "edge"
-    assert "ads" not in str(bootstrap)
+    assert "'ads'" not in str(bootstrap)
     assert "admin" not in bootstrap
 
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from envoy.edge import EdgeSettings
 from envoy.rules import DEFAULT_RULESET
 from envoy.translate import Translation, translate
-from tests.envoy import request_table
+from tests.envoy import match_table, request_table
 from tests.envoy.edge_rig import NOW, cell, view_of
+from tests.envoy.rule_documents import parsed, rule
 from topology.model import Cell, CellState
 from topology.view import View
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, ResourceType
@@ -156,3 +157,23 @@ def test_what_came_before_never_shows(steps: list[dict[int, tuple[CellState, int
         alone = go(view_of(*build(step)))
         for kind in KINDS:
             assert previous.snapshot.of_type(kind) == alone.snapshot.of_type(kind)
+
+
+def test_a_rulesets_own_clusters_come_and_go_with_it() -> None:
+    site = {"site": {"endpoints": [{"host": "10.0.0.1", "port": 80}]}}
+    to_site = rule(action={"cluster": "site"})
+    with_site, view = parsed(to_site, clusters=site), view_of(cell(1))
+    first = translate(view, with_site, EdgeSettings(), NOW, None)
+    assert set(first.snapshot.of_type(CLUSTER)) == {"cell-1", "fixed-site"}
+    assert first.snapshot.problems() == ()
+    again = translate(view_of(cell(1), cell(2)), with_site, EdgeSettings(), NOW, first)
+    assert again.snapshot.of_type(CLUSTER)["fixed-site"] is first.snapshot.of_type(CLUSTER)["fixed-site"]
+    after = translate(view, DEFAULT_RULESET, EdgeSettings(), NOW, again)
+    assert set(after.snapshot.of_type(CLUSTER)) == {"cell-1"}
+    assert after.snapshot.problems() == ()
+
+
+def test_rules_and_their_lua_never_change_the_listener() -> None:
+    first = translate(view_of(cell(1)), DEFAULT_RULESET, EdgeSettings(), NOW, None)
+    after = translate(view_of(cell(1)), match_table.ruleset(), EdgeSettings(), NOW, first)
+    assert after.snapshot.of_type(LISTENER) is first.snapshot.of_type(LISTENER)

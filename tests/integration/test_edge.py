@@ -15,51 +15,19 @@ import pytest
 
 from envoy.edge import EdgeSettings, EdgeTls
 from envoy.paths import normalise
-from envoy.rules import Decision, DefaultRule, Outcome, Request, Ruleset, decide, parse_ruleset
+from envoy.rules import Decision, DefaultRule, Request, Ruleset, decide, parse_ruleset
 from tests.envoy import request_table
+from tests.envoy.answers import answered, said
 from tests.envoy.certificates import Operators
-from tests.envoy.edge_rig import NOW, Answer, cell, running_edge, send, view_of
+from tests.envoy.edge_rig import NOW, cell, running_edge, send, view_of
 from tests.envoy.request_table import Row
 from tests.processes import free_port
 from topology.model import CellState
-
-INTERNAL = ("x-cellplane-session", "x-cellplane-identity", "x-cellplane-override")
 
 
 def decided(row: Row) -> Decision:
     request = Request(path=row.path, headers=row.headers, peer=row.peer)
     return decide(request_table.ruleset(), request_table.view(), request, NOW)
-
-
-def said(decision: Decision) -> str:
-    """Put a decision in the words of the table."""
-    if decision.outcome is Outcome.REJECTED:
-        return "rejected"
-    words = [decision.rule, "" if decision.cell is None else str(decision.cell)]
-    if decision.outcome is not Outcome.ROUTED:
-        words.append(decision.outcome.value.lower())
-    return " ".join(word for word in words if word)
-
-
-def answered(answer: Answer) -> str:
-    """Put an answer in the words of the table."""
-    if answer.status in (400, 404):
-        return "rejected"
-    rule, cell = answer.get("x-cellplane-rule"), answer.get("x-cellplane-cell").removeprefix("cell-")
-    if answer.status == 503:
-        assert answer.get("retry-after") == "30"
-        return f"{rule} {cell} quarantined"
-    assert answer.status == 200
-    assert answer.cell == f"cell-{cell}", "the header names the cell that answered"
-    assert answer.seen["x-cellplane-cell"] == [f"cell-{cell}"]
-    assert answer.seen["x-cellplane-rule"] == [rule]
-    for name in answer.seen:
-        assert name not in INTERNAL
-        assert not name.startswith("x_"), "a header with underscores came through"
-    if rule == "default":
-        assert int(cell) in request_table.UNOWNED
-        return "default"
-    return f"{rule} {cell}"
 
 
 async def test_envoy_and_the_evaluator_decide_alike(tmp_path: Path) -> None:

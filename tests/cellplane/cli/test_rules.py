@@ -50,7 +50,7 @@ def test_what_is_shown_can_be_applied_again(run: Run, tmp_path: Path) -> None:
     [
         ("[{", "neither YAML nor JSON"),
         ("schema: 1\nrules: []", "rules"),
-        ("schema: 2\nrules: [{name: default, type: default}]", "schema"),
+        ("schema: 3\nrules: [{name: default, type: default}]", "schema"),
         ("schema: 1\nrules: [{name: default, type: nonsense}]", "rules[0].type"),
     ],
 )

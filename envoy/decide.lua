@@ -1,0 +1,556 @@
+-- What rules take out of a request, inside Envoy: the twin of extraction.py, and of all that it uses.
+-- `lua_program` puts the ruleset's data (`rules`, `reserved`) before it; the listener's loader runs the whole once
+-- for each ruleset. It knows no cell: keys are left in the filter state, where the route table looks cells up.
+-- It never fails on what a client sends; if it did, the request would be answered 503, and not sent astray.
+
+local bit = require("bit")
+local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
+local byte, char, find, format, sub = string.byte, string.char, string.find, string.format, string.sub
+local concat = table.concat
+
+local MAX_TEXT, MAX_JSON, MAX_DEPTH, MAX_NUMBER = 4096, 8192, 16, 9007199254740991
+
+-- encodings.py
+
+local STANDARD, URL = {}, {}
+for at = 0, 63 do
+  STANDARD[byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", at + 1)] = at
+  URL[byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", at + 1)] = at
+end
+
+local function decoded(text, last, digits)
+  local rest = last % 4
+  if rest == 1 then return nil end
+  local out, count = {}, 0
+  for at = 1, last - 3, 4 do
+    local a, b, c, d = byte(text, at, at + 3)
+    a, b, c, d = digits[a], digits[b], digits[c], digits[d]
+    if not (a and b and c and d) then return nil end
+    count = count + 1
+    out[count] = char(a * 4 + rshift(b, 4), band(b, 15) * 16 + rshift(c, 2), band(c, 3) * 64 + d)
+  end
+  if rest > 0 then
+    local a, b, c = byte(text, last - rest + 1, last)
+    a, b = digits[a], digits[b]
+    if not (a and b) then return nil end
+    out[count + 1] = char(a * 4 + rshift(b, 4))
+    if rest == 3 then
+      c = digits[c]
+      if not c then return nil end
+      out[count + 2] = char(band(b, 15) * 16 + rshift(c, 2))
+    end
+  end
+  return concat(out)
+end
+
+local function from_base64(text)
+  local bare = #text
+  while bare > 0 and byte(text, bare) == 61 do bare = bare - 1 end
+  local padding = #text - bare
+  if padding > 0 and (#text % 4 ~= 0 or padding > 2) then return nil end
+  return decoded(text, bare, STANDARD)
+end
+
+local function from_base64url(text)
+  return decoded(text, #text, URL)
+end
+
+local function from_base36(text)
+  if #text < 1 or #text > 11 then return nil end
+  local number = 0
+  for at = 1, #text do
+    local code = byte(text, at)
+    if code >= 48 and code <= 57 then
+      code = code - 48
+    elseif code >= 97 and code <= 122 then
+      code = code - 87
+    else
+      return nil
+    end
+    number = number * 36 + code
+  end
+  if number > MAX_NUMBER then return nil end
+  return number
+end
+
+local CRC = {}
+for at = 0, 255 do
+  local value = at
+  for _ = 1, 8 do
+    if band(value, 1) == 1 then value = bxor(rshift(value, 1), 0xEDB88320) else value = rshift(value, 1) end
+  end
+  CRC[at] = value
+end
+local DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+local function checksum(text)
+  local crc = -1
+  for at = 1, #text do
+    crc = bxor(CRC[band(bxor(crc, byte(text, at)), 255)], rshift(crc, 8))
+  end
+  crc = bxor(crc, -1)
+  if crc < 0 then crc = crc + 4294967296 end
+  local out = {}
+  for at = 7, 1, -1 do
+    local digit = crc % 36
+    out[at] = sub(DIGITS, digit + 1, digit + 1)
+    crc = (crc - digit) / 36
+  end
+  return concat(out)
+end
+
+-- tokens.py
+
+local function payload_fields(payload)
+  local bytes = from_base64url(payload)
+  if not bytes or bytes == "" then return nil end
+  local total = #bytes
+  local length = byte(bytes, total)
+  local random = total - 1 - length
+  if length < 3 or length > 159 or random < 16 or random > 65 then return nil end
+  local fields, last, lines, at, stop = {}, "", 0, total - length, total - 1
+  while at <= stop + 1 do
+    local ending = find(bytes, "\n", at, true)
+    if not ending or ending > stop then ending = stop + 1 end
+    local line = sub(bytes, at, ending - 1)
+    if not find(line, "^[a-z]:[0-9a-z]+$") then return nil end
+    local key, number = sub(line, 1, 1), from_base36(sub(line, 3))
+    if not number or key <= last then return nil end
+    last = key
+    fields[key] = format("%.0f", number)
+    lines = lines + 1
+    at = ending + 1
+  end
+  if lines > 10 then return nil end
+  return fields
+end
+
+local function parse_payload(payload, stated)
+  if #stated ~= 2 or from_base36(stated) ~= #payload or #payload < 27 or #payload > 300 then return nil end
+  return payload_fields(payload)
+end
+
+local function parse_token(text)
+  local total = #text
+  if total < 40 or total > 333 then return nil end
+  local dot = total - 12
+  if not find(text, "^[A-Za-z0-9_-]+%.[0-9a-z][0-9a-z]%.[0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z]$")
+    or sub(text, dot + 1, dot + 2) ~= "01" then
+    return nil
+  end
+  local head = dot - 1
+  local length = from_base36(sub(text, total - 8, total - 7))
+  if not length or length < 27 or length > 300 or head - length < 0 or head - length > 20 then return nil end
+  if checksum(sub(text, 1, total - 7)) ~= sub(text, total - 6) then return nil end
+  return payload_fields(sub(text, head - length + 1, head))
+end
+
+-- flat_json.py
+
+local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }
+local NOT_JSON = {}
+
+local function utf8(code)
+  if code < 0x80 then return char(code) end
+  if code < 0x800 then return char(0xC0 + rshift(code, 6), 0x80 + band(code, 63)) end
+  if code < 0x10000 then
+    return char(0xE0 + rshift(code, 12), 0x80 + band(rshift(code, 6), 63), 0x80 + band(code, 63))
+  end
+  return char(0xF0 + rshift(code, 18), 0x80 + band(rshift(code, 12), 63), 0x80 + band(rshift(code, 6), 63),
+    0x80 + band(code, 63))
+end
+
+local function read_json(text)
+  local at = 1
+  local value
+
+  local function space()
+    local _, ending = find(text, "^[ \t\n\r]*", at)
+    at = ending + 1
+  end
+
+  local function take(mark)
+    if sub(text, at, at) ~= mark then error(NOT_JSON) end
+    at = at + 1
+  end
+
+  local function hex()
+    if not find(text, "^%x%x%x%x", at) then error(NOT_JSON) end
+    local code = tonumber(sub(text, at, at + 3), 16)
+    at = at + 4
+    return code
+  end
+
+  local function escape()
+    local letter = sub(text, at, at)
+    at = at + 1
+    if ESCAPES[letter] then return ESCAPES[letter] end
+    if letter ~= "u" then error(NOT_JSON) end
+    local code = hex()
+    if code >= 0xD800 and code < 0xDC00 and sub(text, at, at + 1) == "\\u" then
+      at = at + 2
+      local low = hex()
+      if low < 0xDC00 or low >= 0xE000 then error(NOT_JSON) end
+      code = 0x10000 + (code - 0xD800) * 0x400 + low - 0xDC00
+    end
+    if code >= 0xD800 and code < 0xE000 then error(NOT_JSON) end
+    return utf8(code)
+  end
+
+  local function text_value()
+    at = at + 1
+    local out = {}
+    while true do
+      local _, ending = find(text, '^[^"\\%z\1-\31]*', at)
+      out[#out + 1] = sub(text, at, ending)
+      at = ending + 1
+      if sub(text, at, at) == '"' then
+        at = at + 1
+        return concat(out)
+      end
+      take("\\")
+      out[#out + 1] = escape()
+    end
+  end
+
+  local function open(depth)
+    if depth > MAX_DEPTH then error(NOT_JSON) end
+    at = at + 1
+  end
+
+  local function more(ending, first)
+    space()
+    if sub(text, at, at) == ending then
+      at = at + 1
+      return false
+    end
+    if not first then
+      take(",")
+      space()
+    end
+    return true
+  end
+
+  local function object(depth, fields)
+    local names, first = {}, true
+    open(depth)
+    while more("}", first) do
+      if sub(text, at, at) ~= '"' then error(NOT_JSON) end
+      local name = text_value()
+      space()
+      take(":")
+      space()
+      local found = value(depth)
+      if names[name] then error(NOT_JSON) end
+      names[name] = true
+      first = false
+      if found then fields[name] = found end
+    end
+  end
+
+  local function array(depth)
+    local first = true
+    open(depth)
+    while more("]", first) do
+      value(depth)
+      first = false
+    end
+  end
+
+  function value(depth)
+    local mark = sub(text, at, at)
+    if mark == '"' then return text_value() end
+    if mark == "{" then return object(depth + 1, {}) end
+    if mark == "[" then return array(depth + 1) end
+    for _, word in ipairs({ "true", "false", "null" }) do
+      if sub(text, at, at + #word - 1) == word then
+        at = at + #word
+        return nil
+      end
+    end
+    local _, ending = find(text, "^-?%d+", at)
+    if not ending then error(NOT_JSON) end
+    local number = sub(text, at, ending)
+    if find(number, "^-?0%d") then error(NOT_JSON) end
+    at = ending + 1
+    local _, fraction = find(text, "^%.%d+", at)
+    if fraction then at = fraction + 1 end
+    local _, exponent = find(text, "^[eE][+-]?%d+", at)
+    if exponent then at = exponent + 1 end
+    if fraction or exponent then return nil end
+    return number
+  end
+
+  local fields = {}
+  space()
+  if sub(text, at, at) ~= "{" then error(NOT_JSON) end
+  object(1, fields)
+  space()
+  if at <= #text then error(NOT_JSON) end
+  return fields
+end
+
+local function json_fields(text)
+  if #text > MAX_JSON then return nil end
+  local fine, fields = pcall(read_json, text)
+  if fine then return fields end
+  if fields ~= NOT_JSON then error(fields) end
+  return nil
+end
+
+-- credentials.py
+
+local function basic_fields(value)
+  local _, _, encoded = find(value, "^[Bb][Aa][Ss][Ii][Cc] +([A-Za-z0-9+/]+=*)$")
+  local text = encoded and from_base64(encoded)
+  local colon = text and find(text, ":", 1, true)
+  if not colon then return nil end
+  return { user = sub(text, 1, colon - 1), password = sub(text, colon + 1) }
+end
+
+local function jwt_fields(token)
+  local _, _, claims = find(token, "^[A-Za-z0-9_-]+%.([A-Za-z0-9_-]+)%.[A-Za-z0-9_-]*$")
+  local text = claims and from_base64url(claims)
+  return text and json_fields(text)
+end
+
+-- regex_program.py: the same machine. It notes where it was at splits only; no other step is a choice.
+
+local CHAR, RUN, SPLIT, JUMP, SAVE, END = 1, 2, 3, 4, 5, 6
+
+local function run_at(program, text, start, visited)
+  local steps, last = program.steps, #text
+  local slots, stack, top = {}, { 1, start }, 2
+  while top > 0 do
+    local place, at = stack[top], stack[top - 1]
+    top = top - 2
+    if at < 0 then
+      slots[-at - 1] = place
+    else
+      while at do
+        local step = steps[at]
+        local kind = step[1]
+        if kind == CHAR then
+          if place <= last and step[2][byte(text, place)] then
+            at, place = at + 1, place + 1
+          else
+            at = nil
+          end
+        elseif kind == RUN then
+          local _, ending = find(text, step[2], place)
+          if step[4] and ending >= place + step[4] then ending = place + step[4] - 1 end
+          if ending - place + 1 < step[3] then
+            at = nil
+          else
+            at, place = at + 1, ending + 1
+          end
+        elseif kind == SPLIT then
+          local here = at * (last + 2) + place
+          if visited[here] then
+            at = nil
+          else
+            visited[here] = true
+            stack[top + 1], stack[top + 2] = step[3], place
+            top = top + 2
+            at = step[2]
+          end
+        elseif kind == JUMP then
+          at = step[2]
+        elseif kind == SAVE then
+          stack[top + 1], stack[top + 2] = -step[2] - 1, slots[step[2]] or 0
+          top = top + 2
+          slots[step[2]] = place
+          at = at + 1
+        elseif not program.to_end or place == last + 1 then
+          return slots
+        else
+          at = nil
+        end
+      end
+    end
+  end
+  return nil
+end
+
+local function run(program, text)
+  local visited = {}
+  for start = 1, program.from_start and 1 or #text + 1 do
+    local slots = run_at(program, text, start, visited)
+    if slots then
+      local found = {}
+      for at, name in ipairs(program.names) do
+        local first, past = slots[2 * at - 2] or 0, slots[2 * at - 1] or 0
+        if first > 0 and past >= first then found[name] = sub(text, first, past - 1) end
+      end
+      return found
+    end
+  end
+  return nil
+end
+
+-- transforms.py
+
+local function match_text(program, text)
+  if program then return run(program, text) end
+  return text ~= "" and {} or nil
+end
+
+local READERS = {
+  ["routable-token"] = parse_token,
+  ["routable-token-payload"] = parse_payload,
+  ["basic-auth"] = basic_fields,
+  ["jwt-claims"] = jwt_fields,
+  ["json"] = json_fields,
+  ["base64"] = from_base64,
+  ["base64url"] = from_base64url,
+}
+
+-- request.py
+
+local function cookie_values(header, name)
+  local found, at = {}, 1
+  local last = #header + 1
+  while at <= last do
+    local ending = find(header, "[;,]", at) or last
+    local begin = find(header, "[^ \t]", at) or last
+    if begin < ending and sub(header, begin, begin + #name) == name .. "=" and begin + #name < ending then
+      found[#found + 1] = sub(header, begin + #name + 1, ending - 1)
+    end
+    at = ending + 1
+  end
+  return found
+end
+
+local function query_values(path, name)
+  local found = {}
+  local mark = find(path, "?", 1, true)
+  local at, last = (mark or #path) + 1, #path + 1
+  while at <= last do
+    local ending = find(path, "&", at, true) or last
+    local equals = find(path, "=", at, true)
+    local stop = equals and equals < ending and equals or ending
+    if sub(path, at, stop - 1) == name then found[#found + 1] = sub(path, stop + 1, ending - 1) end
+    at = ending + 1
+  end
+  return found
+end
+
+local function is_reserved(path)
+  local slash = find(path, "/", 2, true)
+  local first = sub(path, 2, (slash or #path + 1) - 1)
+  if reserved[first] then return true end
+  local _, _, bare = find(first, "^(.*)%.[^.]*$")
+  return not slash and reserved[bare or ""] or false
+end
+
+-- extraction.py
+
+local function values(condition, ask)
+  local part = condition.part
+  if part == "method" then return { ask(":method") or "" } end
+  if part == "host" then return { ask(":authority") or "" } end
+  local path = ask(":path") or ""
+  if part == "path" then
+    local mark = find(path, "?", 1, true)
+    return { mark and sub(path, 1, mark - 1) or path }
+  end
+  if part == "query" then return query_values(path, condition.name) end
+  if part == "cookie" then return cookie_values(ask("cookie") or "", condition.name) end
+  local value = ask(condition.name)
+  return value and value ~= "" and { value } or {}
+end
+
+local function fill(template, known)
+  local out = {}
+  for at, part in ipairs(template) do
+    if type(part) == "table" then part = known[part[1]] end
+    if not part then return nil end
+    out[at] = part
+  end
+  return concat(out)
+end
+
+local function read(rule, known)
+  for _, transform in ipairs(rule.transforms) do
+    local inputs = {}
+    for at, template in ipairs(transform.inputs) do
+      inputs[at] = fill(template, known)
+      if not inputs[at] then return nil end
+    end
+    local found
+    if transform.type == "match" then
+      found = match_text(transform.regex, inputs[1])
+    else
+      found = READERS[transform.type](inputs[1], inputs[2])
+    end
+    if not found then return "malformed" end
+    if type(found) == "string" then
+      known[transform.output] = found
+    else
+      for name, value in pairs(found) do known[transform.output .. "." .. name] = value end
+    end
+  end
+  for _, name in ipairs(rule.exist) do
+    if not known[name] or known[name] == "" then return nil end
+  end
+  if not rule.classify then return "matched" end
+  local keys, claimed = {}, false
+  local some = false
+  for at, key in ipairs(rule.locals) do
+    keys[at] = fill(key, known)
+    some = some or keys[at] ~= nil
+  end
+  for _, key in ipairs(rule.claims) do claimed = claimed or fill(key, known) ~= nil end
+  if not some and not claimed then return nil end
+  return claimed and "undecided" or "unknown", keys
+end
+
+local function extract(rule, ask)
+  local known = {}
+  for _, condition in ipairs(rule.conditions) do
+    local found = values(condition, ask)
+    if #found > 1 then return "ambiguous" end
+    local value = found[1]
+    if not value or #value > MAX_TEXT then return nil end
+    local groups = match_text(condition.regex, value)
+    if not groups or (condition.unreserved and is_reserved(value)) then return nil end
+    for name, text in pairs(groups) do known[name] = text end
+    if condition.kept_as then known[condition.kept_as] = value end
+  end
+  return read(rule, known)
+end
+
+local function ask_of(headers)
+  return function(name)
+    local count = headers:getNumValues(name)
+    if count == 0 then return nil end
+    if count == 1 then return headers:getAtIndex(name, 0) end
+    local all = {}
+    for at = 1, count do all[at] = headers:getAtIndex(name, at - 1) end
+    return concat(all, ",")
+  end
+end
+
+local function decide(handle)
+  local ask = ask_of(handle:headers())
+  local state = handle:streamInfo():filterState()
+  for _, rule in ipairs(rules) do
+    local outcome, keys = extract(rule, ask)
+    if outcome then
+      state:set(rule.state, "envoy.string", outcome)
+      for at = 1, #rule.locals or 0 do
+        local key = keys and keys[at]
+        if key and key ~= "" then state:set(rule.state .. "." .. at, "envoy.string", key) end
+      end
+    end
+  end
+  state:set("cellplane.keys", "envoy.string", "read")
+  handle:clearRouteCache()
+end
+
+return decide, {
+  checksum = checksum, from_base36 = from_base36, from_base64 = from_base64, from_base64url = from_base64url,
+  parse_token = parse_token, parse_payload = parse_payload, json_fields = json_fields,
+  basic_fields = basic_fields, jwt_fields = jwt_fields, run = run,
+  cookie_values = cookie_values, query_values = query_values, is_reserved = is_reserved, extract = extract,
+}

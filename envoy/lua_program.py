@@ -1,0 +1,177 @@
+"""The ruleset as Lua: the data of those rules that Envoy's matchers can't decide, before `decide.lua`.
+
+`pending` puts it into the route table, so that rules and routes change together and no rule changes a
+listener. Only data is generated; the code is the same for every ruleset. `View -> Snapshot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from itertools import groupby
+from typing import Final
+
+from envoy.match_rules import Classify, Condition, KeyTemplate, MatchRule, Template, Transform, Variable
+from envoy.regex import Chars, Regex
+from envoy.regex_compiler import compile_regex
+from envoy.regex_program import Char, End, Jump, Program, Run, Save, Split, Step
+
+FIRST: Final = "first"
+"""What stands in the filter state for a key that has no value."""
+Data = str | int | bool | None | Sequence["Data"] | Mapping[str, "Data"]
+
+
+class Raw(str):
+    """Lua that is already written."""
+
+    __slots__ = ()
+
+
+def lua_program(rules: Sequence[MatchRule], reserved: frozenset[str]) -> str:
+    """Write the program that reads requests for these rules, which are not native."""
+    words: dict[str, Data] = dict.fromkeys(sorted(reserved), True)
+    needs_words = any(condition.unreserved for rule in rules for condition in rule.conditions)
+    lines = (
+        f"local reserved = {lua_data(words if needs_words else {})}",
+        f"local rules = {lua_data([_rule(rule) for rule in rules])}",
+    )
+    return "\n".join((_SETS, *lines, _code()))
+
+
+def key_state(rule: str, key: int | None = None) -> str:
+    """Name the filter state that holds a rule's outcome, or its key of this number, from 1."""
+    return f"cellplane.key.{rule}" + ("" if key is None else f".{key}")
+
+
+def regex_data(regex: Regex) -> Data:
+    """Write a regular expression's program as data."""
+    program = compile_regex(regex)
+    if not isinstance(program, Program):
+        raise AssertionError(f"a ruleset holds no regex that can't be run: {program}")  # noqa: TRY004
+    return {
+        "from_start": program.from_start,
+        "to_end": program.to_end,
+        "names": list(program.names),
+        "steps": [_step(step) for step in program.steps],
+    }
+
+
+def lua_data(value: Data) -> str:
+    """Write data as Lua spells it."""
+    if isinstance(value, Mapping):
+        pairs = (f"[{_text(key)}]={lua_data(each)}" for key, each in value.items() if each is not None)
+        return f"{{{','.join(pairs)}}}"
+    if value is None or isinstance(value, bool):
+        return "nil" if value is None else str(value).lower()
+    if isinstance(value, Raw | int):
+        return str(value)
+    if isinstance(value, str):
+        return _text(value)
+    return f"{{{','.join(lua_data(each) for each in value)}}}"
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    return files("envoy").joinpath("decide.lua").read_text(encoding="utf-8")
+
+
+_SETS: Final = """\
+local function set(...)
+  local found = {}
+  for at = 1, select("#", ...), 2 do
+    for code = select(at, ...), (select(at + 1, ...)) do found[code] = true end
+  end
+  return found
+end"""
+
+
+def _rule(rule: MatchRule) -> Data:
+    action = rule.action
+    chain = action.keys if isinstance(action, Classify) else ()
+    local = len(action.local) if isinstance(action, Classify) else 0
+    return {
+        "state": key_state(rule.name),
+        "conditions": [_condition(each) for each in rule.conditions],
+        "transforms": [_transform(each) for each in rule.transforms],
+        "exist": list(rule.exist),
+        "classify": isinstance(action, Classify),
+        "locals": [_key(each) for each in chain[:local]],
+        "claims": [_key(each) for each in chain[local:]],
+    }
+
+
+def _condition(condition: Condition) -> Data:
+    return {
+        "part": condition.part.value,
+        "name": condition.name,
+        "regex": regex_data(condition.regex) if condition.regex else None,
+        "unreserved": condition.unreserved or None,
+        "kept_as": condition.kept_as or None,
+    }
+
+
+def _transform(transform: Transform) -> Data:
+    return {
+        "type": transform.type.value,
+        "inputs": [_template(each) for each in transform.inputs],
+        "output": transform.output,
+        "regex": regex_data(transform.regex) if transform.regex else None,
+    }
+
+
+def _key(key: KeyTemplate) -> Data:
+    return _template(key.value) if key.value.parts else [FIRST]
+
+
+def _template(template: Template) -> Data:
+    return [[part.name] if isinstance(part, Variable) else part for part in template.parts]
+
+
+def _step(step: Step) -> Data:
+    """Write a step; Lua counts steps from 1."""
+    match step:
+        case Char(chars):
+            return [1, Raw(_set(chars))]
+        case Run(chars, least, most):
+            pattern = f"^[{_pattern(chars)}]*"
+            return [2, pattern, least] if most is None else [2, pattern, least, most]
+        case Split(first, second):
+            return [3, first + 1, second + 1]
+        case Jump(to):
+            return [4, to + 1]
+        case Save(slot):
+            return [5, slot]
+        case End():
+            return [6]
+
+
+def _ranges(chars: Chars) -> list[tuple[int, int]]:
+    codes = sorted(map(ord, chars))
+    runs = ([code for _, code in run] for _, run in groupby(enumerate(codes), lambda pair: pair[1] - pair[0]))
+    return [(run[0], run[-1]) for run in runs]
+
+
+def _set(chars: Chars) -> str:
+    return f"set({','.join(f'{low},{high}' for low, high in _ranges(chars))})"
+
+
+def _pattern(chars: Chars) -> str:
+    """Write a set as a class of Lua's patterns; a zero byte has a letter of its own there."""
+    out = "%z" if "\0" in chars else ""
+    for low, high in _ranges(chars - {"\0"}):
+        # A range must not end in an escaped character: those stand alone.
+        plain = [code for code in range(low, high + 1) if _is_plain(code)]
+        out += "".join(f"%{chr(code)}" for code in range(low, high + 1) if not _is_plain(code))
+        for start, end in _ranges(frozenset(map(chr, plain))):
+            out += chr(start) if start == end else f"{chr(start)}-{chr(end)}"
+    return out
+
+
+def _is_plain(code: int) -> bool:
+    return chr(code).isalnum() or not 0x21 <= code <= 0x7E
+
+
+def _text(text: str) -> str:
+    plain = (char if char.isalnum() or char in " _-./:^[]*" else f"\\{ord(char):03d}" for char in text)
+    return f'"{"".join(plain)}"'

@@ -1,0 +1,175 @@
+"""Rules of type match as branches of the route table.
+
+What matchers can ask is asked by matchers. Rules that take something out of a request are read by Lua first
+(`pending`), which leaves an outcome and keys in the filter state; here the keys are looked up among the
+cells, in the rule's place in the order. `View -> Snapshot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from envoy import matchers
+from envoy.branches import Standings, skip_stat
+from envoy.classification import KeyType
+from envoy.leaves import at_cell, at_cluster, rejected
+from envoy.lua_program import FIRST, key_state
+from envoy.match_rules import (
+    Classify,
+    Condition,
+    KeyTemplate,
+    MatchRule,
+    Otherwise,
+    Part,
+    Reject,
+    Skip,
+    ToCell,
+    ToCluster,
+)
+from envoy.matchers import (
+    NOWHERE,
+    PATH,
+    Entry,
+    OnMatch,
+    Predicate,
+    all_of,
+    entry,
+    exactly,
+    listed,
+    negated,
+    quoted,
+)
+from envoy.re2_text import header_text, path_text
+from envoy.standing import Access, fixed_cluster_name
+
+_PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all branches of a table stand on. `fallback` is where the default leads."""
+
+    standings: Standings
+    retry_after_seconds: int
+    reserved: frozenset[str]
+    fallback: OnMatch
+
+
+def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
+    """Make a rule's entries."""
+    if rule.is_native:
+        holds = [_holds(each, ground.reserved) for each in rule.conditions]
+        return (entry(all_of(*holds), listed(_native_ends(rule, ground))),)
+    state = matchers.filter_state(key_state(rule.name))
+    return (entry(matchers.present(state), listed(_read_ends(rule, ground, state))),)
+
+
+def may_match(rule: MatchRule, reserved: frozenset[str]) -> Predicate:
+    """Match at least the requests that the rule matches: those that are worth reading."""
+    return all_of(*(_may_hold(each, reserved) for each in rule.conditions))
+
+
+def _holds(condition: Condition, reserved: frozenset[str]) -> Predicate:
+    regex = condition.regex
+    if condition.part is Part.PATH:
+        if regex is None:
+            raise AssertionError("a path is always there, so a condition asks something of it")
+        found = matchers.matches(PATH, path_text(regex))
+        return all_of(found, negated(_reserved(reserved))) if condition.unreserved else found
+    value = matchers.header(_PSEUDO.get(condition.part, condition.name))
+    return matchers.matches(value, header_text(regex)) if regex else matchers.present(value)
+
+
+def _may_hold(condition: Condition, reserved: frozenset[str]) -> Predicate:
+    match condition.part:
+        case Part.COOKIE:
+            return matchers.contains(matchers.header("cookie"), f"{condition.name}=")
+        case Part.QUERY:
+            return matchers.contains(PATH, condition.name)
+        case _:
+            return _holds(condition, reserved)
+
+
+def _reserved(words: frozenset[str]) -> Predicate:
+    """Match paths whose first segment is a page of the application's own, with a format or without."""
+    names = "|".join(quoted(word) for word in sorted(words))
+    below, format_, query = r"/[\x00-\x3e\x40-\x7f]*", r"\.[^./?]*", r"(?:\?\C*)?"
+    return matchers.matches(PATH, rf"/(?:{names})(?:{below}|{format_})?{query}")
+
+
+def _native_ends(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
+    if isinstance(rule.action, Classify):
+        leaf = _first_cell(rule.name, ground) if rule.action.local else None
+        if leaf is not None:
+            yield _always(leaf)
+        else:
+            yield from _passed(rule, Skip.UNDECIDED if rule.action.asks else Skip.UNKNOWN, ground)
+    else:
+        yield from _act(rule, ground)
+
+
+def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterator[Entry]:
+    """Look the keys up in their order; then follow the outcome."""
+    local = rule.action.local if isinstance(rule.action, Classify) else ()
+    for at, key in enumerate(local, 1):
+        leaves = _leaves(rule.name, key, ground)
+        if leaves:
+            yield _always(exactly(matchers.filter_state(key_state(rule.name, at)), leaves))
+    outcomes = {
+        skip.value: listed(_passed(rule, skip, ground))
+        for skip in (Skip.AMBIGUOUS, Skip.MALFORMED, Skip.UNKNOWN, Skip.UNDECIDED)
+    }
+    if not isinstance(rule.action, Classify):
+        outcomes["matched"] = listed(_act(rule, ground))
+    yield _always(exactly(state, outcomes))
+
+
+def _act(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
+    match rule.action:
+        case Reject(status, body):
+            yield _always(rejected(rule.name, status, body))
+        case ToCluster(name):
+            yield _always(at_cluster(rule.name, fixed_cluster_name(name)))
+        case ToCell(cell_id):
+            cell = ground.standings.get(cell_id)
+            if cell is not None and cell.owned is not Access.CLOSED:
+                yield _always(at_cell(rule.name, cell_id, cell.owned, ground.retry_after_seconds))
+            else:
+                yield from _passed(rule, Skip.UNKNOWN, ground)
+        case Classify():
+            raise AssertionError("a classify ends at its keys")
+
+
+def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
+    if key.type is KeyType.FIRST_CELL:
+        first = _first_cell(rule, ground)
+        return {} if first is None else {FIRST: first}
+    return {
+        str(cell.cell_id) if key.type is KeyType.CELL_ID else cell.session_prefix: at_cell(
+            rule, cell.cell_id, cell.owned, ground.retry_after_seconds
+        )
+        for cell in ground.standings.values()
+        if cell.owned is not Access.CLOSED
+    }
+
+
+def _first_cell(rule: str, ground: Ground) -> OnMatch | None:
+    for cell in ground.standings.values():
+        if cell.owned is not Access.CLOSED:
+            return at_cell(rule, cell.cell_id, cell.owned, ground.retry_after_seconds)
+    return None
+
+
+def _passed(rule: MatchRule, skip: Skip, ground: Ground) -> Iterator[Entry]:
+    """Count, and then do what the rule says of such an outcome."""
+    yield entry(matchers.counted(skip_stat(rule.name, skip)), NOWHERE)
+    policy = rule.policy(skip)
+    if policy is Otherwise.DEFAULT:
+        yield _always(ground.fallback)
+    elif policy is not Otherwise.NEXT:
+        yield _always(rejected(rule.name, int(policy), f"This request could not be decided: {skip.value}.\n"))
+
+
+def _always(end: OnMatch) -> Entry:
+    return entry(matchers.starts(PATH, "/"), end)

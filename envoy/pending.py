@@ -1,0 +1,74 @@
+"""The first entry of the route table where a ruleset has rules that Lua reads.
+
+A request that such a rule may match ends here at first. This route alone enables the listener's Lua filter,
+and brings it the program; Lua reads the request, leaves keys in the filter state and has the route looked up
+again, which then passes this entry by. Other requests never meet Lua. Should Lua fail, this route's own
+answer stands: 503, and no cell. `View -> Snapshot`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from google.protobuf import struct_pb2
+
+from envoy import matchers
+from envoy.lua_program import lua_program
+from envoy.match_branches import may_match
+from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
+from envoy.ruleset import Ruleset
+from pb.envoy.config.core.v3 import base_pb2
+from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
+from pb.envoy.extensions.filters.http.lua.v3 import lua_pb2
+
+LUA_FILTER: Final = "cellplane.keys"
+READ_STATE: Final = "cellplane.keys"
+"""The filter state that Lua sets when it has read a request."""
+ROUTE_NAME: Final = "unread"
+
+# Constant: a ruleset never changes the listener. The program comes with the route, once for each version.
+LOADER: Final = """\
+local version, decide
+function envoy_on_request(handle)
+  local context = handle:filterContext()
+  local wanted = context:get("version")
+  if wanted ~= version then
+    decide = assert(loadstring(context:get("source"), "=cellplane"))()
+    version = wanted
+  end
+  decide(handle)
+end
+"""
+
+
+def pending(ruleset: Ruleset) -> tuple[Entry, ...]:
+    """Make the entry; none where matchers decide everything."""
+    rules = tuple(rule for rule in ruleset.matches if not rule.is_native)
+    if not rules:
+        return ()
+    unread = negated(matchers.present(matchers.filter_state(READ_STATE)))
+    worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
+    return (entry(all_of(unread, worth), leaf(_route(lua_program(rules, ruleset.reserved)))),)
+
+
+def lua_filter() -> lua_pb2.Lua:
+    """Make the listener's filter, which is off but where a route enables it."""
+    found = lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LOADER))
+    found.clear_route_cache.value = False
+    return found
+
+
+def _route(source: str) -> route_pb2.Route:
+    context = struct_pb2.Struct()
+    context.update({"version": hashlib.sha256(source.encode()).hexdigest()[:16], "source": source})
+    body = "This request could not be read. Try again later.\n"
+    route = route_pb2.Route(
+        name=ROUTE_NAME,
+        match=route_pb2.RouteMatch(prefix="/"),
+        direct_response=route_pb2.DirectResponseAction(
+            status=503, body=base_pb2.DataSource(inline_string=body)
+        ),
+    )
+    route.typed_per_filter_config[LUA_FILTER].CopyFrom(packed(lua_pb2.LuaPerRoute(filter_context=context)))
+    return route

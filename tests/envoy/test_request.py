@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from envoy.request import Request, query_values
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("/", ()),
+        ("/?", ()),
+        ("/?q", ("",)),
+        ("/?q=", ("",)),
+        ("/?q=1", ("1",)),
+        ("/?q=1=2", ("1=2",)),
+        ("/?q=1?q=2", ("1?q=2",)),
+        ("/?a&q=%31&b", ("%31",)),
+        ("/?q=1&q=2", ("1", "2")),
+        ("/?Q=1&xq=2&q.=3", ()),
+        ("/q=1", ()),
+    ],
+)
+def test_query(path: str, values: tuple[str, ...]) -> None:
+    assert query_values(path, "q") == values
+
+
+def test_headers_are_joined_and_cookies_found() -> None:
+    request = Request(headers=(("Cookie", "a=1; b=2"), ("X", " y "), ("cookie", "a=3")))
+    assert request.header("x") == "y"
+    assert request.header("z") is None
+    assert request.header("cookie") == "a=1; b=2,a=3"
+    assert request.cookies("a") == ("1", "3")
+    assert request.cookies("b") == ("2",)
+    assert request.cookies("c") == ()
