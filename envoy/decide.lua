@@ -506,17 +506,21 @@ local function read(rule, known)
 end
 
 local function extract(rule, ask)
-  local known = {}
+  local known, ambiguous = {}, false
   for _, condition in ipairs(rule.conditions) do
     local found = values(condition, ask)
-    if #found > 1 then return "ambiguous" end
-    local value = found[1]
-    if not value or #value > MAX_TEXT then return nil end
-    local groups = match_text(condition.regex, value)
-    if not groups or (condition.unreserved and is_reserved(value)) then return nil end
-    for name, text in pairs(groups) do known[name] = text end
-    if condition.kept_as then known[condition.kept_as] = value end
+    if #found > 1 then
+      ambiguous = true
+    else
+      local value = found[1]
+      if not value or #value > MAX_TEXT then return nil end
+      local groups = match_text(condition.regex, value)
+      if not groups or (condition.unreserved and is_reserved(value)) then return nil end
+      for name, text in pairs(groups) do known[name] = text end
+      if condition.kept_as then known[condition.kept_as] = value end
+    end
   end
+  if ambiguous then return "ambiguous" end
   return read(rule, known)
 end
 

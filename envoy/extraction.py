@@ -50,10 +50,13 @@ def extract(rule: MatchRule, request: Request, path: str, reserved: frozenset[st
     """Run a rule on a request. `path` is its path as Envoy normalises it."""
     known: dict[str, str] = {}
     most = None if rule.is_native else MAX_TEXT
+    ambiguous: Passed | None = None
     for condition in rule.conditions:
         values = _values(condition, request, path)
         if len(values) > 1:
-            return Passed(Skip.AMBIGUOUS, f"{condition.part} {condition.name} came {len(values)} times")
+            # Only if all others hold: a rule has nothing to say of other requests.
+            ambiguous = Passed(Skip.AMBIGUOUS, f"{condition.part} {condition.name} came {len(values)} times")
+            continue
         if not values or (most is not None and len(values[0]) > most):
             return NoMatch(f"no {condition.label}")
         found = match_text(condition.regex, values[0])
@@ -64,7 +67,7 @@ def extract(rule: MatchRule, request: Request, path: str, reserved: frozenset[st
         known.update(found)
         if condition.kept_as:
             known[condition.kept_as] = values[0]
-    return _read(rule, known)
+    return ambiguous or _read(rule, known)
 
 
 def is_reserved(path: str, reserved: frozenset[str]) -> bool:

@@ -438,6 +438,7 @@ def _cookies_and_queries() -> Iterator[Asked]:
     yield Asked("default", "/jwt/auth?cell=")
     yield Asked("default", "/jwt/auth?cells=3")
     yield Asked("default", "/jwt/auth?cell=3&cell=3", skips=("query:ambiguous",))
+    yield Asked("default", "/api/auth?cell=3&cell=3")
     yield Asked("default", "/jwt/auth?cell=3?cell=1")
     yield Asked("default", "/api/auth?cell=3")
 

@@ -12,6 +12,7 @@ from envoy.credentials import basic_fields, jwt_fields
 from envoy.encodings import checksum, from_base36, from_base64, from_base64url
 from envoy.flat_json import json_fields
 from envoy.lua_program import lua_data, regex_data
+from envoy.paths import normalise
 from envoy.regex import ASCII, BadRegex, Regex
 from envoy.regex_compiler import compile_regex
 from envoy.regex_parser import parse_regex
@@ -19,6 +20,7 @@ from envoy.regex_program import Program, run
 from envoy.request import Request, query_values
 from envoy.tokens import RoutableToken, parse_payload, parse_token
 from tests.envoy import match_table
+from tests.envoy.corpus import generated
 from tests.envoy.json_samples import ROWS as JSON_ROWS
 from tests.envoy.lua_engine import LuaEngine
 from tests.envoy.lua_twin import LuaTwin
@@ -188,3 +190,10 @@ TWIN = LuaTwin(match_table.ruleset())
 def test_a_request_is_read_alike(row: match_table.Asked) -> None:
     request = Request(method=row.method, path=row.path, authority=row.authority, headers=row.headers)
     assert TWIN.said(request) == TWIN.expected(request)
+
+
+def test_what_nobody_thought_of_is_read_alike() -> None:
+    for row in generated(500, seed=9):
+        if normalise(row.path) is not None:
+            request = Request(method=row.method, path=row.path, authority=row.authority, headers=row.headers)
+            assert TWIN.said(request) == TWIN.expected(request), str(row)
