@@ -22,6 +22,7 @@ from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from pb.envoy.config.listener.v3 import listener_pb2
 from pb.envoy.config.route.v3 import route_pb2
 from xds.cache import Cache
+from xds.collector import calm_collector
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource, ResourceType
 from xds.server import AdsServer
 from xds.snapshot import Snapshot
@@ -104,9 +105,13 @@ async def serve(clusters: int) -> None:
     configuration = Configuration(clusters)
     cache.publish("edge", configuration.snapshot())
     server = AdsServer(cache, lambda _node, _identity: "edge", identifier="fanout")
-    print(json.dumps(await server.start("127.0.0.1:0")), flush=True)
+    port = await server.start("127.0.0.1:0")
+    calm_collector()
+    print(json.dumps(port), flush=True)
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     kinds = {"eds": ENDPOINT, "cds": CLUSTER, "rds": ROUTE}
     while line := (await reader.readline()).decode().strip():
         answer: object = usage()

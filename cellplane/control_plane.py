@@ -34,6 +34,7 @@ from topology.saved import Corrupt, load_view
 from topology.view import View
 from topology.watcher import Watcher
 from xds.cache import Cache
+from xds.collector import calm_collector
 from xds.errors import CertificateError, ListenError
 from xds.server import AdsServer
 from xds.tls import ServerTls

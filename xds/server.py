@@ -9,51 +9,35 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from grpc import aio
 
+from xds.admission import Bucket
 from xds.cache import Cache
 from xds.delta import DeltaStream
 from xds.errors import ListenError
 from xds.holds import Holds
-from xds.nodes import Classify, Node, Refusal
+from xds.names import NameTable
+from xds.nodes import Classify, Identity, Node, Refusal
+from xds.options import ServerOptions
 from xds.resource import ResourceType
 from xds.services import SERVICES
 from xds.session import Clock, Session, WireClosedError
 from xds.sotw import SotwStream
 from xds.status import Fleet
-from xds.stream import MAX_NAMES, REMOVAL_GRACE_SECONDS, Terms
+from xds.stream import Terms
 from xds.tls import ServerTls, credentials, identity
+from xds.watchdog import Recheck, Watchdog
 from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
 
 log = logging.getLogger("xds.server")
 
 KEPT_HOLDS: Final = 10_000
+TOO_MANY: Final = ProtocolError(Status.RESOURCE_EXHAUSTED, "too many streams begin at once; come back later")
 Context: TypeAlias = aio.ServicerContext[Any, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerOptions:
-    """How a server treats its clients."""
-
-    removal_grace_seconds: float = REMOVAL_GRACE_SECONDS
-    """How long after nobody names a cluster any more it is removed."""
-    first_message_seconds: float = 10.0
-    """An open stream that says nothing for so long is ended."""
-    write_timeout_seconds: float = 30.0
-    """A client that reads nothing for so long is let go."""
-    keepalive_seconds: float = 30.0
-    keepalive_timeout_seconds: float = 10.0
-    """A peer that answers no ping is gone: half-open connections are silent staleness."""
-    max_request_bytes: int = 64 * 1024 * 1024
-    """A reconnecting client lists all names and versions that it has."""
-    max_names: int = MAX_NAMES
-    share_port: bool = False
-    """Let several processes listen on one port."""
 
 
 class AdsServer:
@@ -81,11 +65,16 @@ class AdsServer:
         )
         self._holds: OrderedDict[str, Holds] = OrderedDict()
         self._sessions: dict[Session, None] = {}
+        self.admission = Bucket(self._options.streams_per_second, self._options.streams_at_once)
+        self._watchdog = Watchdog(self._options, clock)
+        names = NameTable()
+        self._parse_delta = partial(parse_delta, table=names)
+        self._parse_sotw = partial(parse_sotw, table=names)
         self._server: aio.Server | None = None
 
     async def start(self, address: str, tls: ServerTls | None = None) -> int:
         """Listen, and return the port (`host:0` picks one). Raises ListenError where that can't be."""
-        server = aio.server(options=self._channel_options())
+        server = aio.server(options=self._options.channel())
         server.add_generic_rpc_handlers(tuple(self._handlers()))
         try:
             if tls is None:
@@ -109,23 +98,6 @@ class AdsServer:
             session.end(reason)
         await stopping
 
-    def _channel_options(self) -> list[tuple[str, int]]:
-        options = self._options
-        return [
-            ("grpc.so_reuseport", int(options.share_port)),
-            ("grpc.max_receive_message_length", options.max_request_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.keepalive_time_ms", int(options.keepalive_seconds * 1000)),
-            ("grpc.keepalive_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
-            # The one that counts: without it gRPC gives a mute peer 60 s.
-            ("grpc.http2.ping_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0),
-            # Clients ping too (Envoy's connection_keepalive); gRPC's default would end them as too eager.
-            ("grpc.http2.min_ping_interval_without_data_ms", 1000),
-            ("grpc.http2.max_ping_strikes", 0),
-        ]
-
     def _handlers(self) -> list[grpc.GenericRpcHandler]:
         return [
             grpc.method_handlers_generic_handler(
@@ -141,7 +113,10 @@ class AdsServer:
 
     async def _serve(self, delta: bool, only: ResourceType | None, _: object, context: Context) -> None:
         """Serve one stream from its first message on."""
-        problem = await self._stream(delta, only, context)
+        if self.admission.admits(self._clock()):
+            problem = await self._stream(delta, only, context)
+        else:
+            problem = TOO_MANY
         if problem is not None:
             await _end(context, problem)
 
@@ -154,19 +129,30 @@ class AdsServer:
             return ProtocolError(Status.DEADLINE_EXCEEDED, "nothing was asked for on this stream")
         if first is None:
             return None
-        request = parse_delta(first) if delta else parse_sotw(first)
+        parse = self._parse_delta if delta else self._parse_sotw
+        request = parse(first)
         if isinstance(request, ProtocolError):
             return request
         node = request.node
         if node is None or not node.id:
             return ProtocolError(Status.INVALID_ARGUMENT, "the first request on a stream must name its node")
-        group = self._classify(node, identity(context.auth_context()))
+        proven = identity(context.auth_context())
+        group = self._classify(node, proven)
         if isinstance(group, Refusal):
-            log.warning("stream_refused node=%.200s reason=%s", node.id, group.reason)
-            return ProtocolError(Status.PERMISSION_DENIED, group.reason)
+            return _refused(node, group.reason)
         # If the first response is never read, gRPC would say these twice when it aborts, and so fail to.
         await context.send_initial_metadata(())
-        return await self._session(only, node, group, request, wire)
+        recheck = partial(self._recheck, node, proven, group)
+        return await self._session(only, node, group, request, wire, recheck)
+
+    def _recheck(self, node: Node, proven: Identity | None, group: str) -> ProtocolError | None:
+        """Ask again who is served what: tell why this stream must end, if it must."""
+        now = self._classify(node, proven)
+        if isinstance(now, Refusal):
+            return _refused(node, now.reason)
+        if now != group:
+            return ProtocolError(Status.UNAVAILABLE, f"this node belongs to group {now!r} now; connect again")
+        return None
 
     async def _session(
         self,
@@ -175,6 +161,7 @@ class AdsServer:
         group: str,
         first: DeltaRequest | SotwRequest,
         wire: "_GrpcWire",
+        recheck: Recheck,
     ) -> ProtocolError | None:
         snapshot = self._cache.current(group)
         if snapshot is None:
@@ -184,12 +171,8 @@ class AdsServer:
         status = self.fleet.opened(node, group, _variant(delta, only))
         machine = DeltaStream if delta else SotwStream
         stream = machine(snapshot, self._terms, self._holds_of(node.id), status, node_id=node.id, only=only)
-        session = Session(
-            stream,
-            status,
-            clock=self._clock,
-            write_timeout_seconds=self._options.write_timeout_seconds,
-        )
+        session = Session(stream, status, self._parse_delta if delta else self._parse_sotw, clock=self._clock)
+        self._watchdog.watch(session, recheck)
         self._sessions[session] = None
         self._cache.join(group, session)
         log.info("stream_opened node=%s group=%s variant=%s", node.id, group, status.variant)
@@ -199,6 +182,7 @@ class AdsServer:
             stream.close()
             self._cache.leave(group, session)
             del self._sessions[session]
+            self._watchdog.forget(session)
             self.fleet.closed(status)
             log.info("stream_closed node=%s group=%s variant=%s", node.id, group, status.variant)
 
@@ -226,6 +210,11 @@ class _GrpcWire:
             await self._context.write(message)
         except (aio.UsageError, aio.InternalError) as error:
             raise WireClosedError from error
+
+
+def _refused(node: Node, reason: str) -> ProtocolError:
+    log.warning("stream_refused node=%.200s reason=%s", node.id, reason)
+    return ProtocolError(Status.PERMISSION_DENIED, reason)
 
 
 async def _end(context: Context, problem: ProtocolError) -> NoReturn:

@@ -1,18 +1,19 @@
 """One client's stream: a reader and a writer around the state machine that decides.
 
 The server starts it with the first request, the cache offers it snapshots, and it writes what its machine
-says (`Snapshot -> Response`). It decides nothing about xDS, and never holds more than the newest state.
+says (`Snapshot -> Response`). It decides nothing about xDS, and never holds more than the newest state. The
+reader asks the machine itself and wakes the writer only where there may be something to say.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from xds.delta import DeltaStream
 from xds.snapshot import Change, Snapshot
 from xds.sotw import SotwStream
 from xds.status import StreamStatus
-from xds.wire import DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
+from xds.wire import DeltaRequest, ProtocolError, SotwRequest
 
 SHORTEST_PAUSE_SECONDS = 0.005
 
@@ -38,90 +39,114 @@ class Session:
         self,
         stream: DeltaStream | SotwStream,
         status: StreamStatus,
+        parse: Callable[[bytes], Request | ProtocolError],
         *,
         clock: Clock,
-        write_timeout_seconds: float,
     ) -> None:
+        self.writing_since: float | None = None
+        """Since when the client has taken none of what is being written to it."""
         self._stream = stream
         self._status = status
         self._clock = clock
-        self._write_timeout_seconds = write_timeout_seconds
-        self._parse = parse_delta if isinstance(stream, DeltaStream) else parse_sotw
-        self._awake = asyncio.Event()
+        self._parse = parse
+        # Each variant has requests of its own, and its parser makes no others.
+        self._take: Callable[[Any], ProtocolError | None] = stream.receive
+        self._asleep: asyncio.Future[None] | None = None
+        self._roused = False
+        self._scope: asyncio.Timeout | None = None
+        self._over = False
         self._ending: ProtocolError | None = None
 
     def offer(self, snapshot: Snapshot, change: Change) -> None:
         """Take over the group's next snapshot."""
         self._stream.offer(snapshot, change)
-        # Where nothing in it is for this client it has all of it already, and nobody needs to wake up.
-        if not self._settle():
-            self._awake.set()
+        self._look()
 
-    def end(self, reason: ProtocolError) -> None:
-        """End the stream from our side, soon."""
+    def wake(self) -> None:
+        """Look again at what there is to send: something that was withheld may go now."""
+        self._rouse()
+
+    def end(self, reason: ProtocolError | None) -> None:
+        """End the stream from our side, soon, whatever it waits for. The first reason counts."""
+        if self._over:
+            return
+        self._over = True
         self._ending = reason
-        self._awake.set()
+        if self._scope is not None:
+            self._scope.reschedule(asyncio.get_running_loop().time())
 
     async def run(self, first: Request, wire: Wire) -> ProtocolError | None:
         """Serve until the client ends the stream (None), or has to be told why we do."""
-        problem = self._receive(first)
-        if problem is not None:
-            return problem
-        async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self._read(wire))
-            writer = tasks.create_task(self._write(wire))
-            done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
-            reader.cancel()
-            writer.cancel()
-        return (reader if reader in done else writer).result()
+        try:
+            async with asyncio.timeout(None) as self._scope, asyncio.TaskGroup() as tasks:
+                if self._over:
+                    return self._ending
+                writer = tasks.create_task(self._write(wire))
+                problem = await self._read(first, wire)
+                self._over = True
+                writer.cancel()
+                return problem
+        except TimeoutError:
+            return self._ending
 
-    async def _read(self, wire: Wire) -> ProtocolError | None:
-        while (message := await wire.read()) is not None:
-            request = self._parse(message)
-            problem = request if isinstance(request, ProtocolError) else self._receive(request)
+    async def _read(self, request: Request | ProtocolError, wire: Wire) -> ProtocolError | None:
+        while True:
+            if isinstance(request, ProtocolError):
+                return request
+            problem = self._take(request)
             if problem is not None:
                 return problem
-            self._awake.set()
-        return None
+            self._look()
+            message = await wire.read()
+            if message is None:
+                return None
+            request = self._parse(message)
 
-    def _receive(self, request: Request) -> ProtocolError | None:
-        if isinstance(self._stream, DeltaStream):
-            assert isinstance(request, DeltaRequest), "each variant has requests of its own"
-            return self._stream.receive(request)
-        assert isinstance(request, SotwRequest), "each variant has requests of its own"
-        return self._stream.receive(request)
-
-    async def _write(self, wire: Wire) -> ProtocolError | None:
-        while self._ending is None:
-            self._awake.clear()
-            for response in self._stream.to_send(self._clock()):
-                try:
-                    async with asyncio.timeout(self._write_timeout_seconds):
-                        await wire.write(response.payload)
-                except WireClosedError:
-                    return None
-                except TimeoutError:
-                    seconds = self._write_timeout_seconds
-                    return ProtocolError(Status.DEADLINE_EXCEEDED, f"nothing was read for {seconds:g} s")
+    def _look(self) -> None:
+        """Wake the writer if it may have something to say. If not, the client may have all there is."""
+        if self._stream.has_news:
+            self._rouse()
+        else:
             self._settle()
-            await self._sleep()
-        return self._ending
 
-    async def _sleep(self) -> None:
+    def _rouse(self) -> None:
+        self._roused = True
+        if self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
+
+    async def _write(self, wire: Wire) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._roused = False
+            responses = self._stream.to_send(self._clock())
+            for response in responses:
+                self.writing_since = self._clock()
+                try:
+                    await wire.write(response.payload)
+                except WireClosedError:
+                    self.end(None)
+                    return
+            self.writing_since = None
+            if not responses:
+                self._settle()
+            if not self._roused:
+                self._asleep = loop.create_future()
+                await self._sleep(self._asleep)
+                self._asleep = None
+
+    async def _sleep(self, asleep: asyncio.Future[None]) -> None:
         """Wait for news, or until a removal that waits out its grace is due."""
         due = self._stream.due()
         if due is None:
-            await self._awake.wait()
+            await asleep
             return
         try:
             async with asyncio.timeout(max(due - self._clock(), SHORTEST_PAUSE_SECONDS)):
-                await self._awake.wait()
+                await asleep
         except TimeoutError:
             pass
 
-    def _settle(self) -> bool:
+    def _settle(self) -> None:
         """Report the revision if the client has all of it."""
-        settled = self._stream.subscribed and self._stream.settled
-        if settled:
+        if self._stream.subscribed and self._stream.settled:
             self._status.settled(self._stream.snapshot.revision)
-        return settled

@@ -100,6 +100,11 @@ class Stream(ABC):
                     again = again or (response is None and len(ledger.behind) < open_names)
         return responses
 
+    @property
+    def has_news(self) -> bool:
+        """Tell whether `to_send` may have something to say. False is sure, and asks little."""
+        return any(ledger.in_flight is None and not ledger.idle for ledger in self._ledgers.values())
+
     def due(self) -> float | None:
         """Tell when `to_send` has something to say again, though nothing else happens until then."""
         return self._relations.due()

@@ -49,6 +49,7 @@ class Subscription:
     names: set[str] = field(default_factory=set)
     _opened: bool = False
     _named: bool = False
+    _listed: Iterable[str] | None = None
 
     def __contains__(self, name: str) -> bool:
         return self.wildcard or name in self.names
@@ -84,7 +85,12 @@ class Subscription:
         return Asked(frozenset(added), frozenset(again), frozenset(dropped), wildcard)
 
     def replace(self, names: Iterable[str]) -> Asked:
-        """Apply a SotW request, which lists all that the client wants."""
+        """Apply a SotW request, which lists all that the client wants. The list of the last one, the same
+        object, costs nothing.
+        """
+        if names is self._listed:
+            return NOTHING
+        self._listed = names
         wanted = _names(names)
         self._named = self._named or bool(wanted)
         # Legacy wildcard: no name was ever sent on this stream. After one was, an empty list means nothing.

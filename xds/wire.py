@@ -16,10 +16,12 @@ from google.protobuf.message import DecodeError
 from pb.envoy.service.discovery.v3 import discovery_pb2
 from xds.encoding import field as encoded_field
 from xds.encoding import text_field
+from xds.names import SMALLEST_BYTES, NameTable, start_of_names
 from xds.nodes import Node
-from xds.resource import Resource, ResourceType
+from xds.resource import TYPE_URL_PREFIX, Resource, ResourceType
 
 SHARED_BYTES: Final = 64 * 1024 * 1024
+TYPE_URL_BYTES: Final = TYPE_URL_PREFIX.encode()
 
 
 class Status(StrEnum):
@@ -68,16 +70,17 @@ class SotwRequest:
     error: str | None = None
 
 
-def parse_delta(data: bytes) -> DeltaRequest | ProtocolError:
+def parse_delta(data: bytes, table: NameTable | None = None) -> DeltaRequest | ProtocolError:
     """Read a Delta request. Garbage is a protocol error."""
     try:
-        message = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
+        block, names = _known_names(data, len(data), table)
+        message = discovery_pb2.DeltaDiscoveryRequest.FromString(data[: len(data) - len(block)])
     except DecodeError as error:
         return ProtocolError(Status.INVALID_ARGUMENT, f"this is no DeltaDiscoveryRequest: {error}")
     return DeltaRequest(
         type_url=message.type_url,
         node=Node.of(message.node) if message.HasField("node") else None,
-        subscribe=tuple(message.resource_names_subscribe),
+        subscribe=names or tuple(message.resource_names_subscribe),
         unsubscribe=tuple(message.resource_names_unsubscribe),
         initial_versions=dict(message.initial_resource_versions),
         nonce=message.response_nonce,
@@ -85,20 +88,56 @@ def parse_delta(data: bytes) -> DeltaRequest | ProtocolError:
     )
 
 
-def parse_sotw(data: bytes) -> SotwRequest | ProtocolError:
-    """Read a SotW request. Garbage is a protocol error."""
+def parse_sotw(data: bytes, table: NameTable | None = None) -> SotwRequest | ProtocolError:
+    """Read a SotW request. Garbage is a protocol error. Each ACK repeats all names: mostly they are known."""
     try:
-        message = discovery_pb2.DiscoveryRequest.FromString(data)
+        end = data.rfind(TYPE_URL_BYTES) - 2
+        block, names = _known_names(data, end, table)
+        message = discovery_pb2.DiscoveryRequest.FromString(
+            data[: end - len(block)] + data[end:] if block else data
+        )
+        if block and message.resource_names:
+            # Others follow elsewhere, which no encoder does.
+            names, message = (), discovery_pb2.DiscoveryRequest.FromString(data)
     except DecodeError as error:
         return ProtocolError(Status.INVALID_ARGUMENT, f"this is no DiscoveryRequest: {error}")
     return SotwRequest(
         type_url=message.type_url,
         node=Node.of(message.node) if message.HasField("node") else None,
-        names=tuple(message.resource_names),
+        names=names or tuple(message.resource_names),
         version=message.version_info,
         nonce=message.response_nonce,
         error=message.error_detail.message if message.HasField("error_detail") else None,
     )
+
+
+def _known_names(data: bytes, end: int, table: NameTable | None) -> tuple[bytes, tuple[str, ...]]:
+    """Find the names among the bytes before `end`: their bytes, and what they say. Both empty where it is
+    simpler to read all as it is.
+
+    A message is its fields one after another: what is left without these bytes is a message too, as long as
+    they are whole fields. So only blocks that have been read by themselves are taken out.
+    """
+    if table is None or end < SMALLEST_BYTES:
+        return b"", ()
+    at = start_of_names(data)
+    if at is None or end - at < SMALLEST_BYTES:
+        return b"", ()
+    block = data[at:end]
+    names = table.get(block)
+    if names is None:
+        # Field 3 holds the names in both variants.
+        message = discovery_pb2.DiscoveryRequest()
+        try:
+            message.MergeFromString(block)
+        except DecodeError:
+            return b"", ()
+        names = tuple(message.resource_names)
+        message.ClearField("resource_names")
+        if message.ByteSize():
+            return b"", ()
+        table.put(block, names)
+    return block, names
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,8 @@ from grpc import aio
 from pb.envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from xds.cache import Cache
 from xds.nodes import Classify
-from xds.server import AdsServer, ServerOptions
+from xds.options import ServerOptions
+from xds.server import AdsServer
 from xds.session import Clock
 from xds.snapshot import Snapshot
 from xds.tls import ServerTls

@@ -12,8 +12,9 @@ from tests.conversation import MemoryTalk, Talk, Variant, in_memory, over_grpc
 from tests.xds.configuration import both, listener, routes, snapshot
 from xds.cache import Cache
 from xds.nodes import Identity, Node
+from xds.options import ServerOptions
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from xds.server import AdsServer, ServerOptions
+from xds.server import AdsServer
 from xds.snapshot import Snapshot
 
 Publish = Callable[[Snapshot], object]

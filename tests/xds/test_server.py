@@ -41,8 +41,9 @@ from xds import server as server_module
 from xds.cache import Cache
 from xds.errors import ListenError
 from xds.nodes import Identity, Node, Refusal
+from xds.options import ServerOptions
 from xds.resource import CLUSTER, TYPES, Resource
-from xds.server import AdsServer, ServerOptions, _GrpcWire
+from xds.server import AdsServer, _GrpcWire
 from xds.session import WireClosedError
 from xds.tls import ServerTls
 
@@ -408,6 +409,84 @@ async def test_who_reads_nothing_is_let_go(served_before: bool) -> None:
         # It is let go whether it reads or not; if it ever does, it learns why.
         await closed(stage)
         assert await ending(call) == (StatusCode.DEADLINE_EXCEEDED, "nothing was read for 0.1 s")
+
+
+async def test_more_streams_than_are_admitted_are_told_to_come_back() -> None:
+    options = ServerOptions(streams_per_second=0.001, streams_at_once=2)
+    async with serving(cache_of(snapshot(1, both("a"))), options=options) as stage:
+        served = [await stage.delta(), await stage.sotw()]
+        await asked(served[0], delta_request())
+        await asked(served[1], sotw_request())
+        assert await ending(await stage.delta(), delta_request()) == (
+            StatusCode.RESOURCE_EXHAUSTED,
+            "too many streams begin at once; come back later",
+        )
+        assert stage.server.admission.refused == 1
+        # Who is in notices nothing.
+        await served[0].write(delta_request(node="", response_nonce="1"))
+        stage.cache.publish("edge", snapshot(2, both("a", "b")))
+        assert [one.name for one in (await heard(served[0])).resources] == ["b"]
+
+
+async def test_an_old_stream_is_asked_to_connect_again_and_is_sent_nothing_twice() -> None:
+    options = ServerOptions(max_age_seconds=0.1)
+    async with serving(cache_of(snapshot(1, both("a"))), options=options) as stage:
+        call = await stage.delta()
+        first = await asked(call, delta_request())
+        assert await ending(call, delta_request(node="", response_nonce=first.nonce)) == (
+            StatusCode.UNAVAILABLE,
+            "this stream is old; connect again",
+        )
+        has = {one.name: one.version for one in first.resources}
+        again = await asked(
+            await stage.delta(),
+            delta_request(
+                type_url=CLUSTERS, initial_resource_versions=has, resource_names_subscribe=["*", "b"]
+            ),
+        )
+        assert ([one.name for one in again.resources], list(again.removed_resources)) == ([], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("now", "status", "words"),
+    [
+        (Refusal("certificate revoked"), StatusCode.PERMISSION_DENIED, "certificate revoked"),
+        ("canary", StatusCode.UNAVAILABLE, "this node belongs to group 'canary' now; connect again"),
+    ],
+)
+async def test_who_is_served_is_asked_again_while_the_stream_lasts(
+    now: str | Refusal, status: StatusCode, words: str
+) -> None:
+    answers: dict[str, str | Refusal] = {"node-1": "edge", "node-2": "edge"}
+    options = ServerOptions(identity_seconds=0.05)
+    cache = cache_of(snapshot(1, both("a")))
+    async with serving(cache, lambda node, _: answers[node.id], options=options) as stage:
+        call, other = await stage.delta(), await stage.delta()
+        await asked(call, delta_request())
+        await asked(other, delta_request(node="node-2"))
+        answers["node-1"] = now
+        assert await ending(call) == (status, words)
+        assert not other.done()
+
+
+async def test_two_streams_of_one_node_live_side_by_side(stage: Stage) -> None:
+    # While an Envoy restarts hot, the old and the new process share a node id.
+    old, new = await stage.delta(), await stage.delta()
+    await asked(old, delta_request())
+    first = await asked(new, delta_request())
+    assert len(stage.server.fleet.nodes()) == 1
+    for call in (old, new):
+        await call.write(delta_request(node="", response_nonce=first.nonce))
+    stage.cache.publish("edge", snapshot(8, both("a", "b")))
+    for call in (old, new):
+        assert [one.name for one in (await heard(call)).resources] == ["b"]
+    old.cancel()
+    async with asyncio.timeout(WITHIN):
+        while stage.server.fleet.counters().streams != {"edge": 1}:
+            await stage.server.fleet.changed()
+    await new.write(delta_request(node="", response_nonce="2"))
+    stage.cache.publish("edge", snapshot(9, both("a", "b", "c")))
+    assert [one.name for one in (await heard(new)).resources] == ["c"]
 
 
 # --- what is remembered

@@ -16,7 +16,7 @@ from xds.session import Session, WireClosedError
 from xds.snapshot import Snapshot, diff
 from xds.status import Fleet, StreamStatus
 from xds.stream import Terms
-from xds.wire import Composer, DeltaRequest, ProtocolError, Status
+from xds.wire import Composer, DeltaRequest, ProtocolError, Response, Status, parse_delta
 
 FIRST = DeltaRequest(CLUSTER.type_url)
 GONE = ProtocolError(Status.UNAVAILABLE, "go away")
@@ -52,9 +52,7 @@ class FakeWire:
 class Stage:
     """A session on a fake wire."""
 
-    def __init__(
-        self, first: Snapshot, write_timeout_seconds: float = 5.0, grace_seconds: float = 0.01
-    ) -> None:
+    def __init__(self, first: Snapshot, grace_seconds: float = 0.01) -> None:
         self.fleet = Fleet()
         self.status: StreamStatus = self.fleet.opened(Node(id=NODE_ID), "group", "delta ADS")
         terms = Terms(composer=Composer(""), removal_grace_seconds=grace_seconds)
@@ -62,8 +60,8 @@ class Stage:
         self.session = Session(
             self.stream,
             self.status,
+            parse_delta,
             clock=asyncio.get_running_loop().time,
-            write_timeout_seconds=write_timeout_seconds,
         )
         self.wire = FakeWire()
 
@@ -115,10 +113,58 @@ async def test_a_removal_goes_when_its_grace_is_over_though_nothing_else_happens
         stage.wire.arriving.put_nowait(None)
 
 
-async def test_who_does_not_read_is_let_go() -> None:
-    stage = Stage(snapshot(1, both("a")), write_timeout_seconds=0.02)
+async def test_a_write_that_sticks_can_be_ended_and_tells_since_when() -> None:
+    stage = Stage(snapshot(1, both("a")))
     stage.wire.stuck = True
-    assert await stage.run() == ProtocolError(Status.DEADLINE_EXCEEDED, "nothing was read for 0.02 s")
+    began = asyncio.get_running_loop().time()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(stage.run())
+        while stage.session.writing_since is None:
+            await asyncio.sleep(0)
+        assert began <= stage.session.writing_since <= asyncio.get_running_loop().time()
+        stage.session.end(GONE)
+        stage.session.end(ProtocolError(Status.UNAVAILABLE, "the first reason counts"))
+    assert running.result() == GONE
+
+
+async def test_nothing_is_being_written_while_there_is_nothing_to_say() -> None:
+    stage = Stage(snapshot(1, both("a")))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.run())
+        await stage.wire.hears()
+        await asyncio.sleep(0)
+        assert stage.session.writing_since is None
+        stage.wire.arriving.put_nowait(None)
+
+
+async def test_an_acknowledgement_that_needs_no_answer_wakes_nobody() -> None:
+    stage = Stage(snapshot(1, both("a")))
+    asked = 0
+    to_send = stage.stream.to_send
+
+    def counted(now: float) -> list[Response]:
+        nonlocal asked
+        asked += 1
+        return to_send(now)
+
+    stage.stream.to_send = counted  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.run())
+        first = await stage.wire.hears()
+        before = asked
+        stage.wire.says(type_url=CLUSTER.type_url, response_nonce=first.nonce)
+        while stage.status.settled_revision < 1:
+            await stage.fleet.changed()
+        await asyncio.sleep(0)
+        assert asked == before
+        stage.wire.arriving.put_nowait(None)
+
+
+async def test_a_session_that_is_ended_before_it_runs_says_nothing() -> None:
+    stage = Stage(snapshot(1, both("a")))
+    stage.session.end(GONE)
+    assert await stage.run() == GONE
+    assert stage.wire.written.empty()
 
 
 async def test_memory_stays_bounded_while_a_client_does_not_read() -> None:
@@ -134,8 +180,7 @@ async def test_memory_stays_bounded_while_a_client_does_not_read() -> None:
         (ledger,) = stage.stream._ledgers.values()
         assert (len(ledger.behind), ledger.in_flight is not None) == (1, True)
         stage.session.end(GONE)
-        stage.wire.arriving.put_nowait(None)
-        assert await running is None
+        assert await running == GONE
 
 
 async def test_garbage_ends_the_stream() -> None:

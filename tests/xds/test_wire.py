@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import warnings
 
+import pytest
+
 from pb.envoy.service.discovery.v3 import discovery_pb2
 from tests.xds.configuration import cluster, endpoints
-from xds.resource import CLUSTER, ENDPOINT
+from xds.names import NameTable
+from xds.resource import CLUSTER, ENDPOINT, TYPE_URL_PREFIX
 from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
 
 with warnings.catch_warnings():
@@ -112,3 +115,61 @@ def test_what_is_kept_to_share_is_bounded() -> None:
     assert composer.delta(CLUSTER, "1", first.resources) is not first
     big = composer.delta(CLUSTER, "1", [cluster("c" * 2000)])
     assert (composer._kept, len(big.payload) > 1000) == (0, True)
+
+
+NAMES = [f"cell-{number}" for number in range(200)]
+
+
+def sotw_bytes(names: list[str], nonce: str = "7") -> bytes:
+    request = discovery_pb2.DiscoveryRequest(
+        version_info="3.ff", resource_names=names, type_url=ENDPOINT.type_url, response_nonce=nonce
+    )
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize("node", ["", "n"])
+def test_names_that_were_met_before_are_the_same_object_in_both_variants(node: str) -> None:
+    table = NameTable()
+    sotw = discovery_pb2.DiscoveryRequest(resource_names=NAMES, type_url=ENDPOINT.type_url)
+    delta = discovery_pb2.DeltaDiscoveryRequest(resource_names_subscribe=NAMES, type_url=ENDPOINT.type_url)
+    for request in (sotw, delta) if node else ():
+        request.node.id = node
+    read = [
+        parse_sotw(sotw_bytes(NAMES), table),
+        parse_sotw(sotw_bytes(NAMES, nonce="8"), table),
+        parse_sotw(sotw.SerializeToString(), table),
+        parse_delta(delta.SerializeToString(), table),
+    ]
+    lists = [one.names if isinstance(one, SotwRequest) else one.subscribe for one in read]  # type: ignore[union-attr]
+    assert lists[0] == tuple(NAMES)
+    assert all(names is lists[0] for names in lists)
+    assert read[0] == parse_sotw(sotw_bytes(NAMES))
+    assert read[1] == parse_sotw(sotw_bytes(NAMES, nonce="8"))
+    assert read[2] == parse_sotw(sotw.SerializeToString())
+    assert read[3] == parse_delta(delta.SerializeToString())
+
+
+def test_a_table_changes_nothing_of_what_is_read() -> None:
+    table = NameTable()
+    parse_sotw(sotw_bytes(NAMES), table)
+    reject = discovery_pb2.DiscoveryRequest.FromString(sotw_bytes(NAMES))
+    reject.error_detail.message = f"no: {TYPE_URL_PREFIX}envoy.config.cluster.v3.Cluster"
+    odd = sotw_bytes(NAMES) + sotw_bytes(["one more"])
+    versions = discovery_pb2.DeltaDiscoveryRequest(
+        resource_names_subscribe=NAMES, initial_resource_versions={"a": "1"}, type_url=ENDPOINT.type_url
+    )
+    for data in (
+        sotw_bytes([*NAMES, "more"]),
+        sotw_bytes(NAMES[1:]),
+        sotw_bytes(["é" * 300, *NAMES]),
+        reject.SerializeToString(),
+        odd,
+        odd + b"\x1a\x01z",
+        sotw_bytes(NAMES)[:-3],
+        sotw_bytes(NAMES)[:2000] + b"\xff" + sotw_bytes(NAMES)[2000:],
+    ):
+        for _ in range(2):
+            assert parse_sotw(data, table) == parse_sotw(data)
+    for data in (versions.SerializeToString(), versions.SerializeToString() + b"\x1a\x01z"):
+        for _ in range(2):
+            assert parse_delta(data, table) == parse_delta(data)
