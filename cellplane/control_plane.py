@@ -94,6 +94,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
             log.info(
                 "started replica=%s xds=%s status=%s", replica, settings.xds_listen, settings.status_listen
             )
+            calm_collector()
             yield
             for task in running:
                 task.cancel()
