@@ -440,7 +440,7 @@ local function is_reserved(path)
   local first = sub(path, 2, (slash or #path + 1) - 1)
   if reserved[first] then return true end
   local _, _, bare = find(first, "^(.*)%.[^.]*$")
-  return not slash and reserved[bare or ""] or false
+  return (not slash or slash == #path) and reserved[bare or ""] or false
 end
 
 -- extraction.py

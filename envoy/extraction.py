@@ -72,8 +72,8 @@ def extract(rule: MatchRule, request: Request, path: str, reserved: frozenset[st
 
 def is_reserved(path: str, reserved: frozenset[str]) -> bool:
     """Tell whether a path begins with a page of the application's own; `/users.json` is `/users` too."""
-    first, slash, _ = path[1:].partition("/")
-    return first in reserved or (not slash and first.rpartition(".")[0] in reserved)
+    first, _, rest = path[1:].partition("/")
+    return first in reserved or (not rest and first.rpartition(".")[0] in reserved)
 
 
 def _values(condition: Condition, request: Request, path: str) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def _may_hold(condition: Condition, reserved: frozenset[str]) -> Predicate:
 def _reserved(words: frozenset[str]) -> Predicate:
     """Match paths whose first segment is a page of the application's own, with a format or without."""
     names = "|".join(quoted(word) for word in sorted(words))
-    below, format_, query = r"/[\x00-\x3e\x40-\x7f]*", r"\.[^./?]*", r"(?:\?\C*)?"
+    below, format_, query = r"/[\x00-\x3e\x40-\x7f]*", r"\.[^./?]*/?", r"(?:\?\C*)?"
     return matchers.matches(PATH, rf"/(?:{names})(?:{below}|{format_})?{query}")
 
 

@@ -11,6 +11,7 @@ from cellplane.cli.cells import cells
 from cellplane.cli.claims import claims
 from cellplane.cli.control_plane import control_plane
 from cellplane.cli.demo import demo
+from cellplane.cli.explain import explain_command
 from cellplane.cli.fleet import fleet
 from cellplane.cli.pushes import pushes
 from cellplane.cli.rules import rules
@@ -29,5 +30,16 @@ def cellplane() -> None:
     """  # noqa: D301  click wants the character itself
 
 
-for command in (control_plane, topology, cells, claims, rules, fleet, pushes, bootstrap_command, demo):
+for command in (
+    control_plane,
+    topology,
+    cells,
+    claims,
+    rules,
+    explain_command,
+    fleet,
+    pushes,
+    bootstrap_command,
+    demo,
+):
     cellplane.add_command(command)

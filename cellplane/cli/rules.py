@@ -1,4 +1,4 @@
-"""`cellplane rules`: the ruleset that decides where a request goes; shown, checked, applied.
+"""`cellplane rules`: the rulesets that decide where a request goes: checked, compared, applied, taken back.
 
 A ruleset is a document in the topology; it is parsed here before it is written, so that a bad one never
 reaches the store.
@@ -6,21 +6,25 @@ reaches the store.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
 
-from cellplane.cli.changes import change_options, commit
+from cellplane.cli.changes import change_options, commit, yes_option
 from cellplane.cli.connection import etcd_options, stamp, with_store
-from cellplane.cli.outcome import Exit, fail, output_option, print_json, refuse
+from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table, refuse
+from cellplane.rules_history import CURRENT, KIND, plan_rollback, plan_rules, versions
+from cellplane.ruleset_file import read_ruleset
 from cellplane.settings import EtcdSettings
+from envoy.gitlab_rules import import_rules
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from topology.apply import read_view
-from topology.planning import plan_document
-
-KIND, NAME = "rules", "current"
+from topology.planning import Outcome
+from topology.view import View
 
 
 @click.group()
@@ -29,34 +33,31 @@ def rules() -> None:
 
 
 @rules.command("show")
+@click.option("--version", type=int, help="Show a version of the history; by default the one in force.")
 @etcd_options
 @output_option
-def show(etcd: EtcdSettings, output: str) -> None:
-    """Show the ruleset in force, as it can be applied again."""
+def show(version: int | None, etcd: EtcdSettings, output: str) -> None:
+    """Show a ruleset, as it can be applied again."""
     view = with_store(etcd, read_view)
-    if record := view.quarantined.get(view.keyspace.document(KIND, NAME)):
-        fail(
-            Exit.FAILED,
-            f"the ruleset in the store cannot be read: {record.reason}.",
-            "Control planes keep the last good one. Apply a ruleset with `cellplane rules apply`.",
-        )
-    document = view.documents.get((KIND, NAME))
-    body: Any = dict(document.body) if document else DEFAULT_DOCUMENT
+    document = view.documents.get((KIND, CURRENT))
+    body: Any = _version(view, version) if version else dict(document.body) if document else DEFAULT_DOCUMENT
     if output == "json":
         print_json(body)
         return
-    if document is None:
+    if version:
+        click.echo(f"# Version {version}.")
+    elif document is None:
         click.echo("# No ruleset has been applied; this is the one built in.")
     else:
         by = document.stamp
         click.echo(f"# Applied by {by.updated_by} at {by.updated_at}: {by.reason or 'no reason given'}")
-    click.echo(yaml.safe_dump(_in_reading_order(body), sort_keys=False), nl=False)
+    click.echo(_yaml(body), nl=False)
 
 
 @rules.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Say what is wrong with a ruleset, and change nothing."""
+    """Say what is wrong with a ruleset, line by line, and change nothing."""
     _read(file)
     click.echo(f"{file} holds.")
 
@@ -71,32 +72,137 @@ def apply(file: Path, etcd: EtcdSettings, reason: str, dry_run: bool, output: st
     body = _read(file)
     commit(
         etcd,
-        lambda view: plan_document(view, KIND, NAME, body, stamp(reason)),
+        lambda view: plan_rules(view, body, stamp(reason)),
         "applying the ruleset",
         dry_run=dry_run,
         output=output,
     )
 
 
-def _in_reading_order(body: dict[str, Any]) -> dict[str, Any]:
-    """Put first what a person looks for first; the store keeps keys sorted."""
-    ordered = {"schema": body.get("schema"), **body}
-    if isinstance(body.get("rules"), list):
-        ordered["rules"] = [
-            {"name": rule.get("name"), "type": rule.get("type"), **rule} if isinstance(rule, dict) else rule
-            for rule in body["rules"]
-        ]
-    return ordered
+@rules.command("diff")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--version", type=int, help="Compare a version of the history with the ruleset in force.")
+@etcd_options
+def diff(file: Path | None, version: int | None, etcd: EtcdSettings) -> None:
+    """Show how a file, or a version, differs from the ruleset in force."""
+    if (file is None) == (version is None):
+        fail(Exit.USAGE, "name a file, or --version.")
+    body = _read(file) if file else None
+    view = with_store(etcd, read_view)
+    document = view.documents.get((KIND, CURRENT))
+    here = _yaml(dict(document.body) if document else DEFAULT_DOCUMENT)
+    there = _yaml(body if body is not None else _version(view, version or 0))
+    names = ("in force", str(file) if file else f"version {version}")
+    lines = list(difflib.unified_diff(here.splitlines(), there.splitlines(), *names, lineterm=""))
+    click.echo("\n".join(lines) if lines else "They are the same.")
 
 
-def _read(file: Path) -> dict[str, Any]:
+@rules.command("history")
+@etcd_options
+@output_option
+def history(etcd: EtcdSettings, output: str) -> None:
+    """List the rulesets that were in force, the last one first."""
+    kept = versions(with_store(etcd, read_view))[::-1]
+    if output == "json":
+        print_json(
+            [
+                {
+                    "version": each.number,
+                    "rules": len(each.body["rules"]),
+                    "updated_by": each.stamp.updated_by,
+                    "updated_at": each.stamp.updated_at,
+                    "reason": each.stamp.reason,
+                }
+                for each in kept
+            ]
+        )
+        return
+    rows = [
+        (
+            str(each.number),
+            str(len(each.body["rules"])),
+            each.stamp.updated_by,
+            each.stamp.updated_at,
+            each.stamp.reason,
+        )
+        for each in kept
+    ]
+    print_table(("VERSION", "RULES", "BY", "AT", "REASON"), rows, empty="No ruleset has been applied.")
+
+
+@rules.command("rollback")
+@click.argument("version", type=int, required=False)
+@etcd_options
+@change_options
+@yes_option
+@output_option
+def rollback(
+    version: int | None, etcd: EtcdSettings, reason: str, dry_run: bool, yes: bool, output: str
+) -> None:
+    """Put an earlier version in force again: the one before the last, or the one named."""
+    because = reason or f"rollback to {f'version {version}' if version else 'the version before'}"
+
+    def plan(view: View) -> Outcome:
+        return plan_rollback(view, version, stamp(because))
+
+    commit(
+        etcd,
+        plan,
+        "the rollback",
+        dry_run=dry_run,
+        yes=yes,
+        ask="Put it in force on every edge?",
+        output=output,
+    )
+
+
+@rules.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+def import_(file: Path) -> None:
+    """Print GitLab's router rules (JSON) as a ruleset, to be looked at, checked and applied."""
     try:
         body = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         fail(Exit.REFUSED, f"{file}: {error.strerror}.")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         fail(Exit.REFUSED, f"{file} is neither YAML nor JSON: {error}.")
-    outcome = parse_ruleset(body)
+    imported = import_rules(body)
+    if not isinstance(imported, Mapping):
+        refuse(imported, f"{file}")
+    outcome = parse_ruleset(imported)
     if not isinstance(outcome, Ruleset):
         refuse(outcome, f"{file}")
-    return dict(body)
+    click.echo(_yaml(imported), nl=False)
+
+
+def _version(view: View, number: int) -> Mapping[str, Any]:
+    found = [each for each in versions(view) if each.number == number]
+    if not found:
+        fail(
+            Exit.NOT_FOUND,
+            f"version {number} is not kept.",
+            "`cellplane rules history` lists those that are.",
+        )
+    return dict(found[0].body)
+
+
+def _yaml(body: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(_in_reading_order(body), sort_keys=False)
+
+
+def _in_reading_order(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Put first what a person looks for first; the store keeps keys sorted."""
+    ordered = {"schema": body.get("schema"), **body}
+    if isinstance(body.get("rules"), list):
+        ordered["rules"] = [
+            {"name": rule.get("name"), "type": rule.get("type"), **rule} if isinstance(rule, dict) else rule
+            for rule in ordered.pop("rules")
+        ]
+    return ordered
+
+
+def _read(file: Path) -> dict[str, Any]:
+    found = read_ruleset(file)
+    if isinstance(found, tuple):
+        refuse(found, f"{file}")
+    return found

@@ -295,6 +295,8 @@ def _native() -> Iterator[Asked]:
         "/users/",
         "/users?x",
         "/users.json",
+        "/users.json/",
+        "/users.json/?x",
         "/users/acme",
         "/%75sers",
         "/-/acme",

@@ -75,6 +75,7 @@ def test_a_native_rule_looks_at_texts_of_any_length() -> None:
         ("/users/x", True),
         ("/users.json", True),
         ("/users.", True),
+        ("/users.json/", True),
         ("/users.json/x", False),
         ("/users.a.b", False),
         ("/userss", False),

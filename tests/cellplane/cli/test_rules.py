@@ -67,3 +67,41 @@ def test_a_ruleset_that_does_not_hold_is_named_and_not_written(
 
 def test_a_file_that_is_not_there(run: Run, tmp_path: Path) -> None:
     assert "No such file" in run("rules", "check", str(tmp_path / "x"), expect=Exit.REFUSED).stderr
+
+
+def test_versions_are_kept_compared_and_taken_back(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    assert "No ruleset" in run("rules", "history").stdout
+    for cell in (3, 4):
+        path.write_text(GOOD.replace("3", str(cell)))
+        run("rules", "apply", str(path), "--reason", f"acme to {cell}")
+    assert "They are the same." in run("rules", "diff", str(path)).stdout
+    assert "-    /acme: 4\n+    /acme: 3" in run("rules", "diff", "--version", "1").stdout
+
+    history = run("rules", "history").stdout
+    assert history.index("acme to 4") < history.index("acme to 3")
+    run("rules", "rollback", expect=Exit.REFUSED)
+    assert "would: rules: version 3" in run("rules", "rollback", "--dry-run").stdout
+    run("rules", "rollback", "--yes")
+    assert "/acme: 3" in run("rules", "show").stdout
+    assert "rollback to the version before" in run("rules", "history").stdout
+    run("rules", "rollback", "2", "--yes")
+    assert "/acme: 4" in run("rules", "show", "--version", "4").stdout
+    assert '"version": 4' in run("rules", "history", "--output", "json").stdout
+    assert "not kept" in run("rules", "show", "--version", "9", expect=Exit.NOT_FOUND).stderr
+    assert "not kept" in run("rules", "rollback", "9", "--yes", expect=Exit.REFUSED).stderr
+    run("rules", "diff", expect=Exit.USAGE)
+
+
+def test_rules_of_gitlabs_router_are_imported(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "router.json"
+    rule = '{"id": "first", "action": "classify", "classify": {"type": "FIRST_CELL"}}'
+    path.write_text(f'{{"rules": [{rule}]}}')
+    imported = run("rules", "import", str(path)).stdout
+    (tmp_path / "rules.yaml").write_text(imported)
+    assert "holds" in run("rules", "check", str(tmp_path / "rules.yaml")).stdout
+    path.write_text('{"rules": [{"id": "x", "action": "proxy"}]}')
+    assert "no counterpart" in run("rules", "import", str(path), expect=Exit.REFUSED).stderr
+    path.write_text("[{")
+    assert "neither YAML" in run("rules", "import", str(path), expect=Exit.REFUSED).stderr
+    assert "No such file" in run("rules", "import", str(tmp_path / "y"), expect=Exit.REFUSED).stderr
