@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from xds.copies import ABSENT, Copy, either, is_unsure, may_be_absent, may_name
-from xds.holds import Effective, Holds
+from xds.holds import WITHHELD, Effective, Holds
+from xds.nack import culprits
 from xds.order import Step
 from xds.resource import Reference, Resource, ResourceType
+from xds.search import Search
 from xds.snapshot import Snapshot
 from xds.subscription import Asked, Subscription, Wildcard
 from xds.wire import Response
@@ -147,6 +149,8 @@ class Ledger:
     def acknowledged(self, snapshot: Snapshot) -> None:
         """Commit what is in flight: the client has it now."""
         flight = self._landed()
+        if self.holds.accepted(self.type, flight.listed):
+            self._restore(snapshot)
         for name, sent in flight.sent.items():
             if name not in self.subscription:
                 continue
@@ -162,30 +166,66 @@ class Ledger:
             self.lingering.pop(name, None)
         self._trust_again()
 
-    def rejected(self, snapshot: Snapshot, named: Iterable[str], message: str) -> tuple[str, ...]:
-        """Hold what is to blame, open everything else, and return what is held.
+    def rejected(self, snapshot: Snapshot, message: str) -> tuple[str, ...]:
+        """Find who is to blame, open everything else, and return what is held for it.
 
-        That is what the message named, and the client keeps its old copies of that; or else all of the
-        response. Of the rest it may have taken over some, and what it would tell on reconnect is false
-        until all is sent again.
+        Whom the message names, the client keeps its old copies of. Of the rest it may have taken over some,
+        and what it would tell on reconnect is false until all is sent again.
         """
         flight = self._landed()
-        names = frozenset(named)
-        held = {one.name: one for one in flight.listed if one.name in names or not names}
+        # Not behind means that the client had this very version.
+        had = {name: self.behind.get(name, sent or ABSENT) for name, sent in flight.sent.items()}
+        listed = {one.name: one for one in flight.listed}
+        names = frozenset(culprits(message, listed))
+        news = [one for one in listed.values() if had[one.name] != one]
+        stands = all(
+            one in (snapshot.get(self.type, one.name), self.effective(snapshot, one.name)) for one in news
+        )
+        # Where some of it has changed since, that may have been the culprit: the rest gets another chance.
+        suspects = news if stands else []
+        good = {one: has for one, has in had.items() if isinstance(has, Resource) and has != listed.get(one)}
+        blamed = [listed[name] for name in listed if name in names]
+        held = {one.name for one in self.holds.blame(self.type, blamed, suspects, good, message)}
+        search = self.holds.search(self.type)
+        if search is not None and not search.basis:
+            search.basis = {one.name: snapshot.get(self.type, one.name) for one in search.suspects}
         for name, sent in flight.sent.items():
-            # Not behind means that the client had this very version.
-            had = self.behind.get(name, sent or ABSENT)
-            if name in held:
-                self.holds.reject(held[name], message, had if isinstance(had, Resource) else None)
-            if sent is None and not held:
+            if not listed and sent is None:
                 # Nothing but removals, and rejected: to send them again would be to send the same bytes.
                 self.behind.pop(name, None)
             elif name in self.subscription:
-                self.behind[name] = had if name in names else either(had, sent or ABSENT)
-        self.forced.update(name for name in self.scope(snapshot) if name not in held)
+                self.behind[name] = had[name] if name in names else either(had[name], sent or ABSENT)
         self.holds.distrust(self.type, flight.sent.keys() - names)
+        if news or blamed or not listed:
+            # Otherwise it rejects what it had accepted, and to send that again would lead nowhere.
+            self._restore(snapshot, kept=names & held)
         self._trust_again()
-        return tuple(held)
+        return tuple(name for name in flight.sent if name in held)
+
+    def search(self, snapshot: Snapshot) -> Search | None:
+        """Return the search that is under way, ending it where what it searches has changed or was found."""
+        search = self.holds.search(self.type)
+        if search is None:
+            return None
+        resources = snapshot.of_type(self.type)
+        if not self.holds.has_found_elsewhere(search) and all(
+            name in self.subscription and resources.get(name) == wanted
+            for name, wanted in search.basis.items()
+        ):
+            return search
+        self.holds.end_search(self.type)
+        self._restore(snapshot)
+        return None
+
+    def _restore(self, snapshot: Snapshot, kept: frozenset[str] = frozenset()) -> None:
+        """Send again all that may be sent, once nobody is searched for any more."""
+        if self.holds.search(self.type) is None:
+            resources = snapshot.of_type(self.type)
+            self.forced.update(
+                name
+                for name in self.scope(snapshot)
+                if name not in kept and self.holds.effective(resources[name]) is not WITHHELD
+            )
 
     def lost(self) -> None:
         """Note that the stream ended, and what the client left unanswered."""

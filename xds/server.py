@@ -8,7 +8,6 @@ snapshot.
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -19,7 +18,7 @@ from xds.admission import Bucket
 from xds.cache import Cache
 from xds.delta import DeltaStream
 from xds.errors import ListenError
-from xds.holds import Holds
+from xds.hold_book import HoldBook
 from xds.names import NameTable
 from xds.nodes import Classify, Identity, Node, Refusal
 from xds.options import ServerOptions
@@ -35,7 +34,6 @@ from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status,
 
 log = logging.getLogger("xds.server")
 
-KEPT_HOLDS: Final = 10_000
 TOO_MANY: Final = ProtocolError(Status.RESOURCE_EXHAUSTED, "too many streams begin at once; come back later")
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 
@@ -63,8 +61,9 @@ class AdsServer:
             removal_grace_seconds=self._options.removal_grace_seconds,
             max_names=self._options.max_names,
         )
-        self._holds: OrderedDict[str, Holds] = OrderedDict()
-        self._sessions: dict[Session, None] = {}
+        self.holds = HoldBook(changed=self._wake_soon)
+        self._sessions: dict[Session, str] = {}
+        self._waking: set[str] = set()
         self.admission = Bucket(self._options.streams_per_second, self._options.streams_at_once)
         self._watchdog = Watchdog(self._options, clock)
         names = NameTable()
@@ -169,30 +168,36 @@ class AdsServer:
             return ProtocolError(Status.UNAVAILABLE, f"there is no configuration for group {group!r} yet")
         delta = isinstance(first, DeltaRequest)
         status = self.fleet.opened(node, group, _variant(delta, only))
+        holds = self.holds.joined(group, node.id, node.user_agent_version)
         machine = DeltaStream if delta else SotwStream
-        stream = machine(snapshot, self._terms, self._holds_of(node.id), status, node_id=node.id, only=only)
+        stream = machine(snapshot, self._terms, holds, status, node_id=node.id, only=only)
         session = Session(stream, status, self._parse_delta if delta else self._parse_sotw, clock=self._clock)
         self._watchdog.watch(session, recheck)
-        self._sessions[session] = None
+        self._sessions[session] = group
         self._cache.join(group, session)
         log.info("stream_opened node=%s group=%s variant=%s", node.id, group, status.variant)
         try:
             return await session.run(first, wire)
         finally:
             stream.close()
+            self.holds.left(group, node.id)
             self._cache.leave(group, session)
             del self._sessions[session]
             self._watchdog.forget(session)
             self.fleet.closed(status)
             log.info("stream_closed node=%s group=%s variant=%s", node.id, group, status.variant)
 
-    def _holds_of(self, node_id: str) -> Holds:
-        """Return what this node has rejected; it outlives its streams, but not without bound."""
-        holds = self._holds.pop(node_id, None) or Holds()
-        self._holds[node_id] = holds
-        if len(self._holds) > KEPT_HOLDS:
-            self._holds.popitem(last=False)
-        return holds
+    def _wake_soon(self, group: str) -> None:
+        """Let a group's streams look again at what was withheld, when whoever found out has finished."""
+        if group not in self._waking:
+            self._waking.add(group)
+            asyncio.get_running_loop().call_soon(self._wake, group)
+
+    def _wake(self, group: str) -> None:
+        self._waking.discard(group)
+        for session, of in self._sessions.items():
+            if of == group:
+                session.wake()
 
 
 class _GrpcWire:

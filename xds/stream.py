@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, Protocol
 
-from xds.copies import ABSENT, Copy, has_none_but_rejected
+from xds.copies import ABSENT, Copy, has_none_but_rejected, is_unsure
 from xds.holds import Holds
 from xds.ledger import InFlight, Ledger
-from xds.nack import culprits
 from xds.order import ORDER, Step
 from xds.relations import Relations
 from xds.resource import Absence, Resource, ResourceType
@@ -86,6 +85,7 @@ class Stream(ABC):
         """Take what is to be written now, in order, at most one response of each type. `now` is in
         seconds.
         """
+        self._holds.tick(now)
         responses = []
         again = True
         while again:
@@ -107,7 +107,8 @@ class Stream(ABC):
 
     def due(self) -> float | None:
         """Tell when `to_send` has something to say again, though nothing else happens until then."""
-        return self._relations.due()
+        times = [at for at in (self._relations.due(), self._holds.due()) if at is not None]
+        return min(times, default=None)
 
     def close(self) -> None:
         """Take leave: remember for the node's next stream what was left unanswered on this one."""
@@ -184,9 +185,7 @@ class Stream(ABC):
             ledger.acknowledged(self.snapshot)
             self._observer.acknowledged(flight.response)
             return
-        named = culprits(error, [one.name for one in flight.listed])
-        # Where the message names nobody, all of them are held until their content changes.
-        held = ledger.rejected(self.snapshot, named, error)
+        held = ledger.rejected(self.snapshot, error)
         self._observer.rejected(flight.response, held, error)
 
     def _asked(self, ledger: Ledger, asked: Asked, first: bool) -> ProtocolError | None:
@@ -206,28 +205,45 @@ class Stream(ABC):
         relations = self._relations
         turn = Turn(ledger, relations.gate_is_open(ledger), relations.lacking(ledger, self.snapshot))
         resources = self.snapshot.of_type(ledger.type)
+        search = ledger.search(self.snapshot)
+        tried: list[Resource] = []
         for name in chain(ledger.behind, [name for name in ledger.forced if name not in ledger.behind]):
             wanted = resources.get(name)
             has = ledger.behind.get(name, wanted or ABSENT)
+            if search is not None and not search.concerns(wanted) and not is_unsure(has):
+                # Whatever else is new waits, or it would be among the suspects.
+                continue
             given = self._holds.effective(wanted)
-            if isinstance(given, Resource) and (
+            if given is wanted and wanted is not None and self._holds.is_tried(wanted):
+                tried.append(wanted)
+            elif isinstance(given, Resource) and (
                 given is wanted or relations.stands(ledger, given, self.snapshot)
             ):
                 turn.give(given, has, is_stand_in=given is not wanted)
             elif wanted is not None:
                 self._withhold(turn, name, has)
-            elif has is ABSENT:
-                # Asked for and not there; or gone again before the client ever heard of it.
-                asked = name in ledger.forced
-                if not (asked and turn.say_nothing_there(name, self._says_absent(ledger.type))):
-                    turn.done(name)
-            elif self._removable(ledger, name, has, now) and not turn.say_nothing_there(
-                name, self._says_removed(ledger.type)
-            ):
-                ledger.linger(name, has)
-                turn.done(name)
+            else:
+                self._take_away(turn, name, has, now)
+        for one in tried[:1] if not turn.sent else ():
+            turn.give(one, ledger.behind.get(one.name, one))
+            if one.name in turn.sent:
+                self._holds.try_on(one)
         turn.close()
         return turn
+
+    def _take_away(self, turn: Turn, name: str, has: Copy, now: float) -> None:
+        """Answer for a name that does not exist."""
+        ledger = turn.ledger
+        if has is ABSENT:
+            # Asked for and not there; or gone again before the client ever heard of it.
+            asked = name in ledger.forced
+            if not (asked and turn.say_nothing_there(name, self._says_absent(ledger.type))):
+                turn.done(name)
+        elif self._removable(ledger, name, has, now) and not turn.say_nothing_there(
+            name, self._says_removed(ledger.type)
+        ):
+            ledger.linger(name, has)
+            turn.done(name)
 
     def _withhold(self, turn: Turn, name: str, has: Copy) -> None:
         """Answer for a name of which nothing may be sent. What the client has, it keeps."""

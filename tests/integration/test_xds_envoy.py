@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -47,11 +48,21 @@ class ControlPlane:
     revision: int = 0
     cache: Cache = field(default_factory=Cache)
     server: AdsServer | None = None
+    ahead_seconds: float = 0.0
 
     async def start(self) -> None:
         options = ServerOptions(removal_grace_seconds=GRACE_SECONDS)
-        self.server = AdsServer(self.cache, group_of, identifier="tests", options=options)
+        self.server = AdsServer(self.cache, group_of, identifier="tests", options=options, clock=self.clock)
         self.port = await self.server.start(f"127.0.0.1:{self.port}")
+
+    def clock(self) -> float:
+        return time.monotonic() + self.ahead_seconds
+
+    def elapse(self, seconds: float) -> None:
+        """Let time pass for the server alone, and everybody look at the clock."""
+        self.ahead_seconds += seconds
+        assert self.server is not None, "the server was stopped"
+        self.server.holds.changed("group")
 
     async def stop(self) -> None:
         if self.server is not None:

@@ -94,11 +94,18 @@ class ModelClient:
             self.accepted[kind] = response.version
             self.unanswered[kind] = (response, None)
             return
+        has = set(self.held[kind].values())
         if applies_part or kind not in CHILD_OF:
             self._apply(response, frozenset(one.name for one in culprits), accepted=False)
-        # A full SotW response lists what the client had before, too: of that nothing is to blame.
-        to_blame = culprits if names_culprit or not self.delta else response.resources
-        self.blamed[kind] = {(kind, one.name, one.version) for one in to_blame}
+        # Without a name the culprit is searched for, so what was rejected among others comes once more.
+        to_blame = culprits if names_culprit or len(response.resources) == 1 else []
+        # Who rejects what it has, without a name, blames nobody; and a full SotW response has to list it, or
+        # it is deleted.
+        self.blamed[kind] = {
+            (kind, one.name, one.version)
+            for one in to_blame
+            if (self.delta and names_culprit) or one not in has
+        }
         words = " ".join(f"{one.name}: no good." for one in culprits) if names_culprit else "this is bad"
         self.unanswered[kind] = (response, words)
 

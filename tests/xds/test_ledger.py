@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.xds.configuration import both, cluster, listener, routes, snapshot
 from xds.copies import ABSENT, UNKNOWN, Unsure
-from xds.holds import Holds
+from xds.holds import WITHHELD, Holds
 from xds.ledger import InFlight, Ledger
 from xds.order import ORDER
 from xds.resource import CLUSTER, LISTENER, ROUTE, Resource, ResourceType
@@ -76,7 +76,7 @@ def test_a_rejection_that_names_the_culprit() -> None:
     new = snapshot(2, both("a", "b", "c", seconds=2), both("d"))
     ledger.behind = {"a": cluster("a"), "b": cluster("b"), "c": ABSENT}
     send(ledger, cluster("a", 2), cluster("b", 2), cluster("c", 2))
-    assert ledger.rejected(new, ["b"], "b: no") == ("b",)
+    assert ledger.rejected(new, "b: no") == ("b",)
     assert ledger.behind == {
         "a": Unsure((cluster("a"), cluster("a", 2))),
         "b": cluster("b"),
@@ -97,11 +97,39 @@ def test_a_rejection_that_names_nobody() -> None:
     new = snapshot(2, both("a", seconds=2))
     ledger.behind = {"a": cluster("a"), "z": cluster("z")}
     send(ledger, cluster("a", 2), removed=("z",))
-    assert ledger.rejected(new, [], "no") == ("a",)
+    assert ledger.rejected(new, "no") == ("a",)
     assert ledger.behind == {
         "a": Unsure((cluster("a"), cluster("a", 2))),
         "z": Unsure((cluster("z"), ABSENT)),
     }
+    assert ledger.effective(new, "a") == cluster("a")
+
+
+def test_a_rejection_that_names_nobody_of_several_starts_a_search() -> None:
+    ledger = ledger_of(CLUSTER)
+    new = snapshot(2, both("a", "b", seconds=2), both("d"))
+    ledger.behind = {"a": cluster("a"), "b": ABSENT}
+    send(ledger, cluster("a", 2), cluster("b", 2))
+    assert ledger.rejected(new, "no") == ()
+    # Nothing else goes out until the culprit is found; then all is restored.
+    assert ledger.forced == set()
+    assert ledger.search(new) is not None
+    assert (ledger.effective(new, "a"), ledger.effective(new, "b")) == (cluster("a", 2), WITHHELD)
+    send(ledger, cluster("a", 2))
+    ledger.acknowledged(new)
+    assert ledger.search(new) is None
+    assert ledger.forced == {"a", "d"}
+    assert ledger.holds.rejected(cluster("b", 2)) == "no"
+
+
+def test_a_search_ends_when_what_it_searches_changes() -> None:
+    ledger = ledger_of(CLUSTER)
+    old, new = snapshot(2, both("a", "b")), snapshot(3, both("a"), both("b", seconds=2))
+    ledger.behind = {"a": ABSENT, "b": ABSENT}
+    send(ledger, cluster("a"), cluster("b"))
+    ledger.rejected(old, "no")
+    assert ledger.search(new) is None
+    assert ledger.forced == {"a", "b"}
     assert ledger.effective(new, "a") == cluster("a")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xds.nack import culprits
+from xds.nack import blames_environment, culprits
 
 MESSAGES = [
     ("Error adding/updating cluster(s) bad1: no such thing", ["bad1", "good"], ("bad1",)),
@@ -35,3 +35,17 @@ MESSAGES = [
 @pytest.mark.parametrize(("message", "names", "blamed"), MESSAGES)
 def test_rule_22_whom_a_message_blames(message: str, names: list[str], blamed: tuple[str, ...]) -> None:
     assert culprits(message, names) == blamed
+
+
+ENVIRONMENTS = [
+    ("Error adding/updating listener(s) l: cannot bind '127.0.0.1:80': Address already in use", True),
+    ("l: cannot bind '10.0.0.1:80': Cannot assign requested address", True),
+    ("socket(2) failed: Too many open files", True),
+    ("Error adding/updating listener(s) l: no such filter", False),
+    ("", False),
+]
+
+
+@pytest.mark.parametrize(("message", "environment"), ENVIRONMENTS)
+def test_what_the_machine_lacks_is_not_the_contents_fault(message: str, environment: bool) -> None:
+    assert blames_environment(message) is environment

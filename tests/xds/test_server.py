@@ -37,7 +37,6 @@ from tests.xds.stage import (
     serving,
     sotw_request,
 )
-from xds import server as server_module
 from xds.cache import Cache
 from xds.errors import ListenError
 from xds.nodes import Identity, Node, Refusal
@@ -505,9 +504,13 @@ async def test_rule_25_a_rejection_outlives_its_stream(stage: Stage) -> None:
     await closed(stage)
     again = await asked(await stage.delta(), delta_request())
     assert [one.name for one in again.resources] == []
-    # Another node has not rejected it.
-    other = await asked(await stage.delta(), delta_request(node="node-2"))
-    assert [one.name for one in other.resources] == ["a"]
+    # It was the only one of its group, so another node is not sent it either, until it is released.
+    other = await stage.delta()
+    nothing = await asked(other, delta_request(node="node-2"))
+    assert [one.name for one in nothing.resources] == []
+    stage.server.holds.release("edge", (CLUSTER, "a"))
+    await other.write(delta_request(node="", response_nonce=nothing.nonce))
+    assert [one.name for one in (await heard(other)).resources] == ["a"]
 
 
 async def test_what_was_left_unanswered_is_sent_again_on_the_next_stream(stage: Stage) -> None:
@@ -518,17 +521,6 @@ async def test_what_was_left_unanswered_is_sent_again_on_the_next_stream(stage: 
     # It may tell the version although it never took it over.
     again = await asked(await stage.delta(), delta_request(initial_resource_versions={"a": one.version}))
     assert [one.name for one in again.resources] == ["a"]
-
-
-def test_of_the_nodes_long_gone_the_rejections_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "KEPT_HOLDS", 2)
-    server = AdsServer(Cache(), lambda *_: "edge", identifier="r")
-    a, b = server._holds_of("a"), server._holds_of("b")
-    # Who comes again counts as new.
-    assert server._holds_of("a") is a
-    server._holds_of("c")
-    assert server._holds_of("a") is a
-    assert server._holds_of("b") is not b
 
 
 # --- where it listens, and how it goes down
