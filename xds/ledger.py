@@ -31,6 +31,8 @@ class InFlight:
     """Whether types that come after this one have to wait."""
     children: tuple[Reference, ...] = ()
     """What the changed ones among these resources start to wait for anew."""
+    whole: Mapping[str, Resource] | None = None
+    """Where all that was sent is as the snapshot had it: what the snapshot had."""
 
     @property
     def listed(self) -> list[Resource]:
@@ -151,6 +153,13 @@ class Ledger:
         flight = self._landed()
         if self.holds.accepted(self.type, flight.listed):
             self._restore(snapshot)
+        if flight.whole is snapshot.of_type(self.type) and self.behind.keys() == flight.sent.keys():
+            # All that was open was sent as it still is.
+            self.behind.clear()
+            for name in flight.sent if self.lingering else ():
+                self.lingering.pop(name, None)
+            self._trust_again()
+            return
         for name, sent in flight.sent.items():
             if name not in self.subscription:
                 continue

@@ -125,6 +125,8 @@ class SotwStream(Stream):
         is.
         """
         resources = self.snapshot.of_type(ledger.type)
+        if turn.opening is not None and len(turn.opening.sent) == len(resources):
+            return turn.opening.upserts
         given: dict[str, Resource | None] = {}
         for name, has in ledger.behind.items():
             given[name] = has if isinstance(has, Resource) else None
@@ -141,6 +143,8 @@ class SotwStream(Stream):
     def _version(self, ledger: Ledger, turn: Turn) -> str:
         """Name the revision, and cover with a digest what the client has once it accepts this turn."""
         digest = self._digest(ledger)
+        if turn.opening is not None:
+            return f"{self.snapshot.revision}.{digest & DIGEST_MASK:016x}"
         resources = self.snapshot.of_type(ledger.type)
         for name, has in ledger.behind.items():
             if name not in turn.sent:

@@ -7,13 +7,14 @@ itself.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, Protocol
 
 from xds.copies import ABSENT, Copy, has_none_but_rejected, is_unsure
 from xds.holds import Holds
 from xds.ledger import InFlight, Ledger
+from xds.openings import Openings
 from xds.order import ORDER, Step
 from xds.relations import Relations
 from xds.resource import Absence, Resource, ResourceType
@@ -44,6 +45,7 @@ class Terms:
     order: Sequence[Step] = ORDER
     removal_grace_seconds: float = REMOVAL_GRACE_SECONDS
     max_names: int = MAX_NAMES
+    openings: Openings = field(default_factory=Openings)
 
 
 class Stream(ABC):
@@ -203,8 +205,14 @@ class Stream(ABC):
     def _turn(self, ledger: Ledger, now: float) -> Turn:
         """Collect what may be said now of all open names, and close those of which nothing is to be said."""
         relations = self._relations
-        turn = Turn(ledger, relations.gate_is_open(ledger), relations.lacking(ledger, self.snapshot))
+        is_open = relations.gate_is_open(ledger)
+        turn = Turn(ledger, is_open, relations.lacking(ledger, self.snapshot) if is_open else ())
         resources = self.snapshot.of_type(ledger.type)
+        is_plain = turn.has_all_to_say and self._holds.idle
+        if is_plain and (opening := self._terms.openings.find(ledger.type, resources, ledger.behind)):
+            turn.take(opening)
+            return turn
+        behind = dict(ledger.behind) if is_plain else None
         search = ledger.search(self.snapshot)
         tried: list[Resource] = []
         for name in chain(ledger.behind, [name for name in ledger.forced if name not in ledger.behind]):
@@ -229,6 +237,8 @@ class Stream(ABC):
             if one.name in turn.sent:
                 self._holds.try_on(one)
         turn.close()
+        if behind is not None and behind.keys() == turn.sent.keys() and len(turn.changed) == len(behind):
+            self._terms.openings.keep(ledger.type, turn.opening_of(resources, behind))
         return turn
 
     def _take_away(self, turn: Turn, name: str, has: Copy, now: float) -> None:
@@ -258,13 +268,9 @@ class Stream(ABC):
 
     def _book(self, ledger: Ledger, response: Response, turn: Turn) -> Response:
         """Note that a response leaves, and make the children of what it changes follow."""
-        children = tuple(
-            key
-            for resource in turn.changed
-            for key in resource.references
-            if key[0] in ledger.step.followed_by
-        )
-        ledger.sent(InFlight(response, turn.sent, turn.blocking, children))
+        children = turn.children()
+        whole = turn.opening.resources if turn.opening else None
+        ledger.sent(InFlight(response, turn.sent, turn.blocking, children, whole))
         self._observer.sent(response)
         self._relations.follow(children, self.snapshot)
         return response

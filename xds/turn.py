@@ -4,11 +4,12 @@ A stream fills it name by name and joins a response from it (`Snapshot -> Respon
 it knows no other types and no time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xds.copies import Copy
 from xds.ledger import Ledger
+from xds.openings import FEWEST_NAMES, Opening
 from xds.resource import Absence, Reference, Resource, empty
 
 
@@ -27,8 +28,39 @@ class Turn:
     changed: list[Resource] = field(default_factory=list)
     """Upserts that the client does not have yet, or not so."""
     blocking: bool = False
+    opening: Opening | None = None
+    """Where all of this was worked out for another stream."""
     _done: list[str] = field(default_factory=list)
     _silent: list[str] = field(default_factory=list)
+
+    @property
+    def has_all_to_say(self) -> bool:
+        """Tell whether many names are open, nothing has to wait, and nobody asked for anything special."""
+        return (
+            self.open
+            and not self.lacking
+            and not self.ledger.forced
+            and len(self.ledger.behind) >= FEWEST_NAMES
+            and not self.ledger.leaving
+        )
+
+    def take(self, opening: Opening) -> None:
+        """Say what another stream said that was in the same place."""
+        self.opening = opening
+        self.upserts = list(opening.upserts)
+        self.sent = dict(opening.sent)
+        self.blocking = True
+
+    def opening_of(self, resources: Mapping[str, Resource], behind: Mapping[str, Copy]) -> Opening:
+        """Make an opening of what this turn came to."""
+        return Opening(resources, behind, tuple(self.upserts), dict(self.sent), self.children())
+
+    def children(self) -> tuple[Reference, ...]:
+        """List what starts to wait anew because of what is sent."""
+        if self.opening is not None:
+            return self.opening.children
+        kinds = self.ledger.step.followed_by
+        return tuple(key for one in self.changed for key in one.references if key[0] in kinds)
 
     def give(self, given: Resource, has: Copy, *, is_stand_in: bool = False) -> None:
         """Send a resource, unless the client has it, or it has to wait. `given` may stand in for a rejected
