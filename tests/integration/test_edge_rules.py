@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from envoy.rules import Ruleset, parse_ruleset
 from tests.envoy import match_table
+from tests.envoy.answers import answered
 from tests.envoy.corpus import generated, written
+from tests.envoy.edge_rig import cell, running_edge, view_of
 from tests.envoy.replay import differences, matching_edge
+from tests.envoy.token_samples import token
 
 
 async def test_envoy_and_the_evaluator_match_alike(tmp_path: Path) -> None:
@@ -25,3 +32,86 @@ async def test_what_nobody_thought_of_is_decided_alike_too(tmp_path: Path) -> No
         assert not wrong, "\n".join(wrong)
         assert await edge.envoy.stat("http.edge.lua.errors") == 0
         assert await edge.envoy.stat("http.edge.lua.executions") > 50, "the requests are worth it"
+
+
+TOKEN_RULES = {
+    "schema": 2,
+    "rules": [
+        {
+            "name": "token",
+            "type": "match",
+            "match": [{"type": "header", "name": "private-token", "as": "value"}],
+            "transform": [{"type": "routable-token", "input": "${value}", "output": "token"}],
+            "action": {"classify": [{"type": "cell_id", "value": "${token.c}"}]},
+        },
+        {"name": "default", "type": "default"},
+    ],
+}
+TO_TWO = ("private-token", token("c:2\no:1"))
+
+
+def token_rules() -> Ruleset:
+    found = parse_ruleset(TOKEN_RULES)
+    assert isinstance(found, Ruleset)
+    return found
+
+
+async def test_new_rules_and_new_cells_change_no_listener(tmp_path: Path) -> None:
+    async with running_edge(tmp_path, (1, 2)) as edge:
+        one, two = cell(1, ports=edge.ports(1)), cell(2, ports=edge.ports(2), weight=0)
+        await edge.publish(view_of(one, revision=10))
+        await edge.envoy.ready()
+        assert answered(await edge.send("/", TO_TWO)) == "default"
+        await edge.publish(view_of(one, revision=11), token_rules())
+        await edge.settled(11)
+        assert answered(await edge.send("/", TO_TWO)) == "default", "the cell is not there yet"
+        await edge.publish(view_of(one, two, revision=12))
+        await edge.settled(12)
+        assert answered(await edge.send("/", TO_TWO)) == "token 2"
+        assert await edge.envoy.stat("listener_manager.listener_modified") == 0
+        assert await edge.envoy.stat("cellplane.rule.token.unknown.ip_parsing_failed") == 1
+
+
+async def test_a_websocket_finds_its_cell_by_token(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n")
+        writer.write((await reader.readexactly(4)).upper())
+        await writer.drain()
+        writer.close()
+
+    async with (
+        running_edge(tmp_path, (1,), ruleset=token_rules()) as edge,
+        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        await edge.publish(view_of(cell(1, ports=edge.ports(1)), cell(2, ports=(port,), weight=0)))
+        await edge.envoy.ready()
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        head = f"GET / HTTP/1.1\r\nhost: edge.test\r\n{TO_TWO[0]}: {TO_TWO[1]}\r\n"
+        writer.write(f"{head}upgrade: websocket\r\nconnection: upgrade\r\n\r\n".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert b"x-cellplane-cell: cell-2" in answer
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"PING"
+        writer.close()
+
+
+@pytest.mark.parametrize("source", ["error('broken')", "return function() error('broken') end", "no lua"])
+async def test_lua_that_fails_sends_nobody_astray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """The requests that it would read are answered 503; all others are decided as ever."""
+    monkeypatch.setattr("envoy.pending.lua_program", lambda *_: source)
+    async with running_edge(tmp_path, (1, 2), ruleset=token_rules()) as edge:
+        await edge.publish(view_of(cell(1, ports=edge.ports(1)), cell(2, ports=edge.ports(2), weight=0)))
+        await edge.envoy.ready()
+        answer = await edge.send("/", TO_TWO)
+        assert (answer.status, answer.get("x-cellplane-rule"), answer.get("x-cellplane-cell")) == (
+            503,
+            "unread",
+            "",
+        )
+        assert answered(await edge.send("/")) == "default"
+        assert await edge.envoy.stat("http.edge.lua.errors") == 1
