@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pb.envoy.config.cluster.v3 import cluster_pb2
+from pb.envoy.config.core.v3 import config_source_pb2
 from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from pb.envoy.config.listener.v3 import listener_pb2
 from pb.envoy.config.route.v3 import route_pb2
@@ -61,7 +62,7 @@ def cluster(name: str, milliseconds: int = 1000) -> Resource:
     message = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.EDS)
     message.connect_timeout.FromMilliseconds(milliseconds)
     message.eds_cluster_config.eds_config.ads.SetInParent()
-    message.eds_cluster_config.eds_config.resource_api_version = 2
+    message.eds_cluster_config.eds_config.resource_api_version = config_source_pb2.V3
     return Resource.of(CLUSTER, name, message, [(ENDPOINT, name)])
 
 
@@ -70,7 +71,7 @@ def bad_cluster(name: str) -> Resource:
     message = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.EDS)
     message.connect_timeout.FromMilliseconds(1000)
     message.eds_cluster_config.eds_config.ads.SetInParent()
-    message.eds_cluster_config.eds_config.resource_api_version = 2
+    message.eds_cluster_config.eds_config.resource_api_version = config_source_pb2.V3
     message.lb_policy = cluster_pb2.Cluster.LOAD_BALANCING_POLICY_CONFIG
     return Resource.of(CLUSTER, name, message, [(ENDPOINT, name)])
 
@@ -89,7 +90,7 @@ def listener(name: str, port: int, route: str, prefix: str = "tests") -> Resourc
     manager = http_connection_manager_pb2.HttpConnectionManager(stat_prefix=prefix)
     manager.rds.route_config_name = route
     manager.rds.config_source.ads.SetInParent()
-    manager.rds.config_source.resource_api_version = 2
+    manager.rds.config_source.resource_api_version = config_source_pb2.V3
     manager.http_filters.add(name="router").typed_config.Pack(router_pb2.Router())
     message = listener_pb2.Listener(name=name)
     message.address.socket_address.address = "127.0.0.1"

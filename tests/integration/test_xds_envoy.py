@@ -28,8 +28,9 @@ from tests.processes import eventually
 from xds.cache import Cache, Published
 from xds.node_status import NodeStatus
 from xds.nodes import Identity, Node
+from xds.options import ServerOptions
 from xds.resource import CLUSTER, LISTENER, Resource
-from xds.server import AdsServer, ServerOptions
+from xds.server import AdsServer
 from xds.snapshot import Snapshot
 
 each_variant = pytest.mark.parametrize("variant", ["delta", "sotw"])
