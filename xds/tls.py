@@ -60,11 +60,14 @@ class _Files:
     def load(self) -> grpc.ServerCertificateConfiguration:
         tls = self._tls
         try:
-            self._seen = self._times()
+            # Taken before the files are read, and kept only once they were: a file that could not be read is
+            # tried again.
+            seen = self._times()
             root = tls.client_ca.read_bytes() if tls.client_ca else None
             pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
         except OSError as error:
             raise CertificateError(f"{error.filename}: {error.strerror}") from error
+        self._seen = seen
         return grpc.ssl_server_certificate_configuration([pair], root)
 
     def if_changed(self) -> grpc.ServerCertificateConfiguration | None:

@@ -107,3 +107,21 @@ async def test_a_client_is_known_by_its_certificate_and_nobody_gets_in_without(t
         assert len(seen) == 1
     finally:
         await server.stop(0.1)
+
+
+def test_files_that_could_not_be_read_once_are_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    server = authority.issue("server", "127.0.0.1")
+    files = _Files(ServerTls(certificate=server.cert, key=server.key))
+    files.load()
+    authority.issue("renewed", "127.0.0.1").cert.replace(server.cert)
+
+    def denied(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", denied)
+        assert files.if_changed() is None
+    assert files.if_changed() is not None

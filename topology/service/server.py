@@ -153,6 +153,8 @@ class TopologyServer:
             ("grpc.max_send_message_length", -1),
             ("grpc.keepalive_time_ms", int(options.keepalive_seconds * 1000)),
             ("grpc.keepalive_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
+            # Without it a mute peer is noticed only after a minute, whatever the line above says.
+            ("grpc.http2.ping_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),
             # Clients ping too; gRPC's default would end them as too eager.
