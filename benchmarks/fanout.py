@@ -1,9 +1,10 @@
 """One change to many streams: how long until each has it, and what it costs the server.
 
-Server and clients are processes of their own on one machine; each stream has a connection of its own. Prints JSON, a line for each
-kind of change, and at the end the table of docs/benchmarks.md.
+Server and clients are processes of their own on one machine; each stream has a connection of its own. Prints
+JSON, a line for each kind of change, and at the end the table of docs/benchmarks.md. The last rows tell how
+the cost of one push grows with clusters that it doesn't touch.
 
-    make bench NAME=fanout                                       # 1,000 streams: Delta and SotW, 100 and 1,000 clusters
+    make bench NAME=fanout          # 1,000 streams: Delta and SotW, 100 and 1,000 clusters; then the growth
     make bench NAME=fanout ARGS='--streams 200 --clusters 100'
 """
 
@@ -16,7 +17,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any
 
 CHANGES = {"eds": "endpoint", "cds": "cluster", "rds": "route"}
@@ -35,7 +37,7 @@ class Process:
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._child.args} ended with {self._child.wait()}")
+            raise RuntimeError(f"{self._child.args!r} ended with {self._child.wait()}")
         return json.loads(line)
 
     def ask(self, line: str) -> Any:
@@ -68,7 +70,8 @@ def until_all(client: Process, question: str) -> list[float]:
         if all(each is not None for each in times):
             return list(times)
         if time.monotonic() > deadline or client.ask("broken"):
-            raise RuntimeError(f"{sum(each is None for each in times)} streams lack it; {client.ask('broken')[:3]}")
+            lacking = sum(each is None for each in times)
+            raise RuntimeError(f"{lacking} streams lack it; {client.ask('broken')[:3]}")
         time.sleep(0.02)
 
 
@@ -92,21 +95,13 @@ def measure(streams: int, clusters: int, variant: str, repeats: int) -> Iterator
             }
             time.sleep(1.0)
             for change, kind in CHANGES.items():
-                yield {**head, "change": f"one {change.upper()}", **repeated(server, client, change, kind, repeats)}
+                found = repeated(server, client, change, kind, repeats)
+                yield {**head, "change": f"one {change.upper()}", **found}
 
 
 def repeated(server: Process, client: Process, change: str, kind: str, repeats: int) -> dict[str, Any]:
     """Make one kind of change several times; medians over the changes."""
-    rows = []
-    for _ in range(repeats):
-        client.ask("mark")
-        before, sent = server.ask("usage"), client.ask("bytes")
-        published = server.ask(change)
-        delays = sorted((at - published) * 1000 for at in until_all(client, f"received {kind}"))
-        time.sleep(0.3)  # the ACKs are part of what a push costs
-        after = server.ask("usage")
-        cut = statistics.quantiles(delays, n=100)
-        rows.append((cut[49], cut[98], delays[-1], after["cpu"] - before["cpu"], client.ask("bytes") - sent, after["rss_mb"]))
+    rows = [pushed(server, client, change, kind) for _ in range(repeats)]
     p50, p99, most, cpu, size, rss = (statistics.median(column) for column in zip(*rows, strict=True))
     return {
         "p50_ms": round(p50, 1),
@@ -118,24 +113,80 @@ def repeated(server: Process, client: Process, change: str, kind: str, repeats: 
     }
 
 
+def pushed(server: Process, client: Process, change: str, kind: str) -> tuple[float, ...]:
+    """Make one change: p50, p99 and max in milliseconds, CPU seconds, bytes, resident megabytes."""
+    client.ask("mark")
+    before, sent = server.ask("usage"), client.ask("bytes")
+    published = server.ask(change)
+    delays = sorted((at - published) * 1000 for at in until_all(client, f"received {kind}"))
+    time.sleep(0.3)  # the ACKs are part of what a push costs
+    after = server.ask("usage")
+    cut = statistics.quantiles(delays, n=100)
+    cpu, size = after["cpu"] - before["cpu"], client.ask("bytes") - sent
+    return cut[49], cut[98], delays[-1], cpu, size, after["rss_mb"]
+
+
+def growth(streams: int, clusters: tuple[int, int], rounds: int) -> Iterator[dict[str, Any]]:
+    """Push one EDS change in turns to two fleets that differ in their number of clusters alone."""
+    with ExitStack() as stack:
+        pairs = []
+        for number in clusters:
+            server = stack.enter_context(running("benchmarks.fanout_server", "--clusters", number))
+            arguments = ("--port", server.read(), "--streams", streams, "--clusters", number)
+            client = stack.enter_context(
+                running("benchmarks.fanout_client", *arguments, "--variant", "delta")
+            )
+            until_all(client, "synced")
+            pairs.append((server, client))
+        time.sleep(1.0)
+        taken: list[list[tuple[float, ...]]] = [[], []]
+        for _ in range(rounds):
+            for rows, (server, client) in zip(taken, pairs, strict=True):
+                rows.append(pushed(server, client, "eds", "endpoint"))
+    medians = [[statistics.median(column) for column in zip(*rows, strict=True)] for rows in taken]
+    few = medians[0]
+    for number, (p50, p99, _, cpu, _, rss) in zip(clusters, medians, strict=True):
+        yield {
+            "variant": "delta",
+            "streams": streams,
+            "clusters": number,
+            "change": f"one EDS, {streams} streams ({cpu / few[3]:.2f} times the CPU)",
+            "p50_ms": round(p50, 1),
+            "p99_ms": round(p99, 1),
+            "cpu_seconds": round(cpu, 4),
+            "rss_mb": round(rss),
+        }
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--clusters", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--variant", choices=("delta", "sotw"), nargs="+", default=["delta", "sotw"])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--growth", type=int, nargs=2, default=(100, 10_000), metavar="CLUSTERS")
+    parser.add_argument("--growth-streams", type=int, default=100, help="0 leaves that part out")
+    parser.add_argument("--growth-rounds", type=int, default=30)
     options = parser.parse_args()
+    parts = [
+        measure(options.streams, clusters, variant, options.repeats)
+        for variant in options.variant
+        for clusters in options.clusters
+    ]
+    if options.growth_streams:
+        parts.append(growth(options.growth_streams, tuple(options.growth), options.growth_rounds))
     rows = []
-    for variant in options.variant:
-        for clusters in options.clusters:
-            for row in measure(options.streams, clusters, variant, options.repeats):
-                print(json.dumps(row), flush=True)
-                rows.append(row)
+    for row in chain.from_iterable(parts):
+        print(json.dumps(row), flush=True)
+        rows.append(row)
     print("\n| variant | clusters | change | p50 / p99 | server CPU | RSS |\n|---|---|---|---|---|---|")
     for row in rows:
-        delay = f"{row['p50_ms']} / {row['p99_ms']} ms" if "p50_ms" in row else f"all in {row['all_seconds']} s"
-        cells = (row["variant"], f"{row['clusters']:,}", row["change"], delay, f"{row['cpu_seconds']} s", f"{row['rss_mb']} MB")
+        synced = f"all in {row.get('all_seconds')} s"
+        delay = f"{row['p50_ms']} / {row['p99_ms']} ms" if "p50_ms" in row else synced
+        cost = (f"{row['cpu_seconds']} s", f"{row['rss_mb']} MB")
+        cells = (row["variant"], f"{row['clusters']:,}", row["change"], delay, *cost)
         print(f"| {' | '.join(cells)} |")
 
 

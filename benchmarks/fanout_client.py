@@ -1,7 +1,9 @@
-"""Many xDS clients in one process, each on a connection of its own: raw HTTP/2 frames, no gRPC library, no decoding of resources.
+"""Many xDS clients in one process, each on a connection of its own: raw HTTP/2 frames, no gRPC library, no
+decoding of resources.
 
-`fanout.py` starts it and speaks to it by lines: `sync` answers once every stream has everything; `mark` forgets what was received;
-`received TYPE` answers with the time at which each stream got its first response of that type since the mark.
+`fanout.py` starts it and speaks to it by lines: `synced` answers when each stream had everything; `mark`
+forgets what was received; `received TYPE` answers with the time at which each stream got its first response
+of that type since the mark. With `--stalled` its clients ask and then read nothing.
 Times are CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
@@ -49,8 +51,11 @@ def _text(text: str) -> bytes:
     return bytes([127, len(data) - 127]) + data  # HPACK integer, RFC 7541 section 5.1; enough up to 254
 
 
-def opening(method: str) -> bytes:
-    """Make what opens a connection and the one stream on it: preface, settings, window, request headers."""
+def opening(method: str, narrow: bool = False) -> bytes:
+    """Make what opens a connection and the one stream on it: preface, settings, window, request headers.
+
+    A narrow one leaves the windows at 64 KiB.
+    """
     headers = b"".join(
         (
             b"\x83\x86",  # :method POST, :scheme http
@@ -64,8 +69,8 @@ def opening(method: str) -> bytes:
     return b"".join(
         (
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            frame(_SETTINGS, 0, 0, settings),
-            frame(8, 0, 0, struct.pack(">I", _WINDOW - 65535)),
+            frame(_SETTINGS, 0, 0, b"" if narrow else settings),
+            b"" if narrow else frame(8, 0, 0, struct.pack(">I", _WINDOW - 65535)),
             frame(_HEADERS, 4, 1, headers),
         )
     )
@@ -73,14 +78,16 @@ def opening(method: str) -> bytes:
 
 @dataclass(slots=True)
 class Fleet:
-    """What all clients share: the requests, which are the same bytes for each, and the count of those in sync."""
+    """What all clients share: the requests, which are the same bytes for each."""
 
     variant: str
     wanted: tuple[ResourceType, ...]
     names: dict[ResourceType, list[str]]
+    stalled: bool = False
     streams: list[Client] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     _requests: dict[ResourceType, bytes] = field(default_factory=dict)
+    _names: dict[ResourceType, bytes] = field(default_factory=dict)
 
     def request(self, kind: ResourceType, node: str = "") -> bytes:
         """Give the first request of a type."""
@@ -105,8 +112,26 @@ class Fleet:
         """Give the ACK of a response; in SotW it names everything that is subscribed."""
         if self.variant == "delta":
             return message(_field(2, kind.type_url.encode()) + _field(6, nonce))
-        names = b"".join(_field(3, name.encode()) for name in self.names.get(kind, ()))
+        names = self._names.get(kind)
+        if names is None:
+            names = b"".join(_field(3, name.encode()) for name in self.names.get(kind, ()))
+            self._names[kind] = names
         return message(_field(1, version) + names + _field(4, kind.type_url.encode()) + _field(5, nonce))
+
+    def mark(self) -> None:
+        """Forget what was received."""
+        for client in self.streams:
+            client.since.clear()
+
+    def received(self, name: str) -> list[float | None]:
+        """Tell when each stream got its first response of a type since the mark."""
+        kind = next(kind for kind in self.wanted if kind.name == name)
+        return [client.since.get(kind) for client in self.streams]
+
+    def synced(self) -> list[float | None]:
+        """Tell when each stream had all types."""
+        wanted = len(self.wanted)
+        return [max(one.got.values()) if len(one.got) == wanted else None for one in self.streams]
 
 
 def _field(number: int, data: bytes) -> bytes:
@@ -136,10 +161,13 @@ class Client(asyncio.Protocol):
         self.since: dict[ResourceType, float] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         first, *others = [kind for kind in self._fleet.wanted if kind not in _CHILD.values()]
         requests = [self._fleet.request(first, self._node), *map(self._fleet.request, others)]
-        self._transport.write(opening(_METHODS[self._fleet.variant]) + b"".join(requests))
+        start = opening(_METHODS[self._fleet.variant], narrow=self._fleet.stalled)
+        self._transport.write(start + b"".join(requests))
+        if self._fleet.stalled:
+            self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fleet.broken.append(f"{self._node}: {exc or 'closed'}")
@@ -217,7 +245,8 @@ async def serve(fleet: Fleet, port: int, count: int, prefix: str) -> None:
     loop = asyncio.get_running_loop()
 
     async def one(number: int) -> None:
-        _, client = await loop.create_connection(lambda: Client(fleet, f"{prefix}{number}"), "127.0.0.1", port)
+        node = f"{prefix}{number}"
+        _, client = await loop.create_connection(lambda: Client(fleet, node), "127.0.0.1", port)
         fleet.streams.append(client)
 
     for at in range(0, count, 100):
@@ -225,11 +254,9 @@ async def serve(fleet: Fleet, port: int, count: int, prefix: str) -> None:
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     commands: dict[str, Callable[[str], object]] = {
-        "mark": lambda _: [client.since.clear() for client in fleet.streams] and None,
-        "received": lambda name: [
-            next((at for kind, at in client.since.items() if kind.name == name), None) for client in fleet.streams
-        ],
-        "synced": lambda _: [max(client.got.values()) if len(client.got) == len(fleet.wanted) else None for client in fleet.streams],
+        "mark": lambda _: fleet.mark(),
+        "received": fleet.received,
+        "synced": lambda _: fleet.synced(),
         "bytes": lambda _: sum(client.bytes for client in fleet.streams),
         "broken": lambda _: fleet.broken,
     }
@@ -245,9 +272,10 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, required=True)
     parser.add_argument("--variant", choices=_METHODS, default="delta")
     parser.add_argument("--prefix", default="node-")
+    parser.add_argument("--stalled", action="store_true", help="read nothing")
     options = parser.parse_args()
     names = {ENDPOINT: [f"cell-{n}" for n in range(options.clusters)], ROUTE: ["edge"]}
-    fleet = Fleet(options.variant, (CLUSTER, ENDPOINT, LISTENER, ROUTE), names)
+    fleet = Fleet(options.variant, (CLUSTER, ENDPOINT, LISTENER, ROUTE), names, options.stalled)
     uvloop.run(serve(fleet, options.port, options.streams, options.prefix))
 
 

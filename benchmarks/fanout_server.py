@@ -1,7 +1,8 @@
-"""The xDS server under measurement, in a process of its own: `clusters` clusters with their endpoints, a listener, a route table.
+"""The xDS server under measurement, in a process of its own: `clusters` clusters with their endpoints, a
+listener, a route table.
 
-`fanout.py` speaks to it by lines: `eds`, `cds`, `rds` change one resource and publish; the answer has the time of the publish.
-`usage` answers with CPU seconds and resident memory.
+`fanout.py` speaks to it by lines: `eds`, `cds`, `rds` change one resource and publish; the answer has the
+time of the publish. `usage` answers with CPU seconds and resident memory, `streams` with how many are open.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pb.envoy.config.listener.v3 import listener_pb2
 from pb.envoy.config.route.v3 import route_pb2
 from xds.cache import Cache
 from xds.collector import calm_collector
+from xds.options import ServerOptions
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource, ResourceType
 from xds.server import AdsServer
 from xds.snapshot import Snapshot
@@ -99,12 +101,14 @@ def usage() -> dict[str, float]:
     return {"cpu": used.ru_utime + used.ru_stime, "rss_mb": pages * resource.getpagesize() / 1e6}
 
 
-async def serve(clusters: int) -> None:
+async def serve(clusters: int, write_timeout_seconds: float) -> None:
     """Serve until the input ends."""
     cache = Cache()
     configuration = Configuration(clusters)
     cache.publish("edge", configuration.snapshot())
-    server = AdsServer(cache, lambda _node, _identity: "edge", identifier="fanout")
+    # All are let in at once: what is measured is the worst that can happen.
+    options = ServerOptions(streams_per_second=0, write_timeout_seconds=write_timeout_seconds)
+    server = AdsServer(cache, lambda _node, _identity: "edge", identifier="fanout", options=options)
     port = await server.start("127.0.0.1:0")
     calm_collector()
     print(json.dumps(port), flush=True)
@@ -115,7 +119,9 @@ async def serve(clusters: int) -> None:
     kinds = {"eds": ENDPOINT, "cds": CLUSTER, "rds": ROUTE}
     while line := (await reader.readline()).decode().strip():
         answer: object = usage()
-        if line in kinds:
+        if line == "streams":
+            answer = sum(server.fleet.counters().streams.values())
+        elif line in kinds:
             snapshot = configuration.change(kinds[line])
             answer = time.monotonic()
             cache.publish("edge", snapshot)
@@ -127,7 +133,9 @@ def main() -> None:
     """Serve until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", type=int, required=True)
-    uvloop.run(serve(parser.parse_args().clusters))
+    parser.add_argument("--write-timeout", type=float, default=30.0)
+    arguments = parser.parse_args()
+    uvloop.run(serve(arguments.clusters, arguments.write_timeout))
 
 
 if __name__ == "__main__":
