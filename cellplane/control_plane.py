@@ -17,6 +17,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import classify
 from cellplane.latest import Latest
 from cellplane.metrics import ControlPlaneCollector
@@ -76,18 +77,35 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     recorder = Recorder(store, keyspace, path, replica)
     saved = _saved_view(path, keyspace)
     publisher = Publisher(cache, settings.edge, recorder, saved)
+    keeper = HoldKeeper(store, server.holds, replica)
+    if saved is not None:
+        keeper.learn(saved)
     views: Latest[View] = Latest()
+
+    def seen(view: View) -> None:
+        # What is held is known before anything is published of this View.
+        keeper.learn(view)
+        views.set(view)
+
     watcher = Watcher(store, keyspace, initial=saved)
     registry = CollectorRegistry()
-    registry.register(ControlPlaneCollector(server.fleet, publisher.state, watcher.state))
-    status = StatusServer(server.fleet, publisher.state, watcher.state, registry, lambda: recorder.save_error)
+    registry.register(ControlPlaneCollector(server.fleet, publisher.state, watcher.state, server.holds))
+    status = StatusServer(
+        server.fleet,
+        publisher.state,
+        watcher.state,
+        registry,
+        lambda: recorder.save_error or keeper.write_error,
+        server.holds,
+    )
     try:
         await status.start(settings.status_listen)
         await _listen(server, settings)
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(for_ever(watcher.run(views.set))),
+                tasks.create_task(for_ever(watcher.run(seen))),
                 tasks.create_task(for_ever(recorder.run())),
+                tasks.create_task(for_ever(keeper.run())),
                 tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
                 tasks.create_task(_warn_of_versions(store)),
             ]

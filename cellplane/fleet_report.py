@@ -110,6 +110,15 @@ def rejections(node: Mapping[str, Any]) -> Sequence[str]:
     ]
 
 
+def holds(node: Mapping[str, Any]) -> Sequence[str]:
+    """Return what the node is not sent, and why, in Envoy's words."""
+    return [
+        f"{hold['type']} {hold['name']} {hold['version']} "
+        f"({'whole group' if hold['scope'] == 'group' else 'this node'}): {hold['message']}"
+        for hold in node.get("held", ())
+    ]
+
+
 def age(seconds: float) -> str:
     """Write a time span in its two largest units."""
     whole = max(0, int(seconds))

@@ -15,14 +15,18 @@ from prometheus_client.registry import Collector
 from cellplane.publisher import PublisherState
 from cellplane.pushes import EDGE
 from topology.watcher import WatcherState
+from xds.hold_book import HoldBook
 from xds.status import Fleet
 
 
 class ControlPlaneCollector(Collector):
     """Everything that a control plane exports."""
 
-    def __init__(self, fleet: Fleet, publisher: PublisherState, watcher: WatcherState) -> None:
+    def __init__(
+        self, fleet: Fleet, publisher: PublisherState, watcher: WatcherState, holds: HoldBook
+    ) -> None:
         self._fleet = fleet
+        self._holds = holds
         self._publisher = publisher
         self._watcher = watcher
 
@@ -31,6 +35,7 @@ class ControlPlaneCollector(Collector):
         yield from self._view()
         yield from self._pushes()
         yield from self._streams()
+        yield self._held()
 
     def _view(self) -> Iterator[Metric]:
         watcher, view = self._watcher, self._publisher.view
@@ -89,6 +94,16 @@ class ControlPlaneCollector(Collector):
             )
             age.add_metric([EDGE], time.time() - state.published_at)
             yield age
+
+    def _held(self) -> Metric:
+        held = GaugeMetricFamily(
+            "cellplane_xds_held",
+            "Rejected versions that are not sent: to nobody of the group, or not to the node that rejected.",
+            labels=["group", "type", "scope"],
+        )
+        for (group, kind, for_group), count in self._holds.counts().items():
+            held.add_metric([group, kind, "group" if for_group else "node"], count)
+        return held
 
     def _streams(self) -> Iterator[Metric]:
         counters = self._fleet.counters()

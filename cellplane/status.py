@@ -20,6 +20,7 @@ from cellplane.settings import Listen
 from cellplane.views import view_json
 from topology.view import View
 from topology.watcher import WatcherState
+from xds.hold_book import HoldBook
 from xds.status import Fleet
 
 _LONGEST_WAIT_SECONDS = 60.0
@@ -35,7 +36,9 @@ class StatusServer:
         watcher: WatcherState,
         registry: CollectorRegistry,
         save_problem: Callable[[], str] = lambda: "",
+        holds: HoldBook | None = None,
     ) -> None:
+        self._holds = holds or HoldBook()
         self._fleet = fleet
         self._publisher = publisher
         self._watcher = watcher
@@ -93,7 +96,19 @@ class StatusServer:
             return web.json_response({"error": "settled, nodes and seconds are numbers"}, status=400)
         if revision:
             await self._wait(lambda: self._settled(revision, nodes), seconds)
-        return web.json_response(self._fleet.to_json())
+        page = self._fleet.to_json()
+        for node in page["nodes"]:
+            node["held"] = [
+                {
+                    "type": hold.key[0].name,
+                    "name": hold.key[1],
+                    "version": hold.version,
+                    "message": hold.message,
+                    "scope": "group" if hold.for_group else "node",
+                }
+                for hold in self._holds.at_node(node["group"], node["id"])
+            ]
+        return web.json_response(page)
 
     def _settled(self, revision: int, nodes: int) -> bool:
         settled = [node.settled_revision for node in self._fleet.nodes()]

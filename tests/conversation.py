@@ -49,7 +49,7 @@ from xds.services import SERVICES
 from xds.snapshot import Snapshot, diff
 from xds.sotw import SotwStream
 from xds.status import Fleet, StreamStatus
-from xds.stream import Terms
+from xds.terms import Terms
 from xds.wire import Composer, ProtocolError, parse_delta, parse_sotw
 
 Variant = Literal["delta", "sotw"]

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 from topology.model import MAX_ID
 
 # A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
-DOCUMENT_KINDS: Final = ("rules", "pushes-good", "pushes-held", "pushes-released")
+DOCUMENT_KINDS: Final = ("rules", "pushes-good", "pushes-held", "pushes-rejected", "pushes-released")
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._-]+)+\Z")
 

@@ -5,56 +5,24 @@ Response`). A version is held for the whole group when a second node of the same
 too, or the group has no other node; one node that lies holds back nobody. Pure, bounded; it never sends.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from xds.hold_record import (
+    MAX_REJECTIONS,
+    MAX_VERSIONS,
+    HoldRecord,
+    RejectedVersion,
+    Rejection,
+    Version,
+    united,
+)
 from xds.resource import Reference, Resource, ResourceType
 
 MAX_RECORDS: Final = 1_000
-MAX_VERSIONS: Final = 16
-MAX_REJECTIONS: Final = 8
 MAX_WAITED: Final = 10_000
 MAX_MESSAGE: Final = 2_000
-
-Version = tuple[Reference, str]
-"""The unit of a rejection: type, name and content version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """One node's, in its own words."""
-
-    node: str
-    envoy: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedVersion:
-    """One version of one resource, and who rejected it."""
-
-    rejections: tuple[Rejection, ...] = ()
-    held: bool = False
-    """Whether no node of the group is sent it any more."""
-    alone: bool = False
-    """Held on the word of one node, because the group had no other."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldRecord:
-    """All that is known against one resource, to be kept and told to other replicas. Without versions it is
-    the end of what was known before.
-    """
-
-    key: Reference
-    versions: Mapping[str, RejectedVersion] = field(default_factory=dict)
-    good: Resource | None = None
-    """The last version that a node had before; it stands in for the held ones."""
-
-    @property
-    def held(self) -> tuple[str, ...]:
-        return tuple(version for version, known in self.versions.items() if known.held)
 
 
 @dataclass(slots=True, eq=False)
@@ -232,21 +200,15 @@ class GroupHolds:
         return released
 
     def _merged(self, ours: HoldRecord | None, told: HoldRecord) -> HoldRecord:
-        versions = dict(ours.versions) if ours else {}
-        for version, theirs in told.versions.items():
-            mine = versions.get(version, RejectedVersion())
-            known = {one.node: one for one in (*theirs.rejections, *mine.rejections)}
-            held, alone = theirs.held or mine.held, theirs.alone
-            if theirs.alone and not mine.held and self.nodes.keys() - known.keys():
+        merged = united(ours or HoldRecord(key=told.key), told)
+        versions = dict(merged.versions)
+        for version, known in merged.versions.items():
+            mine = ours.versions.get(version) if ours else None
+            nodes = {one.node for one in known.rejections}
+            if known.alone and not (mine and mine.held) and self.nodes.keys() - nodes:
                 # It was alone at another replica; here are nodes that may say something else.
-                held = alone = False
-            count = [sum(one.envoy == two.envoy for two in known.values()) for one in known.values()]
-            if max(count, default=0) > 1:
-                held, alone = True, False
-            rejections = tuple(sorted(known.values(), key=lambda one: one.node))[:MAX_REJECTIONS]
-            versions[version] = RejectedVersion(rejections=rejections, held=held, alone=alone)
-        good = told.good or (ours.good if ours else None)
-        return HoldRecord(key=told.key, versions=versions, good=good)
+                versions[version] = replace(known, held=False, alone=False)
+        return replace(merged, versions=versions)
 
     def _keep(self, record: HoldRecord) -> None:
         self.records[record.key] = record

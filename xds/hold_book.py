@@ -5,15 +5,27 @@ through it (`Snapshot -> Response`). It tells a `HoldStore` what has changed and
 replicas know. Pure, bounded; it writes nothing itself.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from xds.group_holds import GroupHolds, HoldRecord
+from xds.group_holds import GroupHolds
+from xds.hold_record import HoldRecord
 from xds.holds import Holds
 from xds.resource import Reference
 
 KEPT_NODES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHold:
+    """One version that a node is not sent, and whether none of its group is."""
+
+    key: Reference
+    version: str
+    message: str
+    for_group: bool
 
 
 class HoldStore(Protocol):
@@ -86,6 +98,31 @@ class HoldBook:
         """Send again what was held of a resource, to whoever rejected it too."""
         self._release_at_nodes(group, key)
         self.group(group).release(key)
+
+    def at_node(self, group: str, node: str) -> Iterator[NodeHold]:
+        """List what one node is not sent, with the words of who rejected it."""
+        shared = self.group(group)
+        for key, record in shared.records.items():
+            for version in record.held:
+                words = record.versions[version].rejections
+                yield NodeHold(key, version, words[0].message if words else "", for_group=True)
+        holds = self._nodes.get((group, node))
+        for key, version, message in holds.held() if holds else ():
+            known = shared.records.get(key)
+            if known is None or version not in known.held:
+                yield NodeHold(key, version, message, for_group=False)
+
+    def counts(self) -> Counter[tuple[str, str, bool]]:
+        """Count held versions by group and type, and whether for the whole group or for single nodes."""
+        found: Counter[tuple[str, str, bool]] = Counter()
+        for name, group in self._groups.items():
+            for (kind, _), record in group.records.items():
+                found[name, kind.name, True] += len(record.held)
+        for name, node in self._nodes:
+            for hold in self.at_node(name, node):
+                if not hold.for_group:
+                    found[name, hold.key[0].name, False] += 1
+        return +found
 
     def held(self) -> Iterator[tuple[str, HoldRecord]]:
         """List what is held for whole groups."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
 
-from xds.backoff import pause_seconds
-from xds.group_holds import GroupHolds, Version
+from xds.backoff import Retries
+from xds.group_holds import GroupHolds
+from xds.hold_record import Version
 from xds.nack import blames_environment
+from xds.rejections import Rejections
 from xds.resource import Reference, Resource, ResourceType
 from xds.search import SEARCH_SECONDS, Search
 
-MAX_NAMES: Final = 10_000
-MAX_VERSIONS: Final = 16
 MAX_SEARCHES: Final = 4
 """Who rejects on and on is searched no more: all that it rejects is held for it."""
 TRIAL_SECONDS: Final = 30.0
@@ -36,35 +36,17 @@ Effective = Resource | None | Literal[Withheld.WITHHELD]
 sent."""
 
 
-@dataclass(slots=True)
-class Hold:
-    """The rejected versions of one resource, each with the client's words, oldest first."""
-
-    good: Resource | None
-    """What the node had before, and goes on with."""
-    messages: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Retry:
-    """A version that was rejected for want of something around it."""
-
-    attempts: int
-    at: float | None = None
-    """When to try again; None until the clock is known."""
-
-
 @dataclass(slots=True, eq=False)
 class Holds:
     """The rejections of one node. Bounded: the oldest names and versions are forgotten first."""
 
     node: str = ""
     group: GroupHolds = field(default_factory=GroupHolds)
-    _holds: dict[Reference, Hold] = field(default_factory=dict)
+    _own: Rejections = field(default_factory=Rejections)
     _searches: dict[ResourceType, Search] = field(default_factory=dict)
     _searched: dict[ResourceType, int] = field(default_factory=dict)
     """How many searches there were since the node last accepted something of a type."""
-    _retries: dict[Version, Retry] = field(default_factory=dict)
+    _retries: Retries = field(default_factory=Retries)
     _trials: dict[Version, float | None] = field(default_factory=dict)
     """What this node tries for its group, and when that is given up."""
     _before: dict[Reference, Resource] = field(default_factory=dict)
@@ -81,7 +63,7 @@ class Holds:
     @property
     def idle(self) -> bool:
         """Tell whether everything may be sent as it is."""
-        return not (self._holds or self._searches) and self.group.idle
+        return not (self._own or self._searches) and self.group.idle
 
     def effective(self, resource: Resource | None) -> Effective:
         """Return what to give in place of a resource: itself unless it was rejected, or has to wait."""
@@ -89,9 +71,9 @@ class Holds:
             return resource
         if not self._withholds(resource):
             return resource
-        hold, search = self._holds.get(resource.key), self._searches.get(resource.type)
+        search = self._searches.get(resource.type)
         for good in (
-            hold.good if hold else None,
+            self._own.good(resource.key),
             search.good.get(resource.name) if search else None,
             self._before.get(resource.key),
             self.group.good(resource.key),
@@ -101,9 +83,9 @@ class Holds:
         return WITHHELD
 
     def _withholds(self, resource: Resource) -> bool:
-        hold, search = self._holds.get(resource.key), self._searches.get(resource.type)
+        search = self._searches.get(resource.type)
         return (
-            (hold is not None and resource.version in hold.messages)
+            self._own.message(resource) is not None
             or (search is not None and search.withholds(resource))
             or self.group.withholds(resource, self.node)
         )
@@ -179,7 +161,7 @@ class Holds:
         for one in sent:
             version = (one.key, one.version)
             self._trials.pop(version, None)
-            self._retries.pop(version, None)
+            self._retries.forget(version)
             self._before.pop(one.key, None)
         self.group.accepted(self.node, sent)
         search = self._searches.get(kind)
@@ -209,37 +191,21 @@ class Holds:
         """Never send this version again; let `good` stand in for it. Where the client's surroundings are to
         blame, try again much later.
         """
-        hold = self._holds.pop(resource.key, None) or Hold(good)
-        self._holds[resource.key] = hold
-        if good is not None:
-            hold.good = good
-        hold.messages.pop(resource.version, None)
-        hold.messages[resource.version] = message
-        if len(hold.messages) > MAX_VERSIONS:
-            del hold.messages[next(iter(hold.messages))]
-        if len(self._holds) > MAX_NAMES:
-            del self._holds[next(iter(self._holds))]
+        self._own.add(resource, message, good)
         version = (resource.key, resource.version)
         self._trials.pop(version, None)
         if not blames_environment(message):
             self.group.rejected(self.node, resource, message, good)
             return
         self.group.acquit([version])
-        retry = self._retries.setdefault(version, Retry(attempts=0))
-        retry.attempts, retry.at = retry.attempts + 1, None
-        if len(self._retries) > MAX_NAMES:
-            del self._retries[next(iter(self._retries))]
+        self._retries.note(version)
 
     # --- time
 
     def tick(self, now: float) -> None:
         """Try again what is due, and give up searches and trials that lead nowhere."""
-        for version, retry in self._retries.items():
-            if retry.at is None:
-                (kind, name), _ = version
-                retry.at = now + pause_seconds(f"{self.node} {kind.name} {name}", retry.attempts)
-            elif now >= retry.at:
-                self._try_again(version)
+        for version in self._retries.due_at(now, self.node):
+            self._own.drop(version)
         for kind, search in tuple(self._searches.items()):
             if search.deadline is None:
                 search.deadline = now + SEARCH_SECONDS
@@ -254,24 +220,12 @@ class Holds:
                 del self._trials[version]
                 self.group.acquit([version])
 
-    def _try_again(self, version: Version) -> None:
-        key, content = version
-        hold = self._holds.get(key)
-        if hold is not None:
-            hold.messages.pop(content, None)
-            if not hold.messages:
-                del self._holds[key]
-
     def due(self) -> float | None:
         """Tell when `tick` has something to do; what is due already has been done."""
-        times = [retry.at for version, retry in self._retries.items() if self._waits(version)]
+        times = [self._retries.next_at]
         times += [search.deadline for search in self._searches.values()]
         times += self._trials.values()
         return min((at for at in times if at is not None), default=None)
-
-    def _waits(self, version: Version) -> bool:
-        hold = self._holds.get(version[0])
-        return hold is not None and version[1] in hold.messages
 
     # --- the rest
 
@@ -283,21 +237,13 @@ class Holds:
 
     def rejected(self, resource: Resource) -> str | None:
         """Return the client's words if it rejected this very version."""
-        hold = self._holds.get(resource.key)
-        return None if hold is None else hold.messages.get(resource.version)
-
-    def names(self) -> Iterator[Reference]:
-        """List everything of which some version was rejected."""
-        return iter(self._holds)
+        return self._own.message(resource)
 
     def held(self) -> Iterator[tuple[Reference, str, str]]:
         """List the versions that this node has rejected, with its words."""
-        for key, hold in self._holds.items():
-            for version, message in hold.messages.items():
-                yield key, version, message
+        return self._own.versions()
 
     def release(self, key: Reference) -> None:
         """Forget the rejections of one resource, so that it is tried again."""
-        self._holds.pop(key, None)
-        for version in [one for one in self._retries if one[0] == key]:
-            del self._retries[version]
+        self._own.release(key)
+        self._retries.forget_all(key)

@@ -6,38 +6,18 @@ a client that is in sync costs nothing, and a push costs what it changes. It nev
 `stream` does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from xds.copies import ABSENT, Copy, either, is_unsure, may_be_absent, may_name
 from xds.holds import WITHHELD, Effective, Holds
-from xds.nack import culprits
+from xds.in_flight import InFlight
 from xds.order import Step
 from xds.resource import Reference, Resource, ResourceType
 from xds.search import Search
 from xds.snapshot import Snapshot
 from xds.subscription import Asked, Subscription, Wildcard
 from xds.wire import Response
-
-
-@dataclass(frozen=True, slots=True)
-class InFlight:
-    """A response that is neither acknowledged nor rejected yet."""
-
-    response: Response
-    sent: Mapping[str, Resource | None]
-    """What the client has once it acknowledges, of all names that were open; None is "there is nothing"."""
-    blocking: bool = False
-    """Whether types that come after this one have to wait."""
-    children: tuple[Reference, ...] = ()
-    """What the changed ones among these resources start to wait for anew."""
-    whole: Mapping[str, Resource] | None = None
-    """Where all that was sent is as the snapshot had it: what the snapshot had."""
-
-    @property
-    def listed(self) -> list[Resource]:
-        """Return the resources that this response brings, without those that are only listed again."""
-        return [one for one in self.response.resources if one.name in self.sent]
 
 
 @dataclass(slots=True, eq=False)
@@ -182,30 +162,24 @@ class Ledger:
         and what it would tell on reconnect is false until all is sent again.
         """
         flight = self._landed()
-        # Not behind means that the client had this very version.
-        had = {name: self.behind.get(name, sent or ABSENT) for name, sent in flight.sent.items()}
-        listed = {one.name: one for one in flight.listed}
-        names = frozenset(culprits(message, listed))
-        news = [one for one in listed.values() if had[one.name] != one]
-        stands = all(
-            one in (snapshot.get(self.type, one.name), self.effective(snapshot, one.name)) for one in news
-        )
+        no = flight.refused(message, self.behind)
+        names = frozenset(one.name for one in no.blamed)
+        wanted = {one.name: snapshot.get(self.type, one.name) for one in no.news}
+        stands = all(one in (wanted[one.name], self.holds.effective(wanted[one.name])) for one in no.news)
         # Where some of it has changed since, that may have been the culprit: the rest gets another chance.
-        suspects = news if stands else []
-        good = {one: has for one, has in had.items() if isinstance(has, Resource) and has != listed.get(one)}
-        blamed = [listed[name] for name in listed if name in names]
-        held = {one.name for one in self.holds.blame(self.type, blamed, suspects, good, message)}
-        search = self.holds.search(self.type)
-        if search is not None and not search.basis:
-            search.basis = {one.name: snapshot.get(self.type, one.name) for one in search.suspects}
+        suspects = no.news if stands else ()
+        held = {one.name for one in self.holds.blame(self.type, no.blamed, suspects, no.good, message)}
+        if (search := self.holds.search(self.type)) is not None:
+            search.basis = search.basis or wanted
         for name, sent in flight.sent.items():
-            if not listed and sent is None:
+            if no.removes_only and sent is None:
                 # Nothing but removals, and rejected: to send them again would be to send the same bytes.
                 self.behind.pop(name, None)
             elif name in self.subscription:
-                self.behind[name] = had[name] if name in names else either(had[name], sent or ABSENT)
+                had = no.had[name]
+                self.behind[name] = had if name in names else either(had, sent or ABSENT)
         self.holds.distrust(self.type, flight.sent.keys() - names)
-        if news or blamed or not listed:
+        if no.news or no.blamed or no.removes_only:
             # Otherwise it rejects what it had accepted, and to send that again would lead nowhere.
             self._restore(snapshot, kept=names & held)
         self._trust_again()
@@ -213,14 +187,10 @@ class Ledger:
 
     def search(self, snapshot: Snapshot) -> Search | None:
         """Return the search that is under way, ending it where what it searches has changed or was found."""
-        search = self.holds.search(self.type)
-        if search is None:
+        if (search := self.holds.search(self.type)) is None:
             return None
-        resources = snapshot.of_type(self.type)
-        if not self.holds.has_found_elsewhere(search) and all(
-            name in self.subscription and resources.get(name) == wanted
-            for name, wanted in search.basis.items()
-        ):
+        wants = self.subscription.__contains__
+        if search.stands(wants, snapshot.of_type(self.type)) and not self.holds.has_found_elsewhere(search):
             return search
         self.holds.end_search(self.type)
         self._restore(snapshot)
@@ -229,18 +199,13 @@ class Ledger:
     def _restore(self, snapshot: Snapshot, kept: frozenset[str] = frozenset()) -> None:
         """Send again all that may be sent, once nobody is searched for any more."""
         if self.holds.search(self.type) is None:
-            resources = snapshot.of_type(self.type)
-            self.forced.update(
-                name
-                for name in self.scope(snapshot)
-                if name not in kept and self.holds.effective(resources[name]) is not WITHHELD
-            )
+            scope = [name for name in self.scope(snapshot) if name not in kept]
+            self.forced.update(name for name in scope if self.effective(snapshot, name) is not WITHHELD)
 
     def lost(self) -> None:
         """Note that the stream ended, and what the client left unanswered."""
         unsure = {name for name, has in self.behind.items() if is_unsure(has)}
-        if self.in_flight is not None:
-            unsure |= self.in_flight.sent.keys()
+        unsure.update(self.in_flight.sent if self.in_flight is not None else ())
         if unsure:
             self.holds.lost.setdefault(self.type, set()).update(unsure)
 

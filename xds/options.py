@@ -5,7 +5,7 @@ The composition root chooses, the server obeys (`Snapshot -> Response`). Values 
 
 from dataclasses import dataclass
 
-from xds.stream import MAX_NAMES, REMOVAL_GRACE_SECONDS
+from xds.terms import MAX_NAMES, REMOVAL_GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ what became of it (`Snapshot -> Response`, on its way back). One bad resource am
 log2 n rejections more, rounded up. Pure; it sends nothing and knows no clock but what it is told.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,6 +46,10 @@ class Search:
     def withholds(self, resource: Resource) -> bool:
         """Tell whether a resource has to wait until its turn to be tested, or until the end."""
         return resource in self.pending and resource not in self.testing
+
+    def stands(self, wants: Callable[[str], bool], resources: Mapping[str, Resource]) -> bool:
+        """Tell whether the client still shall have what it is searched for, and wants it."""
+        return all(wants(name) and resources.get(name) == wanted for name, wanted in self.basis.items())
 
     def concerns(self, resource: Resource | None) -> bool:
         """Tell whether this is or was a suspect, though it may have been accepted since."""

@@ -27,7 +27,7 @@ from xds.services import SERVICES
 from xds.session import Clock, Session, WireClosedError
 from xds.sotw import SotwStream
 from xds.status import Fleet
-from xds.stream import Terms
+from xds.terms import Terms
 from xds.tls import ServerTls, credentials, identity
 from xds.watchdog import Recheck, Watchdog
 from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw

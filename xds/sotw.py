@@ -13,8 +13,9 @@ from xds.holds import Holds
 from xds.ledger import Ledger
 from xds.resource import CLUSTER, ENDPOINT, Absence, Resource, ResourceType
 from xds.snapshot import DIGEST_MASK, Change, Snapshot, digest_of
-from xds.stream import Observer, Stream, Terms
+from xds.stream import Stream
 from xds.subscription import NOTHING
+from xds.terms import Observer, Terms
 from xds.turn import Turn
 from xds.wire import ProtocolError, Response, SotwRequest
 

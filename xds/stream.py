@@ -7,45 +7,19 @@ itself.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final, Protocol
 
 from xds.copies import ABSENT, Copy, has_none_but_rejected, is_unsure
 from xds.holds import Holds
-from xds.ledger import InFlight, Ledger
-from xds.openings import Openings
-from xds.order import ORDER, Step
+from xds.in_flight import InFlight
+from xds.ledger import Ledger
 from xds.relations import Relations
 from xds.resource import Absence, Resource, ResourceType
 from xds.snapshot import Change, Snapshot
 from xds.subscription import Asked, Subscription, Wildcard
+from xds.terms import Observer, Terms
 from xds.turn import Turn
-from xds.wire import Composer, ProtocolError, Response, Status
-
-REMOVAL_GRACE_SECONDS: Final = 1.0
-MAX_NAMES: Final = 200_000
-
-
-class Observer(Protocol):
-    """Told what happens on one stream. Called in the middle of it, so it only takes notes."""
-
-    def subscribed(self, kind: ResourceType, names: int, wildcard: bool) -> None: ...
-    def sent(self, response: Response) -> None: ...
-    def acknowledged(self, response: Response) -> None: ...
-    def rejected(self, response: Response, blamed: Sequence[str], message: str) -> None: ...
-    def unknown_type(self, type_url: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What all streams of a server agree on."""
-
-    composer: Composer
-    order: Sequence[Step] = ORDER
-    removal_grace_seconds: float = REMOVAL_GRACE_SECONDS
-    max_names: int = MAX_NAMES
-    openings: Openings = field(default_factory=Openings)
+from xds.wire import ProtocolError, Response, Status
 
 
 class Stream(ABC):

@@ -19,6 +19,7 @@ from cellplane.fleet_report import (
     TYPE_COLUMNS,
     age,
     fleet_rows,
+    holds,
     rejections,
     summary,
     type_rows,
@@ -96,6 +97,8 @@ def show(node_id: str, status_url: str, output: str) -> None:
     print_table(TYPE_COLUMNS, type_rows(node), empty="")
     for rejection in rejections(node):
         click.echo(f"rejected {rejection}")
+    for hold in holds(node):
+        click.echo(f"held {hold}")
 
 
 def _ask(status_url: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,6 +5,7 @@ Reads and writes documents in the topology; the control plane does what follows 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
@@ -12,6 +13,7 @@ import click
 from cellplane.cli.changes import change_options, commit, yes_option
 from cellplane.cli.connection import etcd_options, stamp, with_store
 from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table
+from cellplane.held_versions import REJECTED, HeldVersions, body_of, document_name, held_versions
 from cellplane.pushes import RELEASED, held_pushes
 from cellplane.settings import EtcdSettings
 from topology.apply import read_view
@@ -28,10 +30,14 @@ def pushes() -> None:
 @etcd_options
 @output_option
 def held(etcd: EtcdSettings, output: str) -> None:
-    """List snapshots that are held because they would take away too many clusters at once."""
-    found = held_pushes(with_store(etcd, read_view))
+    """List what is held: snapshots that would take away too many clusters, and versions Envoys rejected."""
+    view = with_store(etcd, read_view)
+    found, versions = held_pushes(view), held_versions(view)
     if output == "json":
-        print_json([asdict(push) for push in found])
+        print_json(
+            [{"kind": "snapshot", **asdict(push)} for push in found]
+            + [{"kind": "version", **body_of(one.group, one.record)} for one in versions]
+        )
         return
     rows = [
         (
@@ -44,7 +50,24 @@ def held(etcd: EtcdSettings, output: str) -> None:
         )
         for push in found
     ]
-    print_table(("ID", "GROUP", "CLUSTERS", "REVISION", "HELD AT", "REASON"), rows, empty="Nothing is held.")
+    if rows or not versions:
+        print_table(
+            ("ID", "GROUP", "CLUSTERS", "REVISION", "HELD AT", "REASON"), rows, empty="Nothing is held."
+        )
+    if versions:
+        print_table(
+            ("ID", "GROUP", "TYPE", "NAME", "VERSION", "HELD FOR", "ENVOY SAYS"),
+            [row for one in versions for row in _version_rows(one)],
+            empty="",
+        )
+
+
+def _version_rows(held: HeldVersions) -> Iterator[tuple[str, ...]]:
+    kind, name = held.record.key
+    for version, known in held.record.versions.items():
+        nodes = ", ".join(one.node for one in known.rejections) or "-"
+        words = known.rejections[0].message if known.rejections else "-"
+        yield (held.id, held.group, kind.name, name, version, "group" if known.held else nodes, words)
 
 
 @pushes.command("release")
@@ -54,17 +77,20 @@ def held(etcd: EtcdSettings, output: str) -> None:
 @yes_option
 @output_option
 def release(push_id: str, etcd: EtcdSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
-    """Send a held snapshot to the fleet after all."""
+    """Send a held snapshot, or a version that was rejected, after all."""
 
     def plan(view: View) -> Outcome:
         push = next((each for each in held_pushes(view) if each.id == push_id), None)
-        if push is None:
+        if push is not None:
+            body = {"group": push.group, "revision": push.revision}
+            return plan_document(view, RELEASED, push_id, body, stamp(reason))
+        version = next((each for each in held_versions(view) if each.id == push_id), None)
+        if version is None:
             fail(
                 Exit.NOT_FOUND, f"no push {push_id} is held.", "`cellplane pushes held` lists those that are."
             )
-        return plan_document(
-            view, RELEASED, push_id, {"group": push.group, "revision": push.revision}, stamp(reason)
-        )
+        name = document_name(version.group, version.record.key)
+        return plan_document(view, REJECTED, name, None, stamp(reason))
 
     commit(
         etcd,

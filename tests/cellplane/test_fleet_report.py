@@ -9,6 +9,7 @@ import pytest
 from cellplane.fleet_report import (
     age,
     fleet_rows,
+    holds,
     node_state,
     rejections,
     summary,
@@ -106,3 +107,12 @@ def test_a_reader_is_told_what_the_control_plane_lacks() -> None:
 )
 def test_ages(seconds: float, expected: str) -> None:
     assert age(seconds) == expected
+
+
+def test_what_is_held_is_told_with_who_is_not_sent_it() -> None:
+    hold = {"type": "cluster", "name": "a", "version": "0123", "message": "a: no", "scope": "group"}
+    assert holds({"held": [hold, {**hold, "scope": "node"}]}) == [
+        "cluster a 0123 (whole group): a: no",
+        "cluster a 0123 (this node): a: no",
+    ]
+    assert holds({}) == []

@@ -19,7 +19,9 @@ from cellplane.status import StatusServer
 from tests.cellplane.views import cell, view
 from topology.model import CellState
 from topology.watcher import WatcherState
+from xds.hold_book import HoldBook
 from xds.nodes import Node
+from xds.resource import CLUSTER, Resource
 from xds.status import Fleet, StreamStatus
 
 
@@ -29,6 +31,7 @@ class Pages:
     fleet: Fleet
     publisher: PublisherState
     watcher: WatcherState
+    holds: HoldBook
 
     async def get(self, path: str) -> tuple[int, Any]:
         async with aiohttp.ClientSession() as session, session.get(self.url + path) as response:
@@ -46,11 +49,11 @@ class Pages:
 @pytest.fixture
 async def pages() -> AsyncIterator[Pages]:
     fleet, publisher, watcher = Fleet(), PublisherState(), WatcherState()
-    registry = CollectorRegistry()
-    registry.register(ControlPlaneCollector(fleet, publisher, watcher))
-    server = StatusServer(fleet, publisher, watcher, registry)
+    registry, holds = CollectorRegistry(), HoldBook()
+    registry.register(ControlPlaneCollector(fleet, publisher, watcher, holds))
+    server = StatusServer(fleet, publisher, watcher, registry, holds=holds)
     port = await server.start(Listen(host="127.0.0.1", port=0))
-    yield Pages(f"http://127.0.0.1:{port}", fleet, publisher, watcher)
+    yield Pages(f"http://127.0.0.1:{port}", fleet, publisher, watcher, holds)
     await server.stop()
 
 
@@ -117,6 +120,33 @@ async def test_metrics_have_bounded_labels(pages: Pages) -> None:
     ):
         assert line in lines
     assert "a-node-with-a-name" not in text
+
+
+async def test_what_is_held_is_shown_by_node_and_counted(pages: Pages) -> None:
+    pages.stream("edge-1")
+    pages.stream("edge-2")
+    bad, taken = Resource.of(CLUSTER, "a", b"1"), Resource.of(CLUSTER, "b", b"2")
+    one, two = (pages.holds.joined("edge", node, "1.40.0") for node in ("edge-1", "edge-2"))
+    one.reject(bad, "a: no", None)
+    one.reject(taken, "b: cannot bind", None)
+    two.reject(bad, "a: no", None)
+
+    (first, second) = (await pages.get("/v1/fleet"))[1]["nodes"]
+    group_wide = {
+        "type": "cluster",
+        "name": "a",
+        "version": bad.version,
+        "message": "a: no",
+        "scope": "group",
+    }
+    assert second["held"] == [group_wide]
+    assert first["held"] == [
+        group_wide,
+        {**group_wide, "name": "b", "version": taken.version, "message": "b: cannot bind", "scope": "node"},
+    ]
+    lines = (await pages.get("/metrics"))[1].splitlines()
+    assert 'cellplane_xds_held{group="edge",scope="group",type="cluster"} 1.0' in lines
+    assert 'cellplane_xds_held{group="edge",scope="node",type="cluster"} 1.0' in lines
 
 
 async def test_a_taken_address_is_named(pages: Pages) -> None:

@@ -8,22 +8,26 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from grpc import aio
 
 from cellplane.demo.changes import stamp
 from cellplane.demo.ports import Ports
 from cellplane.demo.sent import sent_by_type
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import UNOWNED, Answer, Ask, ask, path_ask, session_ask
+from pb.envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from tests.changes_under_traffic import begin
 from tests.processes import eventually
 from topology.codec import encode
 from topology.model import Cell, CellState, Endpoint
 from topology.store import Txn
+from xds.resource import CLUSTER
 
 
 @pytest.fixture
@@ -292,3 +296,65 @@ async def test_a_taken_port_is_one_clear_error(stage: Stage) -> None:
         expect=2,
     )
     assert "--status-listen" in said
+
+
+async def test_what_envoys_rejected_is_not_sent_to_a_new_one_after_a_restart(stage: Stage) -> None:
+    await begin(stage)
+    async with AsyncExitStack() as stack:
+        for node in ("raw-1", "raw-2"):
+            call = await stack.enter_async_context(raw_node(stage))
+            await call.write(clusters_for(node))
+            first = await call.read()
+            assert "cell-2" in {one.name for one in first.resources}
+            await call.write(clusters_for("", first.nonce, "Error adding/updating cluster(s) cell-2: no"))
+
+        async def held() -> bool:
+            return await metric(stage, 'cellplane_xds_held{group="edge",scope="group",type="cluster"} 1.0')
+
+        await eventually(held, "the version to be held")
+        shown = await cellplane(stage, "fleet", "show", "raw-1")
+        assert "held cluster cell-2" in shown
+        assert "(whole group): Error adding/updating cluster(s) cell-2: no" in shown
+
+    async def listed() -> str:
+        return await cellplane(stage, "pushes", "held", "-o", "json")
+
+    async def kept() -> bool:
+        return any(one.get("name") == "cell-2" for one in json.loads(await listed()))
+
+    await eventually(kept, "the version to be kept")
+    await stage.kill("control-plane")
+    await stage.start_control_plane()
+    async with raw_node(stage) as call:
+        await call.write(clusters_for("raw-3"))
+        first = await call.read()
+        names = {one.name for one in first.resources}
+        assert "cell-1" in names
+        assert "cell-2" not in names
+        # Its last good version is nowhere; an operator says that this one is good.
+        await call.write(clusters_for("", first.nonce))
+        (found,) = json.loads(await listed())
+        await cellplane(stage, "pushes", "release", found["id"], "--yes", "--reason", "it is well")
+        async with asyncio.timeout(10):
+            after = await call.read()
+        assert {one.name for one in after.resources} == {"cell-2"}
+
+
+@asynccontextmanager
+async def raw_node(stage: Stage) -> AsyncIterator[Any]:
+    """Open a stream of a client that is no Envoy."""
+    async with aio.insecure_channel(f"127.0.0.1:{stage.ports.xds}") as channel:
+        stub: Any = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
+        call = stub.DeltaAggregatedResources()
+        yield call
+        call.cancel()
+
+
+def clusters_for(node: str, nonce: str = "", rejection: str = "") -> Any:
+    request: Any = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER.type_url, response_nonce=nonce)
+    if node:
+        request.node.id = node
+        request.node.metadata.update({"role": "edge"})
+    if rejection:
+        request.error_detail.message = rejection
+    return request

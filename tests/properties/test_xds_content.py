@@ -15,7 +15,7 @@ from xds.resource import CLUSTER, ENDPOINT, TYPES, Resource
 from xds.snapshot import DIGEST_MASK, Snapshot, diff, digest_of
 from xds.sotw import SotwStream
 from xds.status import Fleet, StreamStatus
-from xds.stream import Terms
+from xds.terms import Terms
 from xds.wire import Composer, SotwRequest
 
 NAMES = st.text("abc", min_size=1, max_size=2)

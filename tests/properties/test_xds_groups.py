@@ -19,7 +19,7 @@ from xds.resource import CLUSTER
 from xds.snapshot import Snapshot, diff
 from xds.sotw import SotwStream
 from xds.status import Fleet
-from xds.stream import Terms
+from xds.terms import Terms
 from xds.wire import Composer
 
 NODES = ("liar", "n1", "n2", "n3")

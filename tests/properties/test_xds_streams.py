@@ -24,7 +24,7 @@ from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource, ResourceT
 from xds.snapshot import Snapshot, diff
 from xds.sotw import SotwStream
 from xds.status import Fleet
-from xds.stream import Terms
+from xds.terms import Terms
 from xds.wire import Composer
 
 CLUSTERS = ("c0", "c1", "c2", "c3")

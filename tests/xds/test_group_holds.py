@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.xds.configuration import cluster, endpoints
-from xds.group_holds import MAX_RECORDS, MAX_VERSIONS, GroupHolds, HoldRecord, RejectedVersion, Rejection
+from xds.group_holds import MAX_RECORDS, GroupHolds
+from xds.hold_record import MAX_VERSIONS, HoldRecord, RejectedVersion, Rejection
 from xds.resource import CLUSTER, ENDPOINT
 
 BAD, GOOD = cluster("a", 2), cluster("a", 1)
@@ -187,3 +188,15 @@ def test_what_is_no_longer_kept_is_released() -> None:
     group.rejected("n1", BAD, "no", None)
     assert group.learn([]) == ()
     assert withheld_from(group, "n1") == ["n1"]
+
+
+def test_who_was_alone_is_overruled_by_a_replica_that_has_others() -> None:
+    here, kept_here = group_of(n1="v")
+    there, kept_there = group_of(n2="v", n3="v")
+    here.rejected("n1", BAD, "no", None)
+    there.learn([kept_here[-1]])
+    here.learn([kept_there[-1]])
+    here.joined("new", "v")
+    assert withheld_from(here, "n1", "new") == ["n1"]
+    assert kept_here[-1].held == (BAD.version,)
+    assert len(kept_here) == 1

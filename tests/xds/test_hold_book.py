@@ -6,8 +6,8 @@ import pytest
 
 from tests.xds.configuration import cluster
 from xds import hold_book
-from xds.group_holds import HoldRecord
-from xds.hold_book import HoldBook
+from xds.hold_book import HoldBook, NodeHold
+from xds.hold_record import HoldRecord
 from xds.holds import WITHHELD
 from xds.resource import CLUSTER
 
@@ -89,3 +89,17 @@ def test_of_the_nodes_long_gone_the_rejections_are_forgotten(monkeypatch: pytest
     book.joined("g", "c", "")
     assert book.joined("g", "a", "") is a
     assert book.joined("g", "b", "") is not b
+
+
+def test_what_a_node_is_not_sent_is_listed_and_counted() -> None:
+    book = HoldBook()
+    one, two = book.joined("g", "n1", "v"), book.joined("g", "n2", "v")
+    one.reject(cluster("a"), "no", None)
+    two.reject(cluster("a"), "neither", None)
+    one.reject(cluster("b"), "b: cannot bind", None)
+    assert list(book.at_node("g", "n1")) == [
+        NodeHold(KEY, cluster("a").version, "no", for_group=True),
+        NodeHold((CLUSTER, "b"), cluster("b").version, "b: cannot bind", for_group=False),
+    ]
+    assert len(list(book.at_node("g", "n2"))) == 1
+    assert book.counts() == {("g", "cluster", True): 1, ("g", "cluster", False): 1}

@@ -7,7 +7,7 @@ from math import ceil, log2
 import pytest
 
 from tests.xds.configuration import cluster, listener
-from xds.holds import MAX_NAMES, MAX_VERSIONS, WITHHELD, Holds
+from xds.holds import WITHHELD, Holds
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, Resource
 from xds.search import SEARCH_SECONDS
 
@@ -42,24 +42,11 @@ def test_the_last_good_version_stands_in() -> None:
 def test_a_hold_can_be_released() -> None:
     holds = Holds()
     holds.reject(cluster("a"), "no", None)
-    assert list(holds.names()) == [(CLUSTER, "a")]
     assert list(holds.held()) == [((CLUSTER, "a"), cluster("a").version, "no")]
     for _ in range(2):
         holds.release((CLUSTER, "a"))
         holds.group.release((CLUSTER, "a"))
         assert holds.effective(cluster("a")) == cluster("a")
-
-
-def test_memory_is_bounded() -> None:
-    holds = Holds()
-    for seconds in range(MAX_VERSIONS + 2):
-        holds.reject(cluster("a", seconds), "no", None)
-    assert holds.rejected(cluster("a", 0)) is None
-    assert holds.rejected(cluster("a", MAX_VERSIONS + 1)) == "no"
-    for number in range(MAX_NAMES):
-        holds.reject(cluster(f"c{number}"), "no", None)
-    assert len(list(holds.names())) == MAX_NAMES
-    assert holds.rejected(cluster("a", MAX_VERSIONS + 1)) is None
 
 
 def test_distrust_collects_names() -> None:

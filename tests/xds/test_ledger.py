@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.xds.configuration import both, cluster, listener, routes, snapshot
 from xds.copies import ABSENT, UNKNOWN, Unsure
 from xds.holds import WITHHELD, Holds
-from xds.ledger import InFlight, Ledger
+from xds.in_flight import InFlight
+from xds.ledger import Ledger
 from xds.order import ORDER
 from xds.resource import CLUSTER, LISTENER, ROUTE, Resource, ResourceType
 from xds.snapshot import Snapshot

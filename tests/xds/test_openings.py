@@ -17,7 +17,7 @@ from xds.resource import CLUSTER, ENDPOINT, ResourceType
 from xds.snapshot import Snapshot, diff
 from xds.sotw import SotwStream
 from xds.status import Fleet
-from xds.stream import Terms
+from xds.terms import Terms
 from xds.wire import Composer, DeltaRequest, Response, SotwRequest
 
 Stream: TypeAlias = DeltaStream | SotwStream

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.xds.configuration import both, cluster, endpoints, routes, snapshot
 from tests.xds.test_ledger import COMPOSER, ledger_of
 from xds.copies import ABSENT, UNKNOWN
-from xds.ledger import InFlight, Ledger
+from xds.in_flight import InFlight
+from xds.ledger import Ledger
 from xds.relations import Relations
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Reference
 

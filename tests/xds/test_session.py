@@ -15,7 +15,7 @@ from xds.resource import CLUSTER, ENDPOINT
 from xds.session import Session, WireClosedError
 from xds.snapshot import Snapshot, diff
 from xds.status import Fleet, StreamStatus
-from xds.stream import Terms
+from xds.terms import Terms
 from xds.wire import Composer, DeltaRequest, ProtocolError, Response, Status, parse_delta
 
 FIRST = DeltaRequest(CLUSTER.type_url)
