@@ -1,6 +1,6 @@
 """Requests that were damaged on the way, or made to do harm: the same ones for the same seed.
 
-Good requests of both variants are mutated as fuzzers do: bits, cuts, lengths that lie, fields repeated, moved
+Odd requests of both variants are damaged as fuzzers do: bits, cuts, lengths that lie, fields repeated, moved
 or of another type. Used by a proof at full size and by a small test; the edge answers each with a value.
 """
 
@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from grpc import aio
@@ -23,7 +24,7 @@ from xds.holds import Holds
 from xds.names import NameTable
 from xds.nodes import Node
 from xds.options import ServerOptions
-from xds.resource import TYPES, ResourceType
+from xds.resource import TYPES
 from xds.server import AdsServer
 from xds.snapshot import Snapshot
 from xds.sotw import SotwStream
@@ -31,29 +32,41 @@ from xds.status import Fleet
 from xds.wire import DeltaRequest, ProtocolError, SotwRequest, parse_delta, parse_sotw
 
 NODE = "fuzz"
+NEWEST = "@"
+"""Stands for the nonce of the newest response of a type."""
 KNOWN = [f"c{number}" for number in range(100)]
 
 
-def good_requests(kind: ResourceType, nonce: str) -> Iterator[bytes]:
-    """Make requests as clients send them, of both variants."""
-    for names in ([], ["*"], ["c1"], KNOWN, ["c1", "", "é" * 50, "*", "gone"]):
-        for error in ("", "Error adding/updating cluster(s) c1: no"):
-            delta = discovery_pb2.DeltaDiscoveryRequest(
-                type_url=kind.type_url,
-                resource_names_subscribe=names,
-                resource_names_unsubscribe=names[:1],
-                initial_resource_versions=dict.fromkeys(names, "1"),
-                response_nonce=nonce,
-            )
-            sotw = discovery_pb2.DiscoveryRequest(
-                type_url=kind.type_url, resource_names=names, version_info="1.0", response_nonce=nonce
-            )
-            for request in (delta, sotw):
-                request.node.id = NODE
-                request.node.metadata["role"] = "edge"
-                if error:
-                    request.error_detail.message = error
-                yield request.SerializeToString()
+def odd_request(chance: random.Random, delta: bool) -> bytes:
+    """Make a request that can be read, whatever it may mean."""
+    kind = chance.choice(TYPES)
+    names = [
+        chance.choice((*KNOWN, "", "*", "gone", "é" * 50, "x" * 3000))
+        for _ in range(chance.choice((0, 0, 1, 2, 5, 150)))
+    ]
+    if chance.random() < 0.2:
+        names = KNOWN
+    made: discovery_pb2.DeltaDiscoveryRequest | discovery_pb2.DiscoveryRequest
+    nonce = chance.choice(("", NEWEST, NEWEST, NEWEST, "1", "nonsense"))
+    if delta:
+        made = discovery_pb2.DeltaDiscoveryRequest(
+            type_url=kind.type_url,
+            resource_names_subscribe=names,
+            resource_names_unsubscribe=chance.sample(KNOWN, chance.choice((0, 0, 1, 20))),
+            initial_resource_versions=dict.fromkeys(chance.sample(KNOWN, chance.choice((0, 0, 3))), "1"),
+            response_nonce=nonce,
+        )
+    else:
+        version = chance.choice(("", "1", "1.0123456789abcdef", "."))
+        made = discovery_pb2.DiscoveryRequest(
+            type_url=kind.type_url, resource_names=names, version_info=version, response_nonce=nonce
+        )
+    if chance.random() < 0.5:
+        made.node.id = NODE
+        made.node.metadata["role"] = "edge"
+    if chance.random() < 0.2:
+        made.error_detail.message = f"Error adding/updating {kind.name}(s) {chance.choice(KNOWN)}: no"
+    return made.SerializeToString()
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -84,12 +97,13 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(out)
 
 
-def requests(seed: int, count: int) -> Iterator[bytes]:
-    """Make so many damaged requests."""
+def requests(seed: int, count: int) -> Iterator[tuple[bool, bytes]]:
+    """Make so many requests, of the Delta variant (True) or SotW; two in three are damaged."""
     chance = random.Random(seed)
-    seeds = [each for kind in TYPES for nonce in ("", "1", "2", "3") for each in good_requests(kind, nonce)]
     for _ in range(count):
-        yield mutated(chance.choice(seeds), chance)
+        delta = chance.random() < 0.5
+        data = odd_request(chance, delta)
+        yield delta, data if chance.random() < 0.33 else mutated(data, chance)
 
 
 class Edge:
@@ -99,38 +113,47 @@ class Edge:
         self.outcomes: Counter[str] = Counter()
         self.fleet = Fleet()
         self.table = NameTable()
-        options = ServerOptions(max_names=1000)
+        options = ServerOptions(max_names=110)
         self._terms = AdsServer(Cache(), lambda *_: "edge", identifier="fuzz", options=options)._terms
         self._snapshot = snapshot
-        self._streams: list[DeltaStream | SotwStream] = [self._opened(DeltaStream), self._opened(SotwStream)]
+        self._newest: dict[tuple[bool, str], str] = {}
+        self._streams: list[DeltaStream | SotwStream] = [self._opened(SotwStream), self._opened(DeltaStream)]
 
-    def take(self, data: bytes) -> None:
-        """Read a request as both variants do, and tell what is read to a stream that was told others before.
+    def take(self, delta: bool, data: bytes) -> None:
+        """Read a request, and tell what is read to a stream that was told others before.
 
-        Reading with a table of names and without one comes to the same.
+        Reading with a table of names and without one comes to the same, also for the wrong variant.
         """
         readings: tuple[DeltaRequest | SotwRequest | ProtocolError, ...]
-        readings = (parse_delta(data, self.table), parse_sotw(data, self.table))
-        assert readings == (parse_delta(data), parse_sotw(data)), data
-        for index, request in enumerate(readings):
-            stream = self._streams[index]
-            problem: ProtocolError | None
-            if isinstance(request, ProtocolError):
-                problem = request
-            elif isinstance(stream, DeltaStream):
-                assert isinstance(request, DeltaRequest)
-                problem = stream.receive(request)
-            else:
-                assert isinstance(request, SotwRequest)
-                problem = stream.receive(request)
-            if problem is None:
-                stream.to_send(0.0)
-                self.outcomes["served"] += 1
-            else:
-                self.outcomes[problem.status] += 1
-                if not isinstance(request, ProtocolError):
-                    stream.close()
-                    self._streams[index] = self._opened(type(stream))
+        readings = (parse_sotw(data, self.table), parse_delta(data, self.table))
+        assert readings == (parse_sotw(data), parse_delta(data)), data
+        request, stream = readings[delta], self._streams[delta]
+        problem: ProtocolError | None
+        if isinstance(request, ProtocolError):
+            problem = request
+        else:
+            if request.nonce == NEWEST:
+                request = replace(request, nonce=self._newest.get((delta, request.type_url), ""))
+            problem = self._receive(stream, request)
+        if problem is not None:
+            self.outcomes[problem.status.value] += 1
+            if request is not problem:
+                stream.close()
+                self._streams[delta] = self._opened(type(stream))
+            return
+        self.outcomes["served"] += 1
+        for response in stream.to_send(0.0):
+            self.outcomes["responses"] += 1
+            self._newest[delta, response.type.type_url] = response.nonce
+
+    def _receive(
+        self, stream: DeltaStream | SotwStream, request: DeltaRequest | SotwRequest
+    ) -> ProtocolError | None:
+        if isinstance(stream, DeltaStream):
+            assert isinstance(request, DeltaRequest)
+            return stream.receive(request)
+        assert isinstance(request, SotwRequest)
+        return stream.receive(request)
 
     def _opened(self, variant: type[DeltaStream | SotwStream]) -> DeltaStream | SotwStream:
         for stream in self.fleet.nodes():
@@ -149,8 +172,8 @@ async def live(snapshot: Snapshot, seed: int, count: int) -> Counter[str]:
     options = ServerOptions(streams_per_second=0)
     async with serving(cache_of(snapshot), options=options) as stage:
         channel = await stage.channel()
-        for number, data in enumerate(requests(seed, count)):
-            method = ("Delta", "Stream")[number % 2]
+        for delta, data in requests(seed, count):
+            method = "Delta" if delta else "Stream"
             call: Any = channel.stream_stream(
                 f"/envoy.service.discovery.v3.AggregatedDiscoveryService/{method}AggregatedResources"
             )()

@@ -51,8 +51,13 @@ def storm(size: Size) -> dict[str, Any]:
         }
         began = time.monotonic()
         with running(*clients(size.streams, "storm-")) as fleet:  # type: ignore[arg-type]
-            # What healthy streams are told while the others come back.
-            found["storm_ms"] = round(pushed(server, healthy, "eds", "endpoint")[2])
+            # Healthy streams are told of changes while the others come back.
+            everybody, delays = size.healthy + size.streams, []
+            while server.ask("streams") < everybody:
+                delays.append(pushed(server, healthy, "eds", "endpoint")[2])
+            while not all(fleet.ask("synced")):
+                delays.append(pushed(server, healthy, "eds", "endpoint")[2])
+            found["storm_pushes"], found["storm_worst_ms"] = len(delays), round(max(delays))
             found["synced_seconds"] = round(max(until_all(fleet, "synced")) - began, 2)
             found["storm_rss_mb"] = round(server.ask("usage")["rss_mb"])
         until_open(server, size.healthy)

@@ -30,11 +30,12 @@ def test_the_same_seed_gives_the_same_requests() -> None:
 
 def test_whatever_arrives_the_edge_answers_with_a_value() -> None:
     edge = Edge(ALL)
-    for data in requests(seed=7, count=3000):
-        edge.take(data)
-    assert edge.outcomes["served"] > 100
+    for delta, data in requests(seed=7, count=3000):
+        edge.take(delta, data)
+    assert edge.outcomes["served"] > 1000
+    assert edge.outcomes["responses"] > 100
     assert edge.outcomes["INVALID_ARGUMENT"] > 100
-    assert set(edge.outcomes) <= {"served", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
+    assert set(edge.outcomes) <= {"served", "responses", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
 
 
 async def test_a_server_ends_each_damaged_stream_with_a_status_and_serves_the_others() -> None:
