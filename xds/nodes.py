@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MAX_METADATA_BYTES: Final = 4096
 """Of its metadata a node may have so much kept, the smallest entries first; each open stream holds it."""
 
+MOST_CHARACTERS: Final = 1024
+"""Of each text that a node says of itself so much is kept."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
@@ -41,13 +44,13 @@ class Node:
         known = message.HasField("user_agent_build_version")
         numbers = f"{build.major_number}.{build.minor_number}.{build.patch}" if known else ""
         return cls(
-            id=message.id,
-            cluster=message.cluster,
-            region=message.locality.region,
-            zone=message.locality.zone,
-            sub_zone=message.locality.sub_zone,
-            user_agent_name=message.user_agent_name,
-            user_agent_version=numbers or message.user_agent_version,
+            id=message.id[:MOST_CHARACTERS],
+            cluster=message.cluster[:MOST_CHARACTERS],
+            region=message.locality.region[:MOST_CHARACTERS],
+            zone=message.locality.zone[:MOST_CHARACTERS],
+            sub_zone=message.locality.sub_zone[:MOST_CHARACTERS],
+            user_agent_name=message.user_agent_name[:MOST_CHARACTERS],
+            user_agent_version=numbers or message.user_agent_version[:MOST_CHARACTERS],
             metadata=_bounded(message.metadata),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pb.envoy.config.core.v3 import base_pb2
-from xds.nodes import MAX_METADATA_BYTES, Node
+from xds.nodes import MAX_METADATA_BYTES, MOST_CHARACTERS, Node
 
 
 def test_a_node_is_taken_over_without_its_extensions() -> None:
@@ -40,3 +40,13 @@ def test_of_the_metadata_no_more_is_kept_than_a_stream_may_hold() -> None:
     kept = Node.of(message).metadata
     # The small ones are what groups are made of; which of the others stay does not depend on their order.
     assert list(kept) == ["role", "key-00000", "key-00001", "key-00002", "key-00003"]
+
+
+def test_a_node_that_talks_too_much_is_cut_short() -> None:
+    long = "x" * 10_000
+    message = base_pb2.Node(id=long, cluster=long, user_agent_name=long, user_agent_version=long)
+    message.locality.region = message.locality.zone = message.locality.sub_zone = long
+    node = Node.of(message)
+    texts = (node.id, node.cluster, node.region, node.zone, node.sub_zone)
+    for text in (*texts, node.user_agent_name, node.user_agent_version):
+        assert text == "x" * MOST_CHARACTERS
