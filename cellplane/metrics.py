@@ -111,6 +111,11 @@ class ControlPlaneCollector(Collector):
         for group, count in counters.streams.items():
             streams.add_metric([group], count)
         yield streams
+        yield _counter(
+            "cellplane_xds_streams_turned_away",
+            "Streams told to come back later: too many began at once.",
+            counters.turned_away,
+        )
         for name, text, found in (
             ("cellplane_xds_resources_sent", "Resources sent.", counters.resources_sent),
             ("cellplane_xds_responses_sent", "Responses sent.", counters.responses_sent),

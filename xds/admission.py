@@ -14,7 +14,6 @@ class Bucket:
 
     per_second: float
     burst: int
-    refused: int = 0
     _left: float = -1.0
     _at: float = 0.0
 
@@ -25,7 +24,6 @@ class Bucket:
         grown = self._left + (now - self._at) * self.per_second if self._left >= 0.0 else self.burst
         self._left, self._at = min(grown, float(self.burst)), now
         if self._left < 1.0:
-            self.refused += 1
             return False
         self._left -= 1.0
         return True

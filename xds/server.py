@@ -16,6 +16,8 @@ from grpc import aio
 
 from xds.admission import Bucket
 from xds.cache import Cache
+from xds.client_status import Served
+from xds.csds import ClientStatusService
 from xds.delta import DeltaStream
 from xds.errors import ListenError
 from xds.hold_book import HoldBook
@@ -62,9 +64,9 @@ class AdsServer:
             max_names=self._options.max_names,
         )
         self.holds = HoldBook(changed=self._wake_soon)
-        self._sessions: dict[Session, str] = {}
+        self._sessions: dict[Session, Served] = {}
         self._waking: set[str] = set()
-        self.admission = Bucket(self._options.streams_per_second, self._options.streams_at_once)
+        self._admission = Bucket(self._options.streams_per_second, self._options.streams_at_once)
         self._watchdog = Watchdog(self._options, clock)
         names = NameTable()
         self._parse_delta = partial(parse_delta, table=names)
@@ -98,7 +100,8 @@ class AdsServer:
         await stopping
 
     def _handlers(self) -> list[grpc.GenericRpcHandler]:
-        return [
+        status = ClientStatusService(self._sessions.values, self._options.status_readers)
+        return [status.handler()] + [
             grpc.method_handlers_generic_handler(
                 service.name,
                 {
@@ -112,9 +115,10 @@ class AdsServer:
 
     async def _serve(self, delta: bool, only: ResourceType | None, _: object, context: Context) -> None:
         """Serve one stream from its first message on."""
-        if self.admission.admits(self._clock()):
+        if self._admission.admits(self._clock()):
             problem = await self._stream(delta, only, context)
         else:
+            self.fleet.note_turned_away()
             problem = TOO_MANY
         if problem is not None:
             await _end(context, problem)
@@ -173,7 +177,7 @@ class AdsServer:
         stream = machine(snapshot, self._terms, holds, status, node_id=node.id, only=only)
         session = Session(stream, status, self._parse_delta if delta else self._parse_sotw, clock=self._clock)
         self._watchdog.watch(session, recheck)
-        self._sessions[session] = group
+        self._sessions[session] = Served(node, group, status.variant, stream)
         self._cache.join(group, session)
         log.info("stream_opened node=%s group=%s variant=%s", node.id, group, status.variant)
         try:
@@ -196,7 +200,7 @@ class AdsServer:
     def _wake(self, group: str) -> None:
         self._waking.discard(group)
         for session, of in self._sessions.items():
-            if of == group:
+            if of.group == group:
                 session.wake()
 
 

@@ -29,6 +29,8 @@ class Counters:
     resources_sent: Mapping[str, int]
     acks: Mapping[str, int]
     nacks: Mapping[str, int]
+    turned_away: int = 0
+    """Streams that were told to come back later, for too many began at once."""
 
 
 class Fleet:
@@ -42,6 +44,7 @@ class Fleet:
         self._resources: Counter[str] = Counter()
         self._acks: Counter[str] = Counter()
         self._nacks: Counter[str] = Counter()
+        self._turned_away = 0
         self._waiting: set[asyncio.Future[None]] = set()
 
     def nodes(self) -> tuple[NodeStatus, ...]:
@@ -58,6 +61,7 @@ class Fleet:
             resources_sent=dict(self._resources),
             acks=dict(self._acks),
             nacks=dict(self._nacks),
+            turned_away=self._turned_away,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -92,6 +96,9 @@ class Fleet:
         if not status.streams:
             del self._nodes[status.node.id]
         self._notify()
+
+    def note_turned_away(self) -> None:
+        self._turned_away += 1
 
     def note_sent(self, response: Response) -> None:
         self._responses[response.type.name] += 1

@@ -104,7 +104,9 @@ async def test_metrics_have_bounded_labels(pages: Pages) -> None:
     pages.publisher.published = pages.publisher.view = view(7, [cell(1), cell(2, CellState.DRAINING)])
     pages.stream("a-node-with-a-name")
 
+    pages.fleet.note_turned_away()
     status, text = await pages.get("/metrics")
+    assert "cellplane_xds_streams_turned_away_total 1.0" in text
 
     assert status == 200
     lines = text.splitlines()

@@ -420,7 +420,7 @@ async def test_more_streams_than_are_admitted_are_told_to_come_back() -> None:
             StatusCode.RESOURCE_EXHAUSTED,
             "too many streams begin at once; come back later",
         )
-        assert stage.server.admission.refused == 1
+        assert stage.server.fleet.counters().turned_away == 1
         # Who is in notices nothing.
         await served[0].write(delta_request(node="", response_nonce="1"))
         stage.cache.publish("edge", snapshot(2, both("a", "b")))
