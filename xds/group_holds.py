@@ -80,6 +80,12 @@ class GroupHolds:
         record = self.records.get(key)
         return record.good if record else None
 
+    def why_held(self, resource: Resource) -> str | None:
+        """Return the words with which a version was rejected that is held for the group."""
+        record = self.records.get(resource.key)
+        known = record.versions.get(resource.version) if record else None
+        return known.rejections[0].message if known and known.held and known.rejections else None
+
     def is_tried(self, resource: Resource, node: str) -> bool:
         """Tell whether this node would be the one to try a version: it goes in a response of its own."""
         version = (resource.key, resource.version)

@@ -36,6 +36,8 @@ class ServerOptions:
     max_request_bytes: int = 64 * 1024 * 1024
     """A reconnecting client lists all names and versions that it has."""
     max_names: int = MAX_NAMES
+    status_readers: frozenset[str] = frozenset()
+    """Who may ask what clients were sent, where mutual TLS is on: common names, SPIFFE ids or DNS names."""
     share_port: bool = False
     """Let several processes listen on one port."""
 

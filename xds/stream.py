@@ -46,14 +46,14 @@ class Stream(ABC):
         self._relations = Relations(terms.removal_grace_seconds)
 
     @property
-    def _ledgers(self) -> dict[ResourceType, Ledger]:
+    def ledgers(self) -> dict[ResourceType, Ledger]:
         return self._relations.ledgers
 
     def offer(self, snapshot: Snapshot, change: Change) -> None:
         """Take over the next snapshot. The latest wins: what was not sent yet is sent as it is now, once."""
         old, self.snapshot = self.snapshot, snapshot
         for kind, names in change.items():
-            ledger = self._ledgers.get(kind)
+            ledger = self.ledgers.get(kind)
             if ledger is not None:
                 self._reopen(ledger, names.names, old)
 
@@ -66,7 +66,7 @@ class Stream(ABC):
         again = True
         while again:
             again = False
-            for ledger in self._ledgers.values():
+            for ledger in self.ledgers.values():
                 if ledger.in_flight is None and not ledger.idle:
                     open_names = len(ledger.behind)
                     response = self._speak(ledger, now)
@@ -79,7 +79,7 @@ class Stream(ABC):
     @property
     def has_news(self) -> bool:
         """Tell whether `to_send` may have something to say. False is sure, and asks little."""
-        return any(ledger.in_flight is None and not ledger.idle for ledger in self._ledgers.values())
+        return any(ledger.in_flight is None and not ledger.idle for ledger in self.ledgers.values())
 
     def due(self) -> float | None:
         """Tell when `to_send` has something to say again, though nothing else happens until then."""
@@ -88,18 +88,18 @@ class Stream(ABC):
 
     def close(self) -> None:
         """Take leave: remember for the node's next stream what was left unanswered on this one."""
-        for ledger in self._ledgers.values():
+        for ledger in self.ledgers.values():
             ledger.lost()
 
     @property
     def settled(self) -> bool:
         """Tell whether the client has acknowledged all of the snapshot that it asked for and can use."""
-        return all(ledger.settled for ledger in self._ledgers.values())
+        return all(ledger.settled for ledger in self.ledgers.values())
 
     @property
     def subscribed(self) -> bool:
         """Tell whether anything was asked for yet."""
-        return bool(self._ledgers)
+        return bool(self.ledgers)
 
     # --- what the variants add
 
@@ -142,11 +142,11 @@ class Stream(ABC):
             return None
         else:
             kind = self._by_url[type_url]
-        ledger = self._ledgers.get(kind)
+        ledger = self.ledgers.get(kind)
         if ledger is not None:
             return ledger, False
         ledger = Ledger(self._steps[kind], Subscription(kind), self._holds)
-        ledgers = {**self._ledgers, kind: ledger}
+        ledgers = {**self.ledgers, kind: ledger}
         self._relations.ledgers = {kind: ledgers[kind] for kind in self._steps if kind in ledgers}
         return ledger, True
 

@@ -64,7 +64,7 @@ def test_a_sotw_version_tells_of_the_content_and_not_of_the_way_there(
     steps = [Snapshot.of(1, [endpoints(name, port) for name, port in each.items()]) for each in history]
     stream = SotwStream(steps[0], Terms(composer=Composer("")), Holds(), nobody())
     assert stream.receive(SotwRequest(ENDPOINT.type_url, None, sorted(names))) is None
-    (ledger,) = stream._ledgers.values()
+    (ledger,) = stream.ledgers.values()
     for before, after in pairwise([steps[0], *steps]):
         stream._digest(ledger)
         stream.offer(after, diff(before, after))

@@ -177,7 +177,7 @@ async def test_memory_stays_bounded_while_a_client_does_not_read() -> None:
             stage.publish(snapshot(revision, both("a", seconds=revision)))
             await asyncio.sleep(0)
         # Fifty snapshots later there is one response under way and one name open.
-        (ledger,) = stage.stream._ledgers.values()
+        (ledger,) = stage.stream.ledgers.values()
         assert (len(ledger.behind), ledger.in_flight is not None) == (1, True)
         stage.session.end(GONE)
         assert await running == GONE

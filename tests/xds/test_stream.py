@@ -245,7 +245,7 @@ async def test_a_push_costs_what_it_changes_not_what_there_is() -> None:
     resources = {**first.resources, ENDPOINT: {**first.of_type(ENDPOINT), "c7": changed}}
     talk.publishes(Snapshot(2, resources))
     # All that is open is the one name; a client that is in sync has nothing to look through.
-    opened = {kind: len(ledger.behind) for kind, ledger in talk.line.stream._ledgers.items()}
+    opened = {kind: len(ledger.behind) for kind, ledger in talk.line.stream.ledgers.items()}
     assert opened == {CLUSTER: 0, ENDPOINT: 1}
     await talk.expect.sends(ENDPOINT, "c7")
 
