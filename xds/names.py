@@ -31,12 +31,18 @@ class NameTable:
 
     def put(self, block: bytes, names: tuple[str, ...]) -> None:
         """Remember a list. `block` has to be whole fields, and nothing but these names."""
-        if block in self._known or len(block) > MOST_BYTES // 4:
+        weight = _weight(block, names)
+        if block in self._known or weight > MOST_BYTES // 2:
             return
         self._known[block] = names
-        self._bytes += len(block)
+        self._bytes += weight
         while self._bytes > MOST_BYTES:
-            self._bytes -= len(self._known.popitem(last=False)[0])
+            self._bytes -= _weight(*self._known.popitem(last=False))
+
+
+def _weight(block: bytes, names: tuple[str, ...]) -> int:
+    """Estimate the bytes that a kept list takes: its own, and each name as a text of Python's."""
+    return 2 * len(block) + 64 * len(names)
 
 
 def start_of_names(data: bytes) -> int | None:

@@ -218,7 +218,12 @@ class Composer:
 
     def _keep(self, key: _Key, response: Response) -> None:
         old = self._shared.pop(key, None)
-        self._kept += len(response.payload) - (len(old.payload) if old else 0)
+        self._kept += _weight(response) - (_weight(old) if old else 0)
         self._shared[key] = response
         while self._kept > self.shared_bytes and self._shared:
-            self._kept -= len(self._shared.popitem(last=False)[1].payload)
+            self._kept -= _weight(self._shared.popitem(last=False)[1])
+
+
+def _weight(response: Response) -> int:
+    """Estimate the bytes that a kept response takes: small ones are mostly their key and what they list."""
+    return len(response.payload) + 500 * (2 + len(response.resources) + len(response.removed))

@@ -20,7 +20,7 @@ def test_the_same_bytes_give_the_same_object() -> None:
 
 
 def test_what_was_met_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names_module, "MOST_BYTES", 40)
+    monkeypatch.setattr(names_module, "MOST_BYTES", 4 * (2 * 10 + 64))
     table = NameTable()
     for block in (b"1" * 10, b"2" * 10, b"3" * 10, b"4" * 10):
         table.put(block, (block.decode(),))
@@ -34,8 +34,8 @@ def test_what_was_met_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) 
         True,
     ]
     # One that alone would push out all others is not kept.
-    table.put(b"6" * 11, ("6",))
-    assert table.get(b"6" * 11) is None
+    table.put(b"6" * 200, ("6",))
+    assert table.get(b"6" * 200) is None
 
 
 @pytest.mark.parametrize("version", ["", "v", "v" * 127, "v" * 128, "v" * 70_000])

@@ -108,13 +108,20 @@ def test_rule_14_who_has_seen_a_nonce_gets_another() -> None:
 
 
 def test_what_is_kept_to_share_is_bounded() -> None:
-    composer = Composer("", shared_bytes=1000)
+    composer = Composer("", shared_bytes=3000)
     first = composer.delta(CLUSTER, "1", [cluster("a" * 400)])
     composer.delta(CLUSTER, "1", [cluster("b" * 400)])
-    assert composer._kept <= 1000
+    assert 0 < composer._kept <= 3000
     assert composer.delta(CLUSTER, "1", first.resources) is not first
-    big = composer.delta(CLUSTER, "1", [cluster("c" * 2000)])
-    assert (composer._kept, len(big.payload) > 1000) == (0, True)
+    big = composer.delta(CLUSTER, "1", [cluster("c" * 4000)])
+    assert (composer._kept, len(big.payload) > 3000) == (0, True)
+
+
+def test_small_responses_are_not_kept_without_number() -> None:
+    composer = Composer("", shared_bytes=10_000)
+    for number in range(100):
+        composer.delta(CLUSTER, str(number), [])
+    assert len(composer._shared) < 10
 
 
 NAMES = [f"cell-{number}" for number in range(200)]
