@@ -85,6 +85,9 @@ class Said:
     versions: dict[str, str]
     removed: frozenset[str]
     identifier: str
+    missing: frozenset[str] = frozenset()
+    """Names of resources without a body."""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -120,9 +123,12 @@ class Talk:
         if self.variant == "delta":
             delta = discovery_pb2.DeltaDiscoveryResponse.FromString(message)
             kind = BY_URL[delta.type_url]
-            bodies = {one.name: opened(kind, one.resource) for one in delta.resources}
+            bodies = {
+                one.name: opened(kind, one.resource) for one in delta.resources if one.HasField("resource")
+            }
+            missing = frozenset(one.name for one in delta.resources if not one.HasField("resource"))
             assert all(name_of(kind, body) == name for name, body in bodies.items()), "names differ"
-            assert len(bodies) == len(delta.resources), "a name is there twice"
+            assert len(bodies) + len(missing) == len(delta.resources), "a name is there twice"
             return Said(
                 kind,
                 delta.nonce,
@@ -131,6 +137,8 @@ class Talk:
                 {one.name: one.version for one in delta.resources},
                 frozenset(delta.removed_resources),
                 delta.control_plane.identifier,
+                missing,
+                {one.name: tuple(one.aliases) for one in delta.resources},
             )
         sotw = discovery_pb2.DiscoveryResponse.FromString(message)
         kind = BY_URL[sotw.type_url]

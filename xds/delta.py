@@ -5,18 +5,35 @@ is in `stream`. It never waits, reads no clock, and writes nothing itself.
 https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from xds.copies import ABSENT, OTHER, UNKNOWN
+from xds.holds import Holds
 from xds.ledger import Ledger
-from xds.resource import Absence, Resource, ResourceType, empty
+from xds.resource import ROUTE, Absence, Resource, ResourceType, empty
+from xds.snapshot import Snapshot
 from xds.stream import Stream
+from xds.subscription import WILDCARD
+from xds.terms import Observer, Terms
 from xds.wire import DeltaRequest, ProtocolError, Response
 
 
 class DeltaStream(Stream):
     """One client's Delta stream, of all types or of one."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        terms: Terms,
+        holds: Holds,
+        observer: Observer,
+        *,
+        node_id: str = "",
+        only: ResourceType | None = None,
+    ) -> None:
+        super().__init__(snapshot, terms, holds, observer, node_id=node_id, only=only)
+        self._waiting_routes: set[str] = set()
 
     def receive(self, request: DeltaRequest) -> ProtocolError | None:
         """Take in a request. What it leads to comes out of `to_send`; an error ends the stream."""
@@ -24,6 +41,8 @@ class DeltaStream(Stream):
         if found is None or isinstance(found, ProtocolError):
             return found
         ledger, first = found
+        if ledger.type is ROUTE and ledger.in_flight and ledger.in_flight.response.nonce == request.nonce:
+            self._free_hosts(ledger.in_flight.sent)
         if request.nonce and not first:
             # A stale nonce acknowledges nothing, but the subscriptions that come with it count (rule 18).
             self._answered(ledger, request.nonce, request.error)
@@ -32,9 +51,22 @@ class DeltaStream(Stream):
         asked = ledger.subscription.add_and_drop(request.subscribe, request.unsubscribe)
         if first:
             self._connect(ledger, request)
+            if ledger.type.has_aliases:
+                self._free_hosts(self.snapshot.of_type(ROUTE))
         else:
             ledger.note(asked, self.snapshot)
         return self._asked(ledger, asked, first)
+
+    def _free_hosts(self, routes: Iterable[str]) -> None:
+        """Tell routes that fetch their virtual hosts that there is an answer, whatever was asked for.
+
+        Each makes its listener wait for one. It takes the removal of any name of its own for it (Envoy 1.40),
+        but no empty response, and no other name.
+        """
+        hosts = next((one for one in self.ledgers.values() if one.type.has_aliases), None)
+        if hosts is not None:
+            self._waiting_routes.update(routes)
+            hosts.greet = hosts.greet or bool(self._waiting_routes)
 
     def _connect(self, ledger: Ledger, request: DeltaRequest) -> None:
         """Open what the client lacks, by what it says it has.
@@ -57,8 +89,13 @@ class DeltaStream(Stream):
                 ledger.subscription.names
             )
             for name in scope:
-                self._compare(ledger, name, told.get(name), doubted)
+                self._compare(ledger, name, self._told(ledger.type, name, told), doubted)
         self._relations.recall(ledger, self.snapshot)
+
+    def _told(self, kind: ResourceType, name: str, told: Mapping[str, str]) -> str | None:
+        """Return the version that the client has under a name, or has of what an alias stands for."""
+        wanted = self.snapshot.get(kind, name)
+        return told.get(wanted.alias_of if wanted is not None and wanted.alias_of else name)
 
     def _compare(self, ledger: Ledger, name: str, told: str | None, doubted: set[str] | None) -> None:
         wanted = self.snapshot.get(ledger.type, name)
@@ -87,6 +124,9 @@ class DeltaStream(Stream):
             return None
         after = ledger.last.sequence if ledger.last else 0
         version = str(self.snapshot.revision)
+        if ledger.greet and ledger.type.has_aliases:
+            turn.removed += [f"{route}/{WILDCARD}" for route in sorted(self._waiting_routes)]
+            self._waiting_routes.clear()
         response = self._terms.composer.delta(ledger.type, version, turn.upserts, turn.removed, after)
         return self._book(ledger, response, turn)
 

@@ -5,7 +5,7 @@ join its bytes (`Snapshot -> Response`). A resource never changes, and nothing s
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -26,6 +26,8 @@ class Absence(Enum):
     """Name it in `removed_resources`."""
     EMPTY = "empty"
     """Send a body that holds nothing but the name."""
+    BODILESS = "bodiless"
+    """Send a `Resource` with the name, also as its alias, and no body: who asked by an alias is freed."""
     SILENCE = "silence"
     """Say nothing: any answer would do harm, or the variant has none."""
 
@@ -49,6 +51,8 @@ class ResourceType:
     removal_delta: Absence = Absence.REMOVED
     removal_sotw: Absence = Absence.SILENCE
     """What to say when a resource goes away (full-state types say it in SotW by leaving it out)."""
+    has_aliases: bool = False
+    """Clients ask by other names than the resources have."""
     kept_when_removed: bool = False
     """The client goes on using its copy of a removed resource until it unsubscribes."""
 
@@ -98,6 +102,8 @@ VIRTUAL_HOST: Final = ResourceType(
     name="virtual_host",
     service="VHDS",
     type_url=TYPE_URL_PREFIX + "envoy.config.route.v3.VirtualHost",
+    asked_absent_delta=Absence.BODILESS,
+    has_aliases=True,
 )
 SECRET: Final = ResourceType(
     name="secret",
@@ -157,6 +163,9 @@ class Resource:
     delta_field: bytes = field(repr=False)
     _sotw_at: int = field(repr=False)
     _body_at: int = field(repr=False)
+    aliases: tuple[str, ...] = ()
+    alias_of: str = ""
+    """The name that it goes by on the wire, where ours is an alias."""
 
     @classmethod
     def of(
@@ -165,13 +174,18 @@ class Resource:
         name: str,
         message: "Message | bytes",
         references: Iterable[Reference] = (),
+        aliases: Iterable[str] = (),
     ) -> "Resource":
-        """Make a resource of a message (or of its serialised bytes), hashing and encoding it once."""
+        """Make a resource of a message (or of its serialised bytes), hashing and encoding it once. It can be
+        asked for by its aliases too.
+        """
+        aliases = tuple(aliases)
         body = message if isinstance(message, bytes) else message.SerializeToString(deterministic=True)
         version = sha256(body).hexdigest()[:16]
         any_head = text_field(1, kind.type_url) + field_head(2, len(body))
         sotw_head = field_head(2, len(any_head) + len(body))
         label = text_field(3, name) + text_field(1, version)
+        label += b"".join(text_field(4, alias) for alias in aliases)
         size = len(label) + len(sotw_head) + len(any_head) + len(body)
         delta_head = field_head(2, size) + label
         return cls(
@@ -179,10 +193,17 @@ class Resource:
             name=name,
             version=version,
             references=frozenset(references),
-            fingerprint=int.from_bytes(sha256(f"{name}\0{version}".encode()).digest()[:8], "big"),
+            fingerprint=_fingerprint(name, version),
             delta_field=b"".join((delta_head, sotw_head, any_head, body)),
             _sotw_at=len(delta_head),
             _body_at=len(delta_head) + len(sotw_head) + len(any_head),
+            aliases=aliases,
+        )
+
+    def under(self, alias: str) -> "Resource":
+        """Return the same resource as who asks for it by an alias has it: in our books it has that name."""
+        return replace(
+            self, name=alias, alias_of=self.name, fingerprint=_fingerprint(alias, self.version), aliases=()
         )
 
     @property
@@ -213,3 +234,13 @@ class Resource:
 def empty(kind: ResourceType, name: str) -> Resource:
     """Make the resource that says "there is nothing": its name alone, field 1 of every type that needs it."""
     return Resource.of(kind, name, encoded_field(1, name.encode()))
+
+
+def bodiless(kind: ResourceType, name: str) -> Resource:
+    """Make what says that there is nothing under an alias: a `Resource` of that name, without a body."""
+    label = text_field(3, name) + text_field(4, name)
+    return replace(empty(kind, name), delta_field=encoded_field(2, label))
+
+
+def _fingerprint(name: str, version: str) -> int:
+    return int.from_bytes(sha256(f"{name}\0{version}".encode()).digest()[:8], "big")

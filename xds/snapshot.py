@@ -58,9 +58,10 @@ class Snapshot:
         by_type: dict[ResourceType, dict[str, Resource]] = {}
         for resource in resources:
             names = by_type.setdefault(resource.type, {})
-            if resource.name in names:
-                raise DuplicateResourceError(resource.type, resource.name)
-            names[resource.name] = resource
+            for one in (resource, *map(resource.under, resource.aliases)):
+                if one.name in names:
+                    raise DuplicateResourceError(one.type, one.name)
+                names[one.name] = one
         return cls(revision, by_type)
 
     def of_type(self, kind: ResourceType) -> Mapping[str, Resource]:

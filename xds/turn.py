@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from xds.copies import Copy
 from xds.ledger import Ledger
 from xds.openings import FEWEST_NAMES, Opening
-from xds.resource import Absence, Reference, Resource, empty
+from xds.resource import Absence, Reference, Resource, bodiless, empty
 
 
 @dataclass(slots=True)
@@ -84,13 +84,15 @@ class Turn:
         """Say that there is nothing under this name. False where nothing is to be said."""
         if absence is Absence.SILENCE:
             return False
-        if absence is Absence.EMPTY:
-            nothing = empty(self.ledger.type, name)
+        if absence is Absence.EMPTY or absence is Absence.BODILESS:
+            make = empty if absence is Absence.EMPTY else bodiless
+            nothing = make(self.ledger.type, name)
             if self.ledger.holds.rejected(nothing) is not None:
                 return False
             self.upserts.append(nothing)
         else:
-            self.removed.append(name)
+            has = self.ledger.behind.get(name)
+            self.removed.append(has.alias_of or name if isinstance(has, Resource) else name)
         self.sent[name] = None
         return True
 

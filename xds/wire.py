@@ -208,9 +208,11 @@ class Composer:
         self._sequence += 1
         nonce = f"{self._sequence:x}"
         parts: list[bytes | memoryview] = [text_field(1, version)]
-        parts += [r.delta_field if delta else r.sotw_field for r in resources]
+        # Under several aliases a resource is listed several times; it is sent once.
+        once = {(r.alias_of or r.name): r for r in resources}.values() if kind.has_aliases else resources
+        parts += [r.delta_field if delta else r.sotw_field for r in once]
         parts += [text_field(4, kind.type_url), text_field(5, nonce)]
-        parts += [text_field(6, name) for name in removed]
+        parts += [text_field(6, name) for name in dict.fromkeys(removed)]
         parts.append(encoded_field(7 if delta else 6, text_field(1, self.identifier)))
         response = Response(kind, version, self._sequence, resources, removed, b"".join(parts))
         self._keep(key, response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pb.envoy.config.route.v3 import route_components_pb2
 from pb.envoy.service.discovery.v3 import discovery_pb2
 from tests.conversation import NODE_ID, in_memory
 from tests.xds.configuration import both, cluster, endpoints, listener, routes, snapshot
@@ -224,7 +225,7 @@ async def test_rule_38_no_names_after_some_is_no_wildcard() -> None:
     await talk.expect.silence()
 
 
-@pytest.mark.parametrize("kind", [ENDPOINT, ROUTE, VIRTUAL_HOST, SECRET, RUNTIME, EXTENSION_CONFIG], ids=str)
+@pytest.mark.parametrize("kind", [ENDPOINT, ROUTE, SECRET, RUNTIME, EXTENSION_CONFIG], ids=str)
 async def test_rule_39_no_names_means_everything_for_few_types_only(kind: ResourceType) -> None:
     talk = in_memory("delta", snapshot(1, Resource.of(kind, "a", b"")))
     await talk.envoy.asks(kind)
@@ -280,7 +281,7 @@ async def test_rule_42_also_while_the_answer_is_under_way() -> None:
     await talk.expect.sends(ENDPOINT, "a")
 
 
-@pytest.mark.parametrize("kind", [CLUSTER, ENDPOINT, LISTENER, VIRTUAL_HOST, SECRET, RUNTIME], ids=str)
+@pytest.mark.parametrize("kind", [CLUSTER, ENDPOINT, LISTENER, SECRET, RUNTIME], ids=str)
 async def test_rule_43_a_name_that_is_not_there_is_said_to_be_removed(kind: ResourceType) -> None:
     talk = in_memory("delta", snapshot(1))
     await talk.envoy.asks(kind, "z")
@@ -522,3 +523,83 @@ def _delta_request(type_url: str, node: str = "") -> discovery_pb2.DeltaDiscover
     if node:
         request.node.id = node
     return request
+
+
+# --- aliases
+
+
+def virtual_host(name: str, *aliases: str, domain: str = "a.test") -> Resource:
+    message = route_components_pb2.VirtualHost(name=name, domains=[domain])
+    return Resource.of(VIRTUAL_HOST, name, message, aliases=aliases)
+
+
+async def test_rule_39_and_63_who_fetches_virtual_hosts_waits_for_a_removal_and_is_sent_no_host() -> None:
+    talk = in_memory("delta", snapshot(1, virtual_host("r/one"), routes("r")))
+    await talk.envoy.asks(ROUTE, "r")
+    await talk.expect.sends(ROUTE, "r")
+    await talk.envoy.acks(ROUTE)
+    await talk.envoy.asks(VIRTUAL_HOST)
+    await talk.expect.sends(VIRTUAL_HOST, removed=("r/*",))
+    await talk.envoy.acks(VIRTUAL_HOST)
+    await talk.expect.silence()
+    # Another route configuration begins to wait when it has come.
+    talk.publishes(snapshot(2, virtual_host("r/one"), routes("r"), routes("s")))
+    await talk.envoy.asks(ROUTE, "s")
+    await talk.expect.sends(ROUTE, "s")
+    await talk.envoy.acks(ROUTE)
+    await talk.expect.sends(VIRTUAL_HOST, removed=("s/*",))
+
+
+async def test_rule_47_an_alias_is_answered_with_the_name_and_all_aliases() -> None:
+    talk = in_memory("delta", snapshot(1, virtual_host("r/one", "r/a.test", "r/b.test")))
+    await talk.envoy.asks(VIRTUAL_HOST, "r/a.test")
+    said = await talk.expect.sends(VIRTUAL_HOST, "r/one")
+    assert said.aliases == {"r/one": ("r/a.test", "r/b.test")}
+    await talk.envoy.acks(VIRTUAL_HOST)
+    # By another alias it is asked for anew; who has both is sent a change once.
+    await talk.envoy.asks(VIRTUAL_HOST, "r/b.test")
+    await talk.expect.sends(VIRTUAL_HOST, "r/one")
+    await talk.envoy.acks(VIRTUAL_HOST)
+    talk.publishes(snapshot(2, virtual_host("r/one", "r/a.test", "r/b.test", domain="b.test")))
+    said = await talk.expect.sends(VIRTUAL_HOST, "r/one")
+    assert said.resources["r/one"].domains == ["b.test"]
+    await talk.envoy.acks(VIRTUAL_HOST)
+    # What is removed is removed by its own name.
+    talk.publishes(snapshot(3))
+    await talk.expect.sends(VIRTUAL_HOST, removed=("r/one",))
+    await talk.envoy.acks(VIRTUAL_HOST)
+    assert talk.settled
+
+
+async def test_rule_47_an_alias_of_nothing_is_answered_without_a_body_and_later_with_one() -> None:
+    talk = in_memory("delta", snapshot(1))
+    await talk.envoy.asks(VIRTUAL_HOST, "r/z.test")
+    said = await talk.expect.sends(VIRTUAL_HOST)
+    assert said.missing == {"r/z.test"}
+    assert said.aliases == {"r/z.test": ("r/z.test",)}
+    await talk.envoy.acks(VIRTUAL_HOST)
+    await talk.expect.silence()
+    talk.publishes(snapshot(2, virtual_host("r/late", "r/z.test")))
+    await talk.expect.sends(VIRTUAL_HOST, "r/late")
+
+
+async def test_rule_46_and_47_a_reconnecting_client_tells_names_and_asks_by_alias() -> None:
+    one = virtual_host("r/one", "r/a.test")
+    talk = in_memory("delta", snapshot(1, one))
+    await talk.envoy.asks(VIRTUAL_HOST, "r/a.test", has={"r/one": one.version})
+    await talk.expect.silence()
+    assert talk.settled
+
+
+async def test_rule_61_and_46_clusters_are_asked_for_by_name_beside_all() -> None:
+    talk = in_memory("delta", snapshot(1, both("a", "lazy")))
+    await talk.envoy.asks(CLUSTER)
+    await talk.expect.sends(CLUSTER, "a", "lazy")
+    await talk.envoy.acks(CLUSTER)
+    await talk.envoy.asks(CLUSTER, "gone")
+    await talk.expect.sends(CLUSTER, removed=("gone",))
+    await talk.envoy.acks(CLUSTER)
+    again = talk.reconnects()
+    has = {name: cluster(name).version for name in ("a", "lazy")}
+    await again.envoy.asks(CLUSTER, "*", "lazy", has=has)
+    await again.expect.silence()

@@ -8,7 +8,19 @@ from pb.envoy.config.cluster.v3 import cluster_pb2
 from pb.envoy.config.route.v3 import route_pb2
 from pb.envoy.service.discovery.v3 import discovery_pb2
 from tests.conversation import MESSAGES
-from xds.resource import BY_URL, CLUSTER, ENDPOINT, ROUTE, TYPES, Absence, Resource, ResourceType, empty
+from xds.resource import (
+    BY_URL,
+    CLUSTER,
+    ENDPOINT,
+    ROUTE,
+    TYPES,
+    VIRTUAL_HOST,
+    Absence,
+    Resource,
+    ResourceType,
+    bodiless,
+    empty,
+)
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
@@ -84,8 +96,24 @@ def test_what_is_not_there_is_answered_by_type() -> None:
         "LDS": (removed, silence),
         "RDS": (nothing, nothing),
         "SRDS": (removed, silence),
-        "VHDS": (removed, silence),
+        "VHDS": (Absence.BODILESS, silence),
         "SDS": (removed, silence),
         "RTDS": (removed, nothing),
         "ECDS": (silence, silence),
     }
+
+
+def test_under_an_alias_it_is_the_same_on_the_wire() -> None:
+    one = Resource.of(VIRTUAL_HOST, "r/one", b"\n\x05r/one", aliases=["r/a", "r/b"])
+    alias = one.under("r/a")
+    assert (alias.name, alias.alias_of, alias.version) == ("r/a", "r/one", one.version)
+    assert alias.delta_field is one.delta_field
+    assert alias.fingerprint != one.fingerprint
+    sent = discovery_pb2.DeltaDiscoveryResponse.FromString(one.delta_field).resources[0]
+    assert (sent.name, list(sent.aliases)) == ("r/one", ["r/a", "r/b"])
+
+
+def test_what_has_no_body_has_its_name_as_its_alias() -> None:
+    field = bodiless(VIRTUAL_HOST, "r/z").delta_field
+    sent = discovery_pb2.DeltaDiscoveryResponse.FromString(field).resources[0]
+    assert (sent.name, list(sent.aliases), sent.HasField("resource")) == ("r/z", ["r/z"], False)
