@@ -23,7 +23,7 @@ class Refused:
     blamed: tuple[Resource, ...]
     """What the client's words name."""
     news: tuple[Resource, ...]
-    """What the client did not have before."""
+    """What may be to blame: what the client did not have before."""
     removes_only: bool
 
 
@@ -59,6 +59,7 @@ class InFlight:
                 if isinstance(has, Resource) and has != listed.get(name)
             },
             blamed=tuple(one for name, one in listed.items() if name in names),
-            news=tuple(one for name, one in listed.items() if had[name] != one),
+            # A resource that came alone is to blame even if the client is believed to have had it.
+            news=tuple(one for name, one in listed.items() if had[name] != one or len(listed) == 1),
             removes_only=not listed,
         )

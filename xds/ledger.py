@@ -167,7 +167,7 @@ class Ledger:
         wanted = {one.name: snapshot.get(self.type, one.name) for one in no.news}
         stands = all(one in (wanted[one.name], self.holds.effective(wanted[one.name])) for one in no.news)
         # Where some of it has changed since, that may have been the culprit: the rest gets another chance.
-        suspects = no.news if stands else ()
+        suspects = no.news if stands or len(no.news) == 1 else ()
         held = {one.name for one in self.holds.blame(self.type, no.blamed, suspects, no.good, message)}
         if (search := self.holds.search(self.type)) is not None:
             search.basis = search.basis or wanted

@@ -95,6 +95,9 @@ class Group(RuleBasedStateMachine):
         before = len(client.unanswered)
         client.take(response, frozenset(bad), named, applies_part)
         assert len(client.unanswered) == before + 1
+        if node == "liar" and lies and not client.delta:
+            # A full SotW response has to list what a client has taken over, though it says no to that too.
+            client.blamed[response.type] = set()
         self.rejections[node] += client.unanswered[response.type][1] is not None
 
     @rule(node=a_node)

@@ -26,6 +26,12 @@ def test_what_was_news_what_is_blamed_and_what_was_good() -> None:
     assert not no.removes_only
 
 
+def test_what_came_alone_is_to_blame_even_if_the_client_had_it() -> None:
+    a, b = cluster("a"), cluster("b")
+    assert in_flight(a).refused("no", {}).news == (a,)
+    assert in_flight(a, b).refused("no", {}).news == ()
+
+
 def test_a_response_of_removals_alone() -> None:
     no = in_flight(removed=("z",)).refused("no", {"z": cluster("z")})
     assert (no.news, no.blamed, no.removes_only) == ((), (), True)

@@ -187,3 +187,12 @@ def test_following_is_for_what_was_asked_for_and_is_there() -> None:
     for name in ("r", "s", "gone"):
         ledger.follow(name, current)
     assert ledger.forced == {"r"}
+
+
+def test_what_was_rejected_alone_is_held_though_it_has_changed_since() -> None:
+    ledger = ledger_of(CLUSTER)
+    ledger.behind = {"a": ABSENT}
+    send(ledger, cluster("a", 1))
+    assert ledger.rejected(snapshot(2, both("a", seconds=2)), "no") == ("a",)
+    assert ledger.holds.rejected(cluster("a", 1)) == "no"
+    assert ledger.effective(snapshot(3, both("a", seconds=1)), "a") is WITHHELD
