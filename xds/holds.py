@@ -182,6 +182,11 @@ class Holds:
         if self._searches.pop(kind, None) is not None:
             self.group.search_ended(self.node, kind)
 
+    def call_off(self, kind: ResourceType) -> None:
+        """End a search that was overtaken by events; it says nothing about who rejects on and on."""
+        self._searched[kind] = self._searched.get(kind, 1) - 1
+        self.end_search(kind)
+
     def abandon(self) -> None:
         """End what is under way, for the node's last stream has ended."""
         self._searches.clear()
@@ -199,8 +204,6 @@ class Holds:
             return
         self.group.acquit([version])
         self._retries.note(version)
-
-    # --- time
 
     def tick(self, now: float) -> None:
         """Try again what is due, and give up searches and trials that lead nowhere."""
@@ -226,8 +229,6 @@ class Holds:
         times += [search.deadline for search in self._searches.values()]
         times += self._trials.values()
         return min((at for at in times if at is not None), default=None)
-
-    # --- the rest
 
     def distrust(self, kind: ResourceType, names: Iterable[str]) -> None:
         """Believe nothing that the client says of its versions of this type, which it may have these names

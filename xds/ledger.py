@@ -192,7 +192,7 @@ class Ledger:
         wants = self.subscription.__contains__
         if search.stands(wants, snapshot.of_type(self.type)) and not self.holds.has_found_elsewhere(search):
             return search
-        self.holds.end_search(self.type)
+        self.holds.call_off(self.type)
         self._restore(snapshot)
         return None
 

@@ -103,6 +103,15 @@ def test_who_rejects_on_and_on_is_searched_no_more() -> None:
     assert holds.search(CLUSTER) is None
 
 
+def test_searches_that_are_called_off_do_not_count() -> None:
+    holds, them = Holds(), resources(4)
+    for _ in range(10):
+        assert holds.blame(CLUSTER, [], them, {}, "no") == ()
+        assert holds.search(CLUSTER) is not None
+        holds.call_off(CLUSTER)
+    assert may_go(holds, them) == them
+
+
 def test_who_answers_no_test_is_searched_no_more_and_all_suspects_are_held() -> None:
     holds, them = Holds(), resources(4)
     holds.blame(CLUSTER, [], them, {}, "no")
