@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 
 from cellplane.held_versions import REJECTED, HeldVersions, body_of, document_name, read
+from cellplane.recorder import stamp_of
 from topology.errors import StoreError
-from topology.model import Document, Stamp
+from topology.model import Document
 from topology.planning import Plan, plan_document
 from topology.store import Conflict, Store
 from topology.view import View
@@ -97,15 +97,11 @@ class HoldKeeper:
             body = body_of(group, united(kept.record, record) if kept else record)
         if (document is None and body is None) or (document is not None and document.body == body):
             return None
-        plan = plan_document(view, REJECTED, name, body, self._stamp())
+        plan = plan_document(view, REJECTED, name, body, stamp_of(self._replica))
         if isinstance(plan, Plan):
             return plan
         log.error("hold_not_written name=%s reason=%s", name, plan)
         return None
-
-    def _stamp(self) -> Stamp:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Stamp(updated_by=f"control-plane {self._replica}", updated_at=now, reason="")
 
 
 def _all(documents: dict[str, Document]) -> list[HeldVersions]:

@@ -142,11 +142,14 @@ class Publisher:
         return translation.next_change_seconds
 
     def _translate(self, view: View, before: Translation | None = None) -> Translation | None:
-        self._rules.read(view)
-        self.state.rules_problem = self._rules.problem
+        self._read_rules(view)
         if self._rules.ruleset is None:
             return None
         return translate(view, self._rules.ruleset, self._settings, self._wall_clock(), before)
+
+    def _read_rules(self, view: View) -> None:
+        self._rules.read(view)
+        self.state.rules_problem = self._rules.problem
 
     def _publish(self, view: View, translation: Translation) -> bool:
         outcome = self._cache.publish(EDGE, translation.snapshot)
@@ -198,6 +201,6 @@ class Publisher:
                 self._good_clusters = recorded
         if self._good_clusters is None and self._saved is not None:
             saved = self._translate(self._saved)
-            self._translate(view)  # the View's own rules again
+            self._read_rules(view)  # the View's own again
             self._good_clusters = len(saved.snapshot.of_type(CLUSTER)) if saved is not None else 0
         return self._good_clusters or 0

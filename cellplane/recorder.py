@@ -140,11 +140,11 @@ class Recorder:
                 await self._remove(RELEASED, name)
 
     async def _document(self, kind: str, name: str, body: dict[str, object]) -> None:
-        await self._apply(lambda view: plan_document(view, kind, name, body, self._stamp()))
+        await self._apply(lambda view: plan_document(view, kind, name, body, stamp_of(self._replica)))
 
     async def _remove(self, kind: str, name: str) -> None:
         def plan(view: View) -> Outcome:
-            return plan_document(view, kind, name, None, self._stamp())
+            return plan_document(view, kind, name, None, stamp_of(self._replica))
 
         await self._apply(plan)
 
@@ -152,6 +152,8 @@ class Recorder:
         # Another replica may have been faster with the same news; then there is nothing left to do.
         await apply(self._store, self._keyspace, plan)
 
-    def _stamp(self) -> Stamp:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Stamp(updated_by=f"control-plane {self._replica}", updated_at=now, reason="")
+
+def stamp_of(replica: str) -> Stamp:
+    """Return the stamp of what a replica writes now by itself."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Stamp(updated_by=f"control-plane {replica}", updated_at=now, reason="")

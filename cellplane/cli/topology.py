@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +88,6 @@ def topology(etcd: EtcdSettings, **options: Any) -> None:
         uvloop.run(run_topology_service(_settings(etcd, options)))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
-    except asyncio.CancelledError:
-        pass
 
 
 def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> TopologyServiceSettings:
