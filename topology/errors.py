@@ -5,6 +5,7 @@
         ├── StoreUnavailable        nobody answered in time: try again later
         │   └── OutcomeUnknown      the same, of a commit that may have happened
         ├── StoreRefused            the store answered, and said no: trying again does not help by itself
+        ├── LeaseGone               a lease has run out, and every key that lived by it: take a new one
         └── ListAgain               a watch, or a read at a revision, cannot go on from where it was
             ├── Compacted           the history it needs has been thrown away
             ├── Rewound             the store is behind it: restored from a backup, or another store
@@ -35,6 +36,10 @@ class OutcomeUnknown(StoreUnavailable):
 
 class StoreRefused(StoreError):
     """The store said no: credentials, permission, size, space."""
+
+
+class LeaseGone(StoreError):
+    """The lease has run out or was given back. Nothing was written; its keys are gone."""
 
 
 class ListAgain(StoreError):

@@ -14,10 +14,12 @@ from typing import Final
 import grpc.aio
 
 from pb.etcdserverpb import rpc_pb2
+from topology import etcd_leases
 from topology.errors import Compacted, Rewound, StoreRefused, StoreUnavailable
 from topology.etcd_access import Access, Timeouts
 from topology.etcd_batches import Assembly, Progress, progress_of
-from topology.etcd_connection import Connection, Endpoints, Metadata, is_stale_token
+from topology.etcd_connection import Connection, Endpoints, Metadata
+from topology.etcd_failures import is_stale_token
 from topology.etcd_messages import conflict_of, record_of, span, txn_request
 from topology.store import Batch, Committed, Conflict, Listing, Record, Txn
 
@@ -25,7 +27,6 @@ WatchCall = grpc.aio.StreamStreamCall[rpc_pb2.WatchRequest, rpc_pb2.WatchRespons
 ANYBODY: Final = Access()
 DEFAULT_TIMEOUTS: Final = Timeouts()
 _TOO_LARGE: Final = "larger than max"
-_NO_PROGRESS: Final = Progress(answers=False, truthful=False)
 _REFUSED_WATCHES: Final = ("permission denied",)  # what etcd before 3.5.8 says of a stale token
 
 
@@ -124,6 +125,18 @@ class EtcdStore:
         if answer.succeeded:
             return Committed(answer.header.revision)
         return conflict_of(txn, answer)
+
+    async def grant(self, seconds: int) -> int:
+        """Give a new lease that runs out so many seconds after it was last kept alive, at the earliest."""
+        return await etcd_leases.grant(self._endpoints, seconds)
+
+    async def keep_alive(self, lease: int) -> None:
+        """Let a lease run from now again. Raises `LeaseGone` where it is over."""
+        await etcd_leases.keep_alive(self._endpoints, lease)
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease now, with all keys under it; one that is over already is no error."""
+        await etcd_leases.revoke(self._endpoints, lease)
 
     async def versions(self) -> Mapping[str, str]:
         """Give the version of the etcd that answers now, by its endpoint: some versions lose data."""

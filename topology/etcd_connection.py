@@ -1,5 +1,4 @@
-"""Connections to etcd: several endpoints, TLS, tokens, keepalive, timeouts; and etcd's errors turned into
-ours, once.
+"""Connections to etcd: several endpoints, TLS, tokens, keepalive, timeouts.
 
 `etcd.EtcdStore` asks for a call on whichever endpoint answers. It knows nothing of keys, records and watches.
 `etcd Event -> View -> Snapshot -> Response`: the wire below the Event.
@@ -8,28 +7,19 @@ ours, once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Final, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import grpc
 import grpc.aio
 
 from pb.etcdserverpb import rpc_pb2, rpc_pb2_grpc
-from topology.errors import Compacted, OutcomeUnknown, Rewound, StoreError, StoreRefused, StoreUnavailable
+from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from topology.etcd_access import Access, Timeouts
+from topology.etcd_failures import NO_AUTH, closed_by_others, is_stale_token, raise_as_ours
 
 Answer = TypeVar("Answer")
 Metadata = tuple[tuple[str, str], ...]
-
-# What etcd says, word for word: https://github.com/etcd-io/etcd/blob/release-3.5/api/v3rpc/rpctypes/error.go
-_COMPACTED: Final = "required revision has been compacted"
-_FUTURE: Final = "required revision is a future revision"
-_NO_AUTH: Final = "authentication is not enabled"
-STALE_TOKENS: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
-_GONE: Final = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-)
 
 
 class Connection:
@@ -41,6 +31,7 @@ class Connection:
         self.kv = rpc_pb2_grpc.KVStub(channel)
         self.watch = rpc_pb2_grpc.WatchStub(channel)
         self.auth = rpc_pb2_grpc.AuthStub(channel)
+        self.lease = rpc_pb2_grpc.LeaseStub(channel)
         self.maintenance = rpc_pb2_grpc.MaintenanceStub(channel)
         self.version: str | None = None
 
@@ -172,7 +163,7 @@ class Endpoints:
         try:
             answer = await self.guarded(connection.auth.Authenticate(request), self._timeouts.call)
         except StoreRefused as error:
-            if _NO_AUTH in str(error):
+            if NO_AUTH in str(error):
                 return ""
             raise
         return answer.token
@@ -210,41 +201,3 @@ class Endpoints:
             channel = grpc.aio.insecure_channel(target, options)
         self._connections[endpoint] = Connection(endpoint, channel)
         return self._connections[endpoint]
-
-
-@contextmanager
-def closed_by_others() -> Iterator[None]:
-    """Turn the end of a channel that another caller closed into `StoreUnavailable`.
-
-    gRPC ends what waits on it as if the task had been cancelled, although nobody cancelled us: a task that
-    lets that through ends without a word.
-    """
-    try:
-        yield
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise StoreUnavailable("the connection was closed") from None
-    except grpc.aio.UsageError as error:
-        raise StoreUnavailable("the connection was closed") from error
-
-
-def is_stale_token(words: str) -> bool:
-    """Tell whether etcd means that the token has expired, which a new one mends."""
-    return any(stale in words for stale in STALE_TOKENS)
-
-
-def raise_as_ours(error: grpc.aio.AioRpcError) -> NoReturn:
-    """Raise what a failed call means in our words."""
-    words = error.details() or error.code().name
-    ours: StoreError
-    if error.code() is grpc.StatusCode.OUT_OF_RANGE and _COMPACTED in words:
-        ours = Compacted()
-    elif error.code() is grpc.StatusCode.OUT_OF_RANGE and _FUTURE in words:
-        ours = Rewound(0)
-    elif error.code() in _GONE:
-        ours = StoreUnavailable(words)
-    else:
-        ours = StoreRefused(words)
-    raise ours from error

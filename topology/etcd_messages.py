@@ -34,7 +34,9 @@ def txn_request(txn: Txn) -> rpc_pb2.TxnRequest:
         ],
         success=[
             *(
-                rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key.encode(), value=value))
+                rpc_pb2.RequestOp(
+                    request_put=rpc_pb2.PutRequest(key=key.encode(), value=value, lease=txn.lease)
+                )
                 for key, value in txn.puts
             ),
             *(

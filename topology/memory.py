@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 
-from topology.errors import Compacted, OutcomeUnknown, Rewound, StoreError, StoreUnavailable
+from topology.errors import Compacted, LeaseGone, OutcomeUnknown, Rewound, StoreError, StoreUnavailable
 from topology.store import Batch, Committed, Conflict, Event, EventKind, Listing, Record, Txn
 
 
@@ -39,6 +39,8 @@ class MemoryStore:
         self._compacted_records: dict[str, Record] = {}
         self._history: list[Batch] = []
         self._bookmarks = 0
+        self._leases: dict[int, set[str]] = {}
+        self._leases_given = 0
         self._faults = Faults()
         self._closed = False
         self._stirred = asyncio.Event()
@@ -86,16 +88,37 @@ class MemoryStore:
         failed = tuple(each.key for each in txn.compares if self._written_at(each.key) != each.mod_revision)
         if failed:
             return Conflict(failed, tuple(self._records[key] for key in failed if key in self._records))
-        events = tuple(self._events(txn, self._revision + 1))
-        if events:
-            self._revision += 1
-            _replay(self._records, events)
-            self._history.append(Batch(self._revision, events))
-            self._stir()
+        if txn.lease and txn.lease not in self._leases:
+            raise LeaseGone(f"lease {txn.lease:x} is over")
+        self._write(tuple(self._events(txn, self._revision + 1)))
+        for key in (*(key for key, _ in txn.puts), *txn.deletes):
+            for keys in self._leases.values():
+                keys.discard(key)
+        if txn.lease:
+            self._leases[txn.lease].update(key for key, _ in txn.puts)
         if self._faults.lose_answers:
             self._faults.lose_answers -= 1
             raise OutcomeUnknown("the commit's answer got lost")
         return Committed(self._revision)
+
+    async def grant(self, seconds: int) -> int:  # noqa: ARG002  no clock here: see below
+        """Give a new lease, which runs out when a test revokes it and not before."""
+        self._fail_if_wanted("grant")
+        self._leases_given += 1
+        self._leases[self._leases_given] = set()
+        return self._leases_given
+
+    async def keep_alive(self, lease: int) -> None:
+        """Let a lease run on."""
+        self._fail_if_wanted("keep_alive")
+        if lease not in self._leases:
+            raise LeaseGone(f"lease {lease:x} is over")
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease now, with all keys under it."""
+        self._fail_if_wanted("revoke")
+        keys = self._leases.pop(lease, set())
+        self._write(tuple(self._events(Txn(deletes=tuple(sorted(keys))), self._revision + 1)))
 
     async def close(self) -> None:
         """End every watch; every later call fails."""
@@ -152,6 +175,13 @@ class MemoryStore:
         for key in txn.deletes:
             if key in self._records:
                 yield Event(EventKind.DELETE, key, revision)
+
+    def _write(self, events: tuple[Event, ...]) -> None:
+        if events:
+            self._revision += 1
+            _replay(self._records, events)
+            self._history.append(Batch(self._revision, events))
+            self._stir()
 
     def _stir(self) -> None:
         self._stirred.set()

@@ -75,11 +75,15 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Txn:
-    """Writes that happen together, at one revision, if every compare holds; or not at all."""
+    """Writes that happen together, at one revision, if every compare holds; or not at all.
+
+    With a lease, what is put lives as long as the lease; a key that is put again without one lives on.
+    """
 
     compares: tuple[Compare, ...] = ()
     puts: tuple[tuple[str, bytes], ...] = ()
     deletes: tuple[str, ...] = ()
+    lease: int = 0
 
     def __post_init__(self) -> None:
         written = [key for key, _ in self.puts] + list(self.deletes)
@@ -139,9 +143,27 @@ class Store(Protocol):
         ...
 
     async def commit(self, txn: Txn) -> Committed | Conflict:
-        """Do the transaction if its compares hold. Raises `OutcomeUnknown` where no answer came."""
+        """Do the transaction if its compares hold. Raises `OutcomeUnknown` where no answer came, `LeaseGone`
+        where it puts something under a lease that is over.
+        """
         ...
 
     async def close(self) -> None:
         """Let go of connections. Running watches end with `StoreUnavailable`."""
+        ...
+
+
+class LeasingStore(Store, Protocol):
+    """A store with leases: keys that end with whoever wrote them."""
+
+    async def grant(self, seconds: int) -> int:
+        """Give a new lease that runs out so many seconds after it was last kept alive, at the earliest."""
+        ...
+
+    async def keep_alive(self, lease: int) -> None:
+        """Let a lease run from now again. Raises `LeaseGone` where it is over."""
+        ...
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease now, with all keys under it; one that is over already is no error."""
         ...

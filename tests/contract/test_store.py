@@ -15,10 +15,10 @@ from tests.contract import guarantees
 from tests.contract.etcd_admin import compact
 from tests.contract.recording import Writer, recorded
 from tests.etcd_server import EtcdServer
-from topology.errors import Compacted, Rewound, StoreUnavailable
+from topology.errors import Compacted, LeaseGone, Rewound, StoreUnavailable
 from topology.etcd import EtcdStore
 from topology.memory import MemoryStore
-from topology.store import Batch, Committed, Compare, Conflict, Record, Store, Txn
+from topology.store import Batch, Committed, Compare, Conflict, EventKind, LeasingStore, Record, Store, Txn
 
 _numbers = itertools.count(1)
 
@@ -27,11 +27,11 @@ _numbers = itertools.count(1)
 class Subject:
     """A store under test with a prefix of its own, and what can only be done to it from outside."""
 
-    store: Store
+    store: LeasingStore
     prefix: str
     compact: Callable[[int], Awaitable[None]]
     bookmark: Callable[[], None]
-    again: Callable[[], Store]
+    again: Callable[[], LeasingStore]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ async def subject(server: EtcdServer | None) -> AsyncIterator[Subject]:
     # Two records a page: every listing of more takes several.
     stores = [EtcdStore([endpoint], page=2)]
 
-    def another() -> Store:
+    def another() -> LeasingStore:
         stores.append(EtcdStore([endpoint], page=2))
         return stores[-1]
 
@@ -350,6 +350,36 @@ async def test_a_reader_that_is_slow_misses_nothing(subject: Subject) -> None:
 
 
 # The end
+
+
+async def test_what_is_put_under_a_lease_ends_with_it_at_one_revision(subject: Subject) -> None:
+    store, p = subject.store, subject.prefix
+    lease = await store.grant(60)
+    await committed(store, Txn(puts=((f"{p}a", b"1"), (f"{p}b", b"1"), (f"{p}c", b"1")), lease=lease))
+    revision = await committed(store, Txn(puts=((f"{p}b", b"2"),)))
+    await store.keep_alive(lease)
+    async with aclosing(store.watch(p, revision)) as watch:
+        await anext(watch)
+        await store.revoke(lease)
+        ended = await anext(watch)
+    assert {(event.kind, event.key) for event in ended.events} == {
+        (EventKind.DELETE, f"{p}a"),
+        (EventKind.DELETE, f"{p}c"),
+    }
+    left = (await store.list(p)).records
+    assert [(each.key, each.value) for each in left] == [(f"{p}b", b"2")], "put again without the lease"
+
+
+async def test_a_lease_that_is_over_carries_nothing(subject: Subject) -> None:
+    store, p = subject.store, subject.prefix
+    lease = await store.grant(60)
+    await store.revoke(lease)
+    await store.revoke(lease)
+    with pytest.raises(LeaseGone):
+        await store.keep_alive(lease)
+    with pytest.raises(LeaseGone):
+        await store.commit(Txn(puts=((f"{p}a", b"1"), (f"{p}b", b"1")), lease=lease))
+    assert (await store.list(p)).records == ()
 
 
 async def test_closing_ends_watches_and_calls(subject: Subject) -> None:

@@ -13,9 +13,9 @@ import pytest
 from pb.etcdserverpb import rpc_pb2
 from tests.processes import free_port
 from tests.topology.fake_etcd import Failure, FakeEtcd, fake_etcd, header
-from topology.errors import Compacted, OutcomeUnknown, Rewound, StoreError, StoreRefused, StoreUnavailable
+from topology.errors import OutcomeUnknown, StoreError, StoreRefused, StoreUnavailable
 from topology.etcd_access import Access, Timeouts
-from topology.etcd_connection import Connection, Endpoints, Metadata, is_stale_token, raise_as_ours
+from topology.etcd_connection import Connection, Endpoints, Metadata
 
 QUICK = Timeouts(connect=1.0, call=0.5)
 MESSAGE = 4 * 1024 * 1024
@@ -248,45 +248,6 @@ async def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
     async with endpoints("127.0.0.1:1", access=access) as reached:
         with pytest.raises(StoreRefused, match=r"ca\.pem"):
             await reached.call(ask, repeatable=True)
-
-
-# Words
-
-
-@pytest.mark.parametrize(
-    ("code", "words", "ours"),
-    [
-        (grpc.StatusCode.OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted", Compacted),
-        (grpc.StatusCode.OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision", Rewound),
-        (grpc.StatusCode.OUT_OF_RANGE, "something else", StoreRefused),
-        (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader", StoreUnavailable),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, "", StoreUnavailable),
-        (grpc.StatusCode.CANCELLED, "", StoreUnavailable),
-        (grpc.StatusCode.PERMISSION_DENIED, "etcdserver: permission denied", StoreRefused),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded", StoreRefused),
-        (grpc.StatusCode.UNIMPLEMENTED, "", StoreRefused),
-    ],
-)
-def test_what_etcd_says_in_our_words(code: grpc.StatusCode, words: str, ours: type[StoreError]) -> None:
-    nothing = grpc.aio.Metadata()
-    with pytest.raises(ours) as caught:
-        raise_as_ours(grpc.aio.AioRpcError(code, nothing, nothing, details=words))
-    assert type(caught.value) is ours
-    assert isinstance(caught.value.__cause__, grpc.aio.AioRpcError)
-    assert ours is not StoreRefused or str(caught.value) == (words or code.name)
-
-
-@pytest.mark.parametrize(
-    ("words", "stale"),
-    [
-        ("etcdserver: invalid auth token", True),
-        ("etcdserver: revision of auth store is old", True),
-        ("etcdserver: user name is empty", True),
-        ("etcdserver: permission denied", False),
-    ],
-)
-def test_which_refusals_a_new_token_mends(words: str, stale: bool) -> None:
-    assert is_stale_token(words) is stale
 
 
 async def test_a_peer_that_takes_the_connection_and_says_nothing_is_left() -> None:
