@@ -15,11 +15,24 @@ from typing import Any, Final, TypeVar
 
 from topology.checks import cell_problems, sequence_problems, stamp_problems
 from topology.fields import Fields, MalformedError, parse
-from topology.keys import CellKey, DocumentKey, RetiredKey
-from topology.model import Cell, Document, Drain, Endpoint, Problem, Retired, SequenceRange, Stamp
+from topology.keys import CellKey, DepartureKey, DocumentKey, RetiredKey
+from topology.model import (
+    MAX_ID,
+    Cell,
+    Departure,
+    Document,
+    Drain,
+    Endpoint,
+    Problem,
+    Retired,
+    SequenceRange,
+    Stamp,
+)
 
 SCHEMA: Final = 1
 Holder = TypeVar("Holder", Cell, Retired)
+RecordKey = CellKey | RetiredKey | DocumentKey | DepartureKey
+KeptRecord = Cell | Retired | Document | Departure
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,7 @@ class Undecodable:
     reason: str
 
 
-def decode(key: CellKey | RetiredKey | DocumentKey, value: bytes) -> Cell | Retired | Document | Undecodable:
+def decode(key: RecordKey, value: bytes) -> KeptRecord | Undecodable:
     """Read the record of a key. What comes back obeys every rule that a record must obey by itself."""
     try:
         fields = Fields(parse(value))
@@ -45,22 +58,30 @@ def decode(key: CellKey | RetiredKey | DocumentKey, value: bytes) -> Cell | Reti
                 return _decode_retired(key, fields)
             case DocumentKey():
                 return _decode_document(key, fields)
+            case DepartureKey():
+                return _decode_departure(key, fields)
     except MalformedError as error:
         return Undecodable(str(error))
 
 
-def encode(record: Cell | Retired | Document) -> bytes:
+def encode(record: KeptRecord) -> bytes:
     """Write a record: keys sorted, one field a line, the same bytes for the same record."""
     body: dict[str, Any]
     if isinstance(record, Cell):
         body = _cell_body(record)
     elif isinstance(record, Retired):
         body = {"id": record.id, "name": record.name, **_holding_body(record)}
+    elif isinstance(record, Departure):
+        body = {"owner": record.owner, "epoch": record.epoch}
+        body |= {"from_cell": record.from_cell, "to_cell": record.to_cell}
     else:
         body = {"kind": record.kind, "name": record.name, "body": dict(record.body)}
-    stamp = record.stamp
-    stamped = {"updated_by": stamp.updated_by, "updated_at": stamp.updated_at, "reason": stamp.reason}
-    return to_json({"schema": SCHEMA, **body, **stamped})
+    return to_json({"schema": SCHEMA, **body, **stamp_body(record.stamp)})
+
+
+def stamp_body(stamp: Stamp) -> dict[str, Any]:
+    """Give a stamp as the fields that every record ends with."""
+    return {"updated_by": stamp.updated_by, "updated_at": stamp.updated_at, "reason": stamp.reason}
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:
@@ -88,7 +109,7 @@ def _decode_cell(key: CellKey, fields: Fields) -> Cell | Undecodable:
         epoch=fields.integer("epoch"),
         drain=fields.optional("drain", _drain),
         previous_state=None if fields.is_null("previous_state") else fields.state("previous_state"),
-        stamp=_stamp(fields),
+        stamp=read_stamp(fields),
     )
     fields.end()
     return _checked(cell, key.id, cell_problems(cell))
@@ -100,7 +121,7 @@ def _decode_retired(key: RetiredKey, fields: Fields) -> Retired | Undecodable:
         name=fields.text("name"),
         session_prefix=fields.text("session_prefix"),
         sequence_ranges=tuple(_sequence(each) for each in fields.each("sequence_ranges")),
-        stamp=_stamp(fields),
+        stamp=read_stamp(fields),
     )
     fields.end()
     return _checked(
@@ -110,7 +131,10 @@ def _decode_retired(key: RetiredKey, fields: Fields) -> Retired | Undecodable:
 
 def _decode_document(key: DocumentKey, fields: Fields) -> Document | Undecodable:
     document = Document(
-        kind=fields.text("kind"), name=fields.text("name"), body=fields.mapping("body"), stamp=_stamp(fields)
+        kind=fields.text("kind"),
+        name=fields.text("name"),
+        body=fields.mapping("body"),
+        stamp=read_stamp(fields),
     )
     fields.end()
     if (document.kind, document.name) != (key.kind, key.name):
@@ -120,6 +144,27 @@ def _decode_document(key: DocumentKey, fields: Fields) -> Document | Undecodable
     if problems := stamp_problems(document.stamp):
         return Undecodable(_words(problems))
     return document
+
+
+def _decode_departure(key: DepartureKey, fields: Fields) -> Departure | Undecodable:
+    departure = Departure(
+        owner=fields.text("owner"),
+        from_cell=fields.integer("from_cell"),
+        to_cell=fields.integer("to_cell"),
+        epoch=fields.integer("epoch"),
+        stamp=read_stamp(fields),
+    )
+    fields.end()
+    if departure.owner != key.owner:
+        return Undecodable(f"owner: {departure.owner} lies at the key of {key.owner}")
+    for name, number in (("from_cell", departure.from_cell), ("to_cell", departure.to_cell)):
+        if not 1 <= number <= MAX_ID:
+            return Undecodable(f"{name}: {number} is no cell id: use 1 to {MAX_ID}")
+    if departure.epoch < 1:
+        return Undecodable(f"epoch: {departure.epoch} is none: epochs begin at 1")
+    if problems := stamp_problems(departure.stamp):
+        return Undecodable(_words(problems))
+    return departure
 
 
 def _checked(record: Holder, id_of_key: int, problems: tuple[Problem, ...]) -> Holder | Undecodable:
@@ -161,7 +206,8 @@ def _drain(fields: Fields) -> Drain:
     return drain
 
 
-def _stamp(fields: Fields) -> Stamp:
+def read_stamp(fields: Fields) -> Stamp:
+    """Take a stamp from the fields that every record ends with."""
     return Stamp(
         updated_by=fields.text("updated_by"),
         updated_at=fields.text("updated_at"),

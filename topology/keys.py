@@ -7,6 +7,8 @@ Planning and the command ask it for keys, the View asks it what a key means. It 
     /cellplane/v1/retired/4             the tombstone of a removed cell
     /cellplane/v1/registry              rewritten by whatever adds, removes or enlarges a cell; see `planning`
     /cellplane/v1/rules/current         a document: its kind, its name
+    /cellplane/v1/generations/042       rewritten when claims whose hash falls there are dropped or moved
+    /cellplane/v1/departed/ORGANIZATION/42    where an owner went that left a cell
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from topology.model import MAX_ID
 # A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
 DOCUMENT_KINDS: Final = ("rules", "pushes-good", "pushes-held", "pushes-rejected", "pushes-released")
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
+_SLOT: Final = re.compile(r"[0-9]{3}\Z")
+_OWNER: Final = re.compile(r"[A-Z][A-Z_]*/[1-9][0-9]{0,18}\Z")
+SLOTS: Final = 256
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._-]+)+\Z")
 
 
@@ -52,13 +57,27 @@ class DocumentKey:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationKey:
+    """The key of a generation: how often it was written says how old a remembered lookup may be."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepartureKey:
+    """The key of a departure."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownKey:
     """A key that this version has no meaning for, and why."""
 
     reason: str
 
 
-ParsedKey = CellKey | RetiredKey | RegistryKey | DocumentKey | UnknownKey
+ParsedKey = CellKey | RetiredKey | RegistryKey | DocumentKey | GenerationKey | DepartureKey | UnknownKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +120,16 @@ class Keyspace:
             )
         return f"{self.prefix}/{kind}/{quote(name, safe='')}"
 
+    def generation(self, slot: int) -> str:
+        """Spell the key of a generation."""
+        return f"{self.prefix}/generations/{slot:03d}"
+
+    def departure(self, owner: str) -> str:
+        """Spell the key of a departure. An owner is spelled like ORGANIZATION/42."""
+        if not _OWNER.match(owner):
+            raise ValueError(f"{owner!r} is no owner: write one like ORGANIZATION/42")
+        return f"{self.prefix}/departed/{owner}"
+
     def parse(self, key: str) -> ParsedKey:
         """Say what a key stands for. Each thing has one spelling, so that no two keys mean the same."""
         if not key.startswith(self.root):
@@ -113,13 +142,23 @@ class Keyspace:
             return _parse_id(kind, name)
         if kind in DOCUMENT_KINDS and name:
             return _parse_document(kind, name)
-        return UnknownKey("nothing of this version lives at this key")
+        return _parse_trace(rest) or UnknownKey("nothing of this version lives at this key")
 
 
 def _parse_id(kind: str, name: str) -> CellKey | RetiredKey | UnknownKey:
     if not _ID.match(name) or int(name) > MAX_ID:
         return UnknownKey(f"{name!r} is no cell id: write 1 to {MAX_ID}, without zeros in front")
     return CellKey(int(name)) if kind == "cells" else RetiredKey(int(name))
+
+
+def _parse_trace(rest: str) -> GenerationKey | DepartureKey | None:
+    """Read the key of what changes of claims leave behind in the topology."""
+    kind, _, name = rest.partition("/")
+    if kind == "generations" and _SLOT.match(name) and int(name) < SLOTS:
+        return GenerationKey(int(name))
+    if kind == "departed" and _OWNER.match(name):
+        return DepartureKey(name)
+    return None
 
 
 def _parse_document(kind: str, name: str) -> DocumentKey | UnknownKey:

@@ -143,3 +143,23 @@ class Document:
     name: str
     body: Mapping[str, Any] = field(hash=False)
     stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """An owner whose claims left a cell: where from, where to, and the epoch that holds since then.
+
+    Only the last one of an owner is kept: it is gone from every cell but `to_cell`. An owner is spelled like
+    ORGANIZATION/42, as the subject of its claims.
+    """
+
+    owner: str
+    from_cell: int
+    to_cell: int
+    epoch: int
+    stamp: Stamp
+
+    @property
+    def at(self) -> str:
+        """When it left (RFC 3339, UTC)."""
+        return self.stamp.updated_at

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from topology.codec import Undecodable, decode, encode
+from topology.codec import KeptRecord, Undecodable, decode, encode
 from topology.fields import Fields, MalformedError, parse
-from topology.keys import CellKey, DocumentKey, Keyspace, RetiredKey
-from topology.model import Cell, Document, Retired
+from topology.keys import CellKey, DepartureKey, DocumentKey, GenerationKey, Keyspace, RetiredKey
+from topology.model import Cell, Departure, Document, Retired
 from topology.view import Quarantined, QuarantineKind, View
 
 FORMAT: Final = 1
@@ -93,6 +93,7 @@ def _body_of(view: View) -> dict[str, Any]:
     records = {keyspace.cell(cell.id): _text(cell) for cell in view.cells.values()}
     records |= {keyspace.retired(retired.id): _text(retired) for retired in view.retired.values()}
     records |= {keyspace.document(*key): _text(document) for key, document in view.documents.items()}
+    records |= {keyspace.departure(owner): _text(departure) for owner, departure in view.departed.items()}
     return {
         "prefix": keyspace.prefix,
         "revision": view.revision,
@@ -113,7 +114,7 @@ def _body_of(view: View) -> dict[str, Any]:
     }
 
 
-def _text(record: Cell | Retired | Document) -> str:
+def _text(record: KeptRecord) -> str:
     return encode(record).decode()
 
 
@@ -126,6 +127,7 @@ def _view_of(fields: Fields, keyspace: Keyspace) -> View | Corrupt:
     cells: dict[int, Cell] = {}
     retired: dict[int, Retired] = {}
     documents: dict[tuple[str, str], Document] = {}
+    departed: dict[str, Departure] = {}
     for key, text in fields.mapping("records").items():
         match _record(keyspace, key, text):
             case Cell() as cell:
@@ -134,7 +136,11 @@ def _view_of(fields: Fields, keyspace: Keyspace) -> View | Corrupt:
                 retired[tombstone.id] = tombstone
             case Document() as document:
                 documents[document.kind, document.name] = document
-    revisions = Fields(fields.mapping("mod_revisions"), "mod_revisions")
+            case Departure() as departure:
+                departed[departure.owner] = departure
+    named = Fields(fields.mapping("mod_revisions"), "mod_revisions")
+    revisions = {key: named.integer(key) for key in fields.mapping("mod_revisions")}
+    slots = ((keyspace.parse(key), revision) for key, revision in revisions.items())
     quarantined = [_quarantined(keyspace, each) for each in fields.each("quarantined")]
     return View(
         keyspace=keyspace,
@@ -142,8 +148,10 @@ def _view_of(fields: Fields, keyspace: Keyspace) -> View | Corrupt:
         cells=_sealed(cells),
         retired=_sealed(retired),
         documents=_sealed(documents),
+        departed=_sealed(departed),
+        generations=_sealed({key.slot: at for key, at in slots if isinstance(key, GenerationKey)}),
         quarantined=_sealed({each.key: each for each in quarantined}),
-        mod_revisions=_sealed({key: revisions.integer(key) for key in fields.mapping("mod_revisions")}),
+        mod_revisions=_sealed(revisions),
         stale=True,
     )
 
@@ -152,9 +160,9 @@ def _sealed(records: dict[Any, Any]) -> Mapping[Any, Any]:
     return MappingProxyType({key: records[key] for key in sorted(records)})
 
 
-def _record(keyspace: Keyspace, key: str, text: Any) -> Cell | Retired | Document:
+def _record(keyspace: Keyspace, key: str, text: Any) -> KeptRecord:
     parsed = keyspace.parse(key)
-    if not isinstance(parsed, CellKey | RetiredKey | DocumentKey) or not isinstance(text, str):
+    if not isinstance(parsed, CellKey | RetiredKey | DocumentKey | DepartureKey) or not isinstance(text, str):
         raise MalformedError(f"{key}: is no record of this version")
     record = decode(parsed, text.encode())
     if isinstance(record, Undecodable):
@@ -165,7 +173,7 @@ def _record(keyspace: Keyspace, key: str, text: Any) -> Cell | Retired | Documen
 def _quarantined(keyspace: Keyspace, fields: Fields) -> Quarantined:
     key, text, kind = fields.text("key"), fields.text("record"), fields.text("kind")
     record = _record(keyspace, key, text) if text else None
-    if isinstance(record, Document) or kind not in {each.value for each in QuarantineKind}:
+    if isinstance(record, Document | Departure) or kind not in {each.value for each in QuarantineKind}:
         raise MalformedError(f"{key}: is nothing that this version keeps out")
     try:
         raw = base64.b64decode(fields.text("raw"), validate=True)

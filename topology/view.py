@@ -13,51 +13,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from topology.codec import Undecodable, decode
-from topology.keys import CellKey, DocumentKey, Keyspace, RegistryKey, RetiredKey, UnknownKey
-from topology.model import Cell, Document, Retired
+from topology.keys import (
+    CellKey,
+    DepartureKey,
+    DocumentKey,
+    GenerationKey,
+    Keyspace,
+    RegistryKey,
+    RetiredKey,
+    UnknownKey,
+)
+from topology.model import Cell, Departure, Document, Retired
+from topology.quarantine import Quarantined, QuarantineKind
 from topology.store import Batch, Event, EventKind, Listing, Record
 from topology.uniqueness import Holder, Register, same_holding
+
+__all__ = ["EMPTY", "QuarantineKind", "Quarantined", "View", "fold", "from_listing"]
 
 RAW_KEPT: Final = 4096
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class QuarantineKind(StrEnum):
-    """Why a record is kept out: few enough to label a metric with."""
-
-    UNDECODABLE = "undecodable"
-    CONTRADICTION = "contradiction"
-    UNKNOWN_KEY = "unknown_key"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """A record that is kept out. `raw` holds its first bytes; `record` is there if they could be read.
-
-    A key without a meaning counts too: something writes below our prefix that nobody knows of, and a misspelt
-    key is as lost as a misspelt record.
-    """
-
-    key: str
-    kind: QuarantineKind
-    reason: str
-    create_revision: int
-    mod_revision: int
-    raw: bytes
-    record: Cell | Retired | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """Everything below one keyspace at one revision. `stale`: from a file, not yet confirmed by the store.
 
-    A record that did not change keeps its identity from View to View: compare with `is`.
+    A record that did not change keeps its identity from View to View, and so does a mapping none of whose
+    records did: compare with `is`. `departed`: owners that left a cell, by their names. `generations`: at
+    which revision a slot (see `claims.generations`) was written last.
     """
 
     keyspace: Keyspace = field(default_factory=Keyspace)
@@ -65,6 +53,8 @@ class View:
     cells: Mapping[int, Cell] = field(default_factory=dict)
     retired: Mapping[int, Retired] = field(default_factory=dict)
     documents: Mapping[tuple[str, str], Document] = field(default_factory=dict)
+    departed: Mapping[str, Departure] = field(default_factory=dict)
+    generations: Mapping[int, int] = field(default_factory=dict)
     quarantined: Mapping[str, Quarantined] = field(default_factory=dict)
     mod_revisions: Mapping[str, int] = field(default_factory=dict)
     stale: bool = False
@@ -112,17 +102,21 @@ def _absorb(view: View, events: Iterable[Event], revision: int) -> View:
     return View(
         keyspace=view.keyspace,
         revision=revision,
-        cells=_sealed(draft.cells),
-        retired=_sealed(draft.retired),
-        documents=_sealed(draft.documents),
-        quarantined=_sealed(draft.quarantined),
+        cells=_sealed(draft.cells, view.cells),
+        retired=_sealed(draft.retired, view.retired),
+        documents=_sealed(draft.documents, view.documents),
+        departed=_sealed(draft.departed, view.departed),
+        generations=_sealed(draft.generations, view.generations),
+        quarantined=_sealed(draft.quarantined, view.quarantined),
         mod_revisions=MappingProxyType(draft.mod_revisions),
         stale=view.stale,
     )
 
 
-def _sealed(records: dict[Any, _Value]) -> Mapping[Any, _Value]:
-    """Seal a mapping, in the order of its keys however it came about."""
+def _sealed(records: dict[Any, _Value], before: Mapping[Any, _Value]) -> Mapping[Any, _Value]:
+    """Seal a mapping, in the order of its keys however it came about; one that is as before stays."""
+    if isinstance(before, MappingProxyType) and records == before:
+        return before
     ordered = sorted(records)
     if ordered != list(records):
         records = {key: records[key] for key in ordered}
@@ -139,6 +133,8 @@ class _Draft:
         self.cells = dict(view.cells)
         self.retired = dict(view.retired)
         self.documents = dict(view.documents)
+        self.departed = dict(view.departed)
+        self.generations = dict(view.generations)
         self.quarantined = dict(view.quarantined)
         self.mod_revisions = dict(view.mod_revisions)
 
@@ -152,6 +148,10 @@ class _Draft:
                 self._freed |= self.retired.pop(cell_id, None) is not None
             case DocumentKey(kind, name):
                 self.documents.pop((kind, name), None)
+            case DepartureKey(owner):
+                self.departed.pop(owner, None)
+            case GenerationKey(slot):
+                self.generations.pop(slot, None)
             case RegistryKey() | UnknownKey():
                 pass
 
@@ -162,6 +162,8 @@ class _Draft:
         match key:
             case RegistryKey():
                 pass  # only its revision counts
+            case GenerationKey(slot):
+                self.generations[slot] = record.mod_revision
             case UnknownKey(reason):
                 self._quarantine(record, QuarantineKind.UNKNOWN_KEY, reason)
             case _:
@@ -170,6 +172,8 @@ class _Draft:
                         self._quarantine(record, QuarantineKind.UNDECODABLE, reason)
                     case Document() as document:
                         _keep(self.documents, (document.kind, document.name), document)
+                    case Departure() as departure:
+                        _keep(self.departed, departure.owner, departure)
                     case Cell() | Retired() as holder:
                         self._hold(record, holder)
 

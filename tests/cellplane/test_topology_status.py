@@ -14,6 +14,7 @@ from cellplane.topology_status import TopologyStatusServer
 from topology.claims.follower import ClaimFollower
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.stored import StoredClaims
+from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.service.sources import Sources
 from topology.view import EMPTY, View
@@ -23,7 +24,7 @@ from topology.watcher import WatcherState
 class Pages:
     def __init__(self) -> None:
         self.view: View | None = None
-        self.follower = ClaimFollower(StoredClaims(MemoryStore(), ClaimKeyspace("/c/")))
+        self.follower = ClaimFollower(StoredClaims(MemoryStore(), ClaimKeyspace.beside(Keyspace("/c"))))
         self.watcher = WatcherState()
         sources = Sources(lambda: self.view, self.follower)
         self.server = TopologyStatusServer(sources, self.watcher, CollectorRegistry())

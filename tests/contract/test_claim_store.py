@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,17 +13,20 @@ import pytest
 
 from tests.etcd_server import EtcdServer
 from tests.topology.claims.samples import TestClock, batch, metadata, route
+from topology.apply import read_view
+from topology.claims.generations import slot, slots
 from topology.claims.index import ClaimIndex
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import ClaimBatch, Phase, Record, Status
 from topology.claims.rules import Leased, NotThere, NotYours, Taken
-from topology.claims.store import Begun, ClaimStore, Closed, Invalid, Obstructed, WrongCell
+from topology.claims.store import Begun, ClaimStore, Closed, Gone, Invalid, Obstructed, WrongCell
 from topology.claims.stored import StoredClaims
 from topology.errors import OutcomeUnknown, StoreUnavailable
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.store import Committed, Conflict, Store, Txn
+from topology.view import View
 
 _numbers = itertools.count(1)
 LARGE = [f"name-{number}" for number in range(300)]
@@ -69,6 +72,7 @@ class Subject:
     clock: TestClock
     another: Callable[[], ClaimStore]
     mortal: Callable[[], tuple[ClaimStore, Mortal]]
+    view: Callable[[], Awaitable[View]]
 
 
 @pytest.fixture(params=["memory", "etcd"])
@@ -91,7 +95,10 @@ async def subject(base: Store) -> AsyncIterator[Subject]:
         store = Mortal(base)
         return StoredClaims(store, keyspace, clock=clock), store
 
-    yield Subject(another(), clock, another, mortal)
+    async def view() -> View:
+        return await read_view(base, keyspace.topology)
+
+    yield Subject(another(), clock, another, mortal, view)
     await base.close()
 
 
@@ -288,6 +295,60 @@ async def test_repeatable_beginning_twice_changes_nothing(subject: Subject) -> N
     before = (await store.list()).entries
     assert await store.begin(batch(1, ["acme"]), "CELL") == Obstructed((Leased(route("acme"), lease),))
     assert (await store.list()).entries == before
+
+
+# Generations
+
+
+async def test_generations_rise_with_what_is_dropped_and_with_nothing_else(subject: Subject) -> None:
+    store = subject.store
+    await owned(store, "acme", "other")
+    assert (await subject.view()).generations == {}
+    kept = await begun(store, batch(1, destroys=["acme"]))
+    await store.rollback(1, kept, "CELL")
+    assert (await subject.view()).generations == {}
+    gone = await begun(store, batch(1, ["new"], ["acme"]))
+    assert (await subject.view()).generations == {}
+    await store.commit(1, gone, "CELL")
+    first = (await subject.view()).generations
+    assert list(first) == [slot(route("acme"))]
+    never = await begun(store, batch(1, ["acme"]))
+    await subject.another().rollback(1, never, "CELL")
+    second = (await subject.view()).generations
+    assert list(second) == list(first)
+    assert second[slot(route("acme"))] > first[slot(route("acme"))]
+
+
+async def test_generations_rise_at_the_revision_that_drops(subject: Subject) -> None:
+    store = subject.store
+    await owned(store, "acme")
+    start = (await store.list()).cursor
+    lease = await begun(store, batch(1, destroys=["acme"]))
+    await store.commit(1, lease, "CELL")
+    async with asyncio.timeout(5), aclosing(store.watch(start)) as steps:
+        async for changes in steps:
+            if Gone(route("acme")) in changes.entries:
+                assert (await subject.view()).generations == {slot(route("acme")): changes.cursor}
+                return
+
+
+@pytest.mark.parametrize("size", [126, 127, 300])
+@pytest.mark.parametrize("commit", [True, False])
+async def test_generations_of_more_than_one_transaction_drops(
+    subject: Subject, size: int, commit: bool
+) -> None:
+    """As many records as one transaction writes, whose generations it can't write too; and more."""
+    store, values = subject.store, LARGE[:size]
+    if commit:
+        await owned(store, *values)
+    wanted = batch(1, destroys=values) if commit else batch(1, values)
+    lease = await begun(store, wanted)
+    close = store.commit if commit else store.rollback
+    assert await close(1, lease, "CELL") == Closed(found=True)
+    index = await everything(store)
+    assert (len(index), len(index.leases), len(index.odd)) == (0, 0, 0)
+    assert tuple((await subject.view()).generations) == slots(route(value) for value in values)
+    await owned(store, *values, cell_id=2)
 
 
 # Atomic

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.topology.samples import CELL_4, CELL_4_JSON, STAMP, cell
 from topology.codec import Undecodable, decode, encode, to_json
-from topology.keys import CellKey, DocumentKey, RetiredKey
-from topology.model import Cell, CellState, Document, Drain, Retired, SequenceRange
+from topology.keys import CellKey, DepartureKey, DocumentKey, RetiredKey
+from topology.model import Cell, CellState, Departure, Document, Drain, Retired, SequenceRange
 
 RETIRED = Retired(
     id=3,
@@ -176,3 +176,27 @@ def test_no_value_in_any_field_makes_it_raise(field: str, value: Any) -> None:
 def test_any_document_survives(body: dict[str, Any]) -> None:
     document = Document(kind="rules", name="current", body=body, stamp=STAMP)
     assert decode(DocumentKey("rules", "current"), encode(document)) == document
+
+
+GONE = Departure(owner="ORGANIZATION/42", from_cell=1, to_cell=2, epoch=2, stamp=STAMP)
+
+
+def test_a_departure_is_read_back() -> None:
+    assert decode(DepartureKey("ORGANIZATION/42"), encode(GONE)) == GONE
+    assert json.loads(encode(GONE))["from_cell"] == 1
+
+
+@pytest.mark.parametrize(
+    ("departure", "words"),
+    [
+        (replace(GONE, owner="ORGANIZATION/43"), "owner: ORGANIZATION/43 lies at the key of ORGANIZATION/42"),
+        (replace(GONE, from_cell=0), "from_cell: 0 is no cell id: use 1 to 2147483647"),
+        (replace(GONE, to_cell=2**31), "to_cell: 2147483648 is no cell id: use 1 to 2147483647"),
+        (replace(GONE, epoch=0), "epoch: 0 is none: epochs begin at 1"),
+        (replace(GONE, stamp=replace(STAMP, updated_at="noon")), "updated_at: "),
+    ],
+)
+def test_a_bad_departure_is_told_by_its_field(departure: Departure, words: str) -> None:
+    found = decode(DepartureKey("ORGANIZATION/42"), encode(departure))
+    assert isinstance(found, Undecodable)
+    assert found.reason.startswith(words)

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topology.keys import CellKey, DocumentKey, Keyspace, ParsedKey, RegistryKey, RetiredKey, UnknownKey
+from topology.keys import (
+    CellKey,
+    DepartureKey,
+    DocumentKey,
+    GenerationKey,
+    Keyspace,
+    ParsedKey,
+    RegistryKey,
+    RetiredKey,
+    UnknownKey,
+)
 
 SPACE = Keyspace()
 
@@ -17,6 +27,8 @@ def test_keys_are_spelled_in_one_place() -> None:
     assert SPACE.registry == "/cellplane/v1/registry"
     assert SPACE.document("rules", "current") == "/cellplane/v1/rules/current"
     assert SPACE.document("pushes-held", "edge/eu 1") == "/cellplane/v1/pushes-held/edge%2Feu%201"
+    assert SPACE.generation(7) == "/cellplane/v1/generations/007"
+    assert SPACE.departure("ORGANIZATION/42") == "/cellplane/v1/departed/ORGANIZATION/42"
     assert Keyspace("/staging").cell(1) == "/staging/cells/1"
 
 
@@ -30,6 +42,9 @@ def test_keys_are_spelled_in_one_place() -> None:
         ("rules/current", DocumentKey("rules", "current")),
         ("pushes-good/edge%2Feu", DocumentKey("pushes-good", "edge/eu")),
         ("pushes-released/%C3%A4", DocumentKey("pushes-released", "ä")),
+        ("generations/000", GenerationKey(0)),
+        ("generations/255", GenerationKey(255)),
+        ("departed/ORGANIZATION/42", DepartureKey("ORGANIZATION/42")),
     ],
 )
 def test_a_key_is_understood(rest: str, parsed: ParsedKey) -> None:
@@ -59,6 +74,15 @@ def test_a_key_is_understood(rest: str, parsed: ParsedKey) -> None:
         "/cellplane/v1/rules/%2f",
         "/cellplane/v1/rules/%FF",
         "/cellplane/v1/unheard-of/thing",
+        "/cellplane/v1/generations/256",
+        "/cellplane/v1/generations/7",
+        "/cellplane/v1/generations/007/x",
+        "/cellplane/v1/departed/ORGANIZATION",
+        "/cellplane/v1/departed/ORGANIZATION/0",
+        "/cellplane/v1/departed/ORGANIZATION/042",
+        "/cellplane/v1/departed/organization/42",
+        "/cellplane/v1/departed/ORGANIZATION/42/x",
+        "/cellplane/v1/departed/42",
     ],
 )
 def test_what_is_no_key_of_ours_is_told_why(key: str) -> None:
@@ -77,6 +101,12 @@ def test_a_bad_prefix_is_refused(prefix: str) -> None:
 def test_a_document_has_a_known_kind_and_a_name(kind: str, name: str) -> None:
     with pytest.raises(ValueError, match="no document"):
         SPACE.document(kind, name)
+
+
+@pytest.mark.parametrize("owner", ["", "ORGANIZATION", "ORGANIZATION/0", "acme", "ORGANIZATION/42/7"])
+def test_a_departure_is_an_owners(owner: str) -> None:
+    with pytest.raises(ValueError, match="is no owner"):
+        SPACE.departure(owner)
 
 
 @given(st.text(min_size=1).filter(lambda name: not any("\ud800" <= letter <= "\udfff" for letter in name)))

@@ -12,13 +12,14 @@ import pytest
 from tests.topology.samples import CELL_4, STAMP, cell, record, retired
 from topology.codec import encode
 from topology.keys import Keyspace
-from topology.model import CellState, Document
+from topology.model import CellState, Departure, Document
 from topology.saved import Corrupt, Missing, load_view, save_view
 from topology.store import Listing
 from topology.view import EMPTY, View, from_listing
 
 SPACE = Keyspace()
 RULES = Document(kind="rules", name="current", body={"rules": [{"a": 1.5, "ä": "\ud800"}]}, stamp=STAMP)
+GONE = Departure(owner="ORGANIZATION/42", from_cell=4, to_cell=10, epoch=2, stamp=STAMP)
 LISTING = Listing(
     77,
     (
@@ -29,6 +30,8 @@ LISTING = Listing(
         ),
         record("/cellplane/v1/cells/5", encode(cell(5, session_prefix="cell-4")), 30, 29),
         record("/cellplane/v1/cells/6", b"\xff\x00garbage", 31),
+        record("/cellplane/v1/departed/ORGANIZATION/42", encode(GONE), 40),
+        record("/cellplane/v1/generations/042", b"{}", 41),
         record("/cellplane/v1/registry", b"{}", 32),
         record("/cellplane/v1/retired/3", encode(retired(3)), 33),
         record("/cellplane/v1/rules/current", encode(RULES), 34),
@@ -54,6 +57,8 @@ def test_a_view_survives_and_is_stale(tmp_path: Path) -> None:
     assert loaded == replace(VIEW, stale=True)
     assert isinstance(loaded, View)
     assert list(loaded.cells) == list(VIEW.cells)
+    assert loaded.departed == {"ORGANIZATION/42": GONE}
+    assert loaded.generations == {42: 41}
     # The store confirms it, and what serves is the very same.
     confirmed = from_listing(LISTING, SPACE, loaded)
     assert confirmed == VIEW

@@ -8,7 +8,7 @@ import pytest
 from tests.topology.samples import LATER, STAMP, cell, record
 from topology.codec import encode
 from topology.keys import Keyspace
-from topology.model import Cell, CellState, Document, Retired, SequenceRange
+from topology.model import Cell, CellState, Departure, Document, Retired, SequenceRange
 from topology.store import Batch, Event, EventKind, Listing, Record
 from topology.view import EMPTY, QuarantineKind, View, fold, from_listing
 
@@ -102,6 +102,32 @@ def test_batches_fold_into_it_and_leave_the_old_view_alone() -> None:
     assert third.documents == {}
     assert third.mod_revisions == {"/cellplane/v1/cells/1": 6}
     assert [view.revision for view in (first, second, third)] == [5, 6, 7]
+
+
+def test_generations_count_by_their_revisions() -> None:
+    first = after(put(5, cell(1), ("generations/042", b"whatever")), put(6, ("generations/007", b"")))
+    assert first.generations == {7: 6, 42: 5}
+    second = fold(first, put(8, ("generations/042", b"again")))
+    assert second.generations == {7: 6, 42: 8}
+    assert second.cells is first.cells
+    assert second.departed is first.departed
+    assert fold(second, deleted(9, "generations/042")).generations == {7: 6}
+    assert not second.quarantined
+
+
+def test_departures_are_kept_by_owner() -> None:
+    gone = Departure(owner="ORGANIZATION/42", from_cell=1, to_cell=2, epoch=2, stamp=STAMP)
+    back = replace(gone, from_cell=2, to_cell=1, epoch=3)
+    view = after(put(5, ("departed/ORGANIZATION/42", encode(gone))))
+    assert view.departed == {"ORGANIZATION/42": gone}
+    assert gone.at == STAMP.updated_at
+    moved = fold(view, put(6, ("departed/ORGANIZATION/42", encode(back))))
+    assert moved.departed == {"ORGANIZATION/42": back}
+    assert moved.generations is view.generations
+    assert fold(moved, deleted(7, "departed/ORGANIZATION/42")).departed == {}
+    bad = fold(moved, put(8, ("departed/ORGANIZATION/42", b"{}")))
+    assert bad.departed == {"ORGANIZATION/42": back}
+    assert list(bad.quarantined) == ["/cellplane/v1/departed/ORGANIZATION/42"]
 
 
 def test_nobody_edits_a_view() -> None:

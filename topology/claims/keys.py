@@ -47,14 +47,19 @@ def is_uuid(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ClaimKeyspace:
-    """The keys of claims that belong to one keyspace."""
+    """The keys of claims that belong to one topology, which they lie beside."""
 
-    root: str
+    topology: Keyspace
 
     @classmethod
     def beside(cls, keyspace: Keyspace) -> ClaimKeyspace:
         """Give the keys beside those of a topology: `/cellplane/v1-claims/` beside `/cellplane/v1/`."""
-        return cls(f"{keyspace.prefix}-claims/")
+        return cls(keyspace)
+
+    @property
+    def root(self) -> str:
+        """What all keys of claims begin with."""
+        return f"{self.topology.prefix}-claims/"
 
     def record(self, bucket: Bucket) -> str:
         """Spell the key of a claim. What is not plain in its value is percent-encoded."""

@@ -11,10 +11,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from topology.claims import closing as ending
 from topology.claims import plan
+from topology.claims.closing import Closing
 from topology.claims.ledger import ATTEMPTS, Ledger, SeenLease
-from topology.claims.model import ClaimBatch, Lease, Phase
-from topology.claims.plan import Closing, Opening, Seen, Write
+from topology.claims.model import ClaimBatch, Lease, Phase, Record
+from topology.claims.plan import Opening, Seen, Write
 from topology.claims.rules import DECIDED
 from topology.errors import StoreUnavailable
 from topology.store import Committed, Conflict
@@ -48,10 +50,19 @@ class LargeLeases:
 
     async def decide(self, seen: SeenLease, closing: Closing) -> None:
         """Decide an open lease and rewrite its records. Raises StoreUnavailable where another was faster."""
-        phase = Phase.COMMITTING if closing.commit else Phase.ROLLING_BACK
-        decided = replace(seen.lease, phase=phase, updated_at=closing.now, updated_by=closing.by)
-        await self._change(decided, seen.revision)
+        await self._change(ending.decided(seen.lease, closing), seen.revision)
         await self.settle(seen.lease.uuid)
+
+    async def decide_whole(self, seen: SeenLease, records: tuple[Record, ...], closing: Closing) -> bool:
+        """Decide a lease that began whole and can't end so, and rewrite its records; False where another was
+        faster.
+        """
+        keyspace, uuid = self._ledger.keyspace, seen.lease.uuid
+        txn = ending.decide_in_parts(keyspace, seen.lease, seen.revision, records, closing)
+        if isinstance(await self._ledger.commit(txn, keyspace.lease(uuid)), Conflict):
+            return False
+        await self.settle(uuid)
+        return True
 
     async def settle(self, uuid: str) -> None:
         """Finish a lease that is decided, or that was prepared for too long; others stay as they are."""
@@ -90,11 +101,16 @@ class LargeLeases:
         closing = Closing(commit=commit, now=lease.updated_at, by=lease.updated_by)
         for part in await ledger.parts(lease.uuid):
             found = await ledger.read(part.buckets)
-            records = [each.record for each in found.values() if isinstance(each, Seen)]
-            rewrite = plan.close(
-                ledger.keyspace, lease, seen.revision, records, closing, (part.key, part.revision)
-            )
-            if isinstance(await ledger.store.commit(rewrite), Conflict):
-                return False
-        end = plan.close(ledger.keyspace, lease, seen.revision, (), closing)
+            left = tuple(each.record for each in found.values() if isinstance(each, Seen))
+            at = part.revision
+            while at:
+                taken, left = ending.at_once(lease, left, closing)
+                rewrite = ending.close(
+                    ledger.keyspace, lease, seen.revision, taken, closing, (part.key, at), left
+                )
+                outcome = await ledger.store.commit(rewrite)
+                if isinstance(outcome, Conflict):
+                    return False
+                at = outcome.revision if left else 0
+        end = ending.close(ledger.keyspace, lease, seen.revision, (), closing)
         return isinstance(await ledger.store.commit(end), Committed)

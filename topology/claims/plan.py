@@ -161,53 +161,14 @@ def write_part(
             Compare(key, 0),
             *(Compare(each.key, each.revision) for each in part),
         ),
-        puts=((key, part_value(part)), *((each.key, each.value) for each in part)),
+        puts=((key, part_value(each.record for each in part)), *((each.key, each.value) for each in part)),
     )
 
 
-def part_value(part: tuple[Write, ...]) -> bytes:
+def part_value(records: Iterable[Record]) -> bytes:
     """Write which records a part holds."""
-    records = [each.record for each in part]
+    records = tuple(records)
     return encode_part(
         tuple(each.bucket for each in records if each.status is Status.LEASE_CREATING),
         tuple(each.bucket for each in records if each.status is Status.LEASE_DESTROYING),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """How a lease ends: kept or taken back, when, and by whom."""
-
-    commit: bool
-    now: datetime
-    by: str
-
-
-def close(
-    keyspace: ClaimKeyspace,
-    lease: Lease,
-    revision: int,
-    records: Iterable[Record],
-    closing: Closing,
-    part: tuple[str, int] | None = None,
-) -> Txn:
-    """Plan the end of a lease, or of one of its parts (its key and revision). No record can have changed
-    while the lease did not.
-    """
-    key = keyspace.lease(lease.uuid)
-    puts: list[tuple[str, bytes]] = []
-    deletes = [key if part is None else part[0]]
-    for record in records:
-        if record.lease != lease.uuid:
-            continue  # mended by hand meanwhile
-        if (record.status is Status.LEASE_CREATING) == closing.commit:
-            active = replace(
-                record, status=Status.ACTIVE, lease="", updated_at=closing.now, updated_by=closing.by
-            )
-            puts.append((keyspace.record(record.bucket), encode_record(active)))
-        else:
-            deletes.append(keyspace.record(record.bucket))
-    compares = [Compare(key, revision)]
-    if part is not None:
-        compares.append(Compare(*part))
-    return Txn(compares=tuple(compares), puts=tuple(puts), deletes=tuple(deletes))

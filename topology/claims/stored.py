@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from topology.claims import closing as ending
 from topology.claims import plan
+from topology.claims.closing import Closing
 from topology.claims.entries import entries_of, entry_of
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.large import LargeLeases
 from topology.claims.ledger import ATTEMPTS, Found, Ledger, SeenLease
 from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record
-from topology.claims.plan import Closing, Opening, Seen
+from topology.claims.plan import Opening, Seen
 from topology.claims.rules import Leased, Obstacle, Unreadable, amounts_to, batch_problems, obstacles
 from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
 from topology.errors import Compacted, OutcomeUnknown, StoreUnavailable
@@ -178,7 +180,13 @@ class StoredClaims:
                     await self._large.decide(seen, closing)
                     return Closed(found=True)
                 records = seen.records if isinstance(seen, _Open) else await self._records(seen.lease)
-                txn = plan.close(self._ledger.keyspace, seen.lease, seen.revision, records, closing)
+                taken, left = ending.at_once(seen.lease, records, closing)
+                if left:
+                    whole = SeenLease(seen.lease, seen.revision)
+                    if await self._large.decide_whole(whole, records, closing):
+                        return Closed(found=True)
+                    continue
+                txn = ending.close(self._ledger.keyspace, seen.lease, seen.revision, taken, closing)
                 if isinstance(await self._ledger.store.commit(txn), Committed):
                     return Closed(found=True)
             except OutcomeUnknown:

@@ -8,12 +8,13 @@ import pytest
 
 from tests.topology.claims.samples import LEASE_1, NOON, TestClock, batch, lease, route
 from topology.claims import plan
+from topology.claims.closing import Closing
 from topology.claims.codec import encode_lease
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.large import GIVEN_UP_AFTER, LargeLeases
 from topology.claims.ledger import Ledger, SeenLease
 from topology.claims.model import Lease, Phase
-from topology.claims.plan import Closing, Opening, Write
+from topology.claims.plan import Opening, Write
 from topology.errors import StoreUnavailable
 from topology.keys import Keyspace
 from topology.memory import MemoryStore

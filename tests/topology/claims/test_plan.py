@@ -9,17 +9,16 @@ import pytest
 
 from tests.topology.claims.samples import LEASE_1, NOON, batch, lease, record, route
 from topology.claims import plan
-from topology.claims.codec import decode_record, encode_lease, encode_part, encode_record
+from topology.claims.codec import encode_lease, encode_part, encode_record
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import ClaimBatch, Phase, Status
-from topology.claims.plan import Closing, Opening, Seen, Write
+from topology.claims.plan import Opening, Seen, Write
 from topology.keys import Keyspace
 from topology.store import Compare
 
 KEYS = ClaimKeyspace.beside(Keyspace("/c"))
 RECORD_A = "00000000-0000-4000-9000-00000000000a"
 LEASE_KEY = f"/c-claims/leases/{LEASE_1}"
-LATER = NOON + timedelta(minutes=1)
 
 
 def opening(wanted: ClaimBatch) -> Opening:
@@ -100,29 +99,6 @@ def test_a_part_goes_with_its_lease() -> None:
     )
     assert txn.puts[0] == (f"/c-claims/parts/{LEASE_1}/0002", encode_part((route("a"),), (route("b"),)))
     assert [key for key, _ in txn.puts[1:]] == ["/c-claims/records/ROUTES/a", "/c-claims/records/ROUTES/b"]
-
-
-@pytest.mark.parametrize("commit", [True, False])
-def test_closing_keeps_one_kind_and_drops_the_other(commit: bool) -> None:
-    created = record("new", status=Status.LEASE_CREATING, lease=LEASE_1)
-    destroyed = record("old", status=Status.LEASE_DESTROYING, lease=LEASE_1)
-    mended = record("mended")
-    closing = Closing(commit=commit, now=LATER, by="CELL-2")
-    txn = plan.close(KEYS, lease(), 5, (created, destroyed, mended), closing)
-    kept, dropped = ("new", "old") if commit else ("old", "new")
-    assert txn.compares == (Compare(LEASE_KEY, 5),)
-    assert txn.deletes == (LEASE_KEY, f"/c-claims/records/ROUTES/{dropped}")
-    ((key, value),) = txn.puts
-    assert key == f"/c-claims/records/ROUTES/{kept}"
-    active = record(kept)
-    assert decode_record(route(kept), value) == replace(active, updated_at=LATER, updated_by="CELL-2")
-
-
-def test_closing_a_part_leaves_the_lease() -> None:
-    closing = Closing(commit=True, now=LATER, by="CELL-1")
-    txn = plan.close(KEYS, lease(), 5, (), closing, ("/c-claims/parts/x/0001", 8))
-    assert txn.compares == (Compare(LEASE_KEY, 5), Compare("/c-claims/parts/x/0001", 8))
-    assert txn.deletes == ("/c-claims/parts/x/0001",)
 
 
 def test_a_lease_alone() -> None:

@@ -8,6 +8,7 @@ from topology.claims.follower import ClaimFollower
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.store import Changes
 from topology.claims.stored import StoredClaims
+from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.service.failure import Failure
 from topology.service.sources import Sources
@@ -16,7 +17,7 @@ from topology.view import EMPTY, View
 
 def test_nothing_is_answered_before_it_has_been_read() -> None:
     view: View | None = None
-    follower = ClaimFollower(StoredClaims(MemoryStore(), ClaimKeyspace("/c/")))
+    follower = ClaimFollower(StoredClaims(MemoryStore(), ClaimKeyspace.beside(Keyspace("/c"))))
     sources = Sources(lambda: view, follower)
     with pytest.raises(Failure, match="the topology: not read yet"):
         _ = sources.view
