@@ -35,16 +35,7 @@ class TopologyCollector(Collector):
         """Yield the metrics of this moment."""
         yield from self._calls()
         yield from self._claims()
-        for name, state in (("cells", self._watcher), ("claims", self._follower.state)):
-            yield GaugeMetricFamily(
-                f"cellplane_topology_{name}_connected", "1 while the watch on etcd stands.", state.connected
-            )
-            yield GaugeMetricFamily(
-                f"cellplane_topology_{name}_revision", "Newest revision that was read.", state.revision
-            )
-            yield CounterMetricFamily(
-                f"cellplane_topology_{name}_relists", "Times that all had to be listed again.", state.relists
-            )
+        yield from watches("cellplane_topology", self._watcher, self._follower.state)
 
     def _calls(self) -> Iterator[Metric]:
         counts = self._server.counts
@@ -76,6 +67,16 @@ class TopologyCollector(Collector):
         yield _gauge("leases_unfinished", "Leases that somebody is at, or died over.", unfinished)
         yield _gauge("oldest_lease_seconds", "Age of the oldest open lease; 0 where there is none.", age)
         yield _gauge("claims_unreadable", "Records of claims that can't be read.", len(index.odd))
+
+
+def watches(prefix: str, cells: WatcherState, claims: WatcherState) -> Iterator[Metric]:
+    """Yield how the two watches on etcd stand."""
+    for name, state in (("cells", cells), ("claims", claims)):
+        connected, revision = f"{prefix}_{name}_connected", f"{prefix}_{name}_revision"
+        yield GaugeMetricFamily(connected, "1 while the watch on etcd stands.", state.connected)
+        yield GaugeMetricFamily(revision, "Newest revision that was read.", state.revision)
+        text = "Times that all had to be listed again."
+        yield CounterMetricFamily(f"{prefix}_{name}_relists", text, state.relists)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,7 +19,7 @@ from google.rpc import status_pb2
 
 from cellplane.settings import Listen, SettingsError, TlsFiles
 from pb.gitlab.cells.topology_service import classify_service_pb2
-from topology.service.classify import Routed
+from topology.service.classify import Lifetimes, Routed
 from topology.service.failure import Failure, invalid
 from topology.service.gate import rules_of
 from topology.service.identity import Caller, Names, Role, caller_of, may
@@ -35,19 +34,6 @@ _HTTP: Final[Mapping[grpc.StatusCode, int]] = {
     grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.UNAVAILABLE: 503,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifetimes:
-    """How long answers may be remembered, in seconds.
-
-    A name that nobody owns may be claimed at any moment, so that answer is short-lived. `stale` is how much
-    longer an answer may be used while nobody can be asked.
-    """
-
-    found: int = 60
-    not_found: int = 5
-    stale: int = 3600
 
 
 class ClassifyPages:

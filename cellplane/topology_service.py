@@ -20,12 +20,13 @@ from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_metrics import TopologyCollector
-from cellplane.topology_rest import ClassifyPages, Lifetimes
+from cellplane.topology_rest import ClassifyPages
 from cellplane.topology_status import TopologyStatusServer
 from topology.claims.follower import ClaimFollower
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.stored import StoredClaims
 from topology.keys import Keyspace
+from topology.service.classify import Lifetimes
 from topology.service.identity import Names
 from topology.service.server import ListenFailed, TopologyServer
 from topology.service.sources import Sources

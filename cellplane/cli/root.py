@@ -12,6 +12,7 @@ from cellplane.cli.claims import claims
 from cellplane.cli.control_plane import control_plane
 from cellplane.cli.demo import demo
 from cellplane.cli.explain import explain_command
+from cellplane.cli.ext_proc import ext_proc
 from cellplane.cli.fleet import fleet
 from cellplane.cli.pushes import pushes
 from cellplane.cli.rules import rules
@@ -33,6 +34,7 @@ def cellplane() -> None:
 for command in (
     control_plane,
     topology,
+    ext_proc,
     cells,
     claims,
     rules,

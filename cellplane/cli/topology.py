@@ -11,8 +11,8 @@ import uvloop
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
-from cellplane.topology_rest import Lifetimes
 from cellplane.topology_service import TopologyServiceSettings, run_topology_service
+from topology.service.classify import Lifetimes
 from topology.service.identity import Names
 
 _FILE = click.Path(path_type=Path)
@@ -91,20 +91,14 @@ def topology(etcd: EtcdSettings, **options: Any) -> None:
 
 
 def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> TopologyServiceSettings:
-    ca, cert, key = options["client_ca"], options["cert"], options["key"]
-    if (cert is None) != (key is None):
-        raise SettingsError("--cert and --key go together; give both or neither.")
-    if ca and not cert:
-        raise SettingsError("--client-ca needs --cert and --key: mTLS is TLS first.")
-    for name, path in (("client-ca", ca), ("cert", cert), ("key", key)):
-        if path is not None and not path.is_file():
-            raise SettingsError(f"--{name}: there is no file {path}.")
+    tls = TlsFiles(ca=options["client_ca"], cert=options["cert"], key=options["key"])
+    tls.check_server()
     return TopologyServiceSettings(
         etcd=etcd,
         listen=Listen.parse(options["listen"]),
         rest_listen=Listen.parse(options["rest_listen"]) if options["rest_listen"] else None,
         lifetimes=Lifetimes(found=options["found_ttl"], not_found=options["not_found_ttl"]),
-        tls=TlsFiles(ca=ca, cert=cert, key=key),
+        tls=tls,
         status_listen=Listen.parse(options["status_listen"]),
         names=Names(routers=frozenset(options["routers"]), admins=frozenset(options["admins"])),
         log_level=options["log_level"],

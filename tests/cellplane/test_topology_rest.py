@@ -14,14 +14,14 @@ import pytest
 import trustme
 
 from cellplane.settings import Listen, SettingsError, TlsFiles
-from cellplane.topology_rest import ClassifyPages, Lifetimes, tags_of
+from cellplane.topology_rest import ClassifyPages, tags_of
 from tests.topology.claims.samples import route
 from tests.topology.samples import cell
 from tests.topology.service.stage import Stage, playing
 from tests.topology.service.test_claim_service import begin
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
-from topology.service.classify import Routed
+from topology.service.classify import Lifetimes, Routed
 from topology.service.identity import NO_MORE_NAMES
 
 ANYWHERE = Listen(host="127.0.0.1", port=0)

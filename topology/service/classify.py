@@ -42,6 +42,19 @@ class ByCellId:
     cell_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long answers may be remembered, in seconds.
+
+    A name that nobody owns may be claimed at any moment, so that answer is short-lived. `stale` is how much
+    longer an answer may be used while nobody can be asked.
+    """
+
+    found: int = 60
+    not_found: int = 5
+    stale: int = 3600
+
+
 ClassificationKey = ByClaims | FirstCell | BySessionPrefix | ByCellId
 
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from cellplane.cli import topology as module
 from cellplane.cli.root import cellplane
 from cellplane.settings import Listen, TlsFiles
-from cellplane.topology_rest import Lifetimes
 from cellplane.topology_service import TopologyServiceSettings
+from topology.service.classify import Lifetimes
 from topology.service.identity import Names
 
 

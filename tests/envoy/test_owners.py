@@ -1,0 +1,54 @@
+"""Answers from the View and the claims in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from envoy.owners import Outcome, answer
+from envoy.questions import Question, Told
+from tests.topology.claims.samples import LEASE_1, record, route
+from tests.topology.samples import cell
+from topology.claims.model import Record, Status
+from topology.model import CellState
+from topology.service.classify import Lifetimes
+from topology.view import View
+
+VIEW = View(
+    cells={
+        each.id: each
+        for each in (
+            cell(1),
+            cell(2, CellState.PROVISIONING),
+            cell(3, CellState.QUARANTINED, previous_state=CellState.ACTIVE),
+        )
+    }
+)
+LIFETIMES = Lifetimes(found=60, not_found=5)
+
+
+def asked(value: str | None, *claims: Record, at_least: int = 0, cursor: int = 9) -> tuple[Told, Outcome]:
+    question = Question("path", None if value is None else route(value), at_least)
+    return answer(VIEW, {each.bucket: each for each in claims}.get, cursor, question, LIFETIMES)
+
+
+@pytest.mark.parametrize(
+    ("owner", "outcome"),
+    [(1, Outcome.FOUND), (3, Outcome.FOUND), (2, Outcome.NOT_SERVED), (9, Outcome.NOT_SERVED)],
+)
+def test_an_owner_is_told_whatever_its_state_for_envoy_knows_who_serves(owner: int, outcome: Outcome) -> None:
+    assert asked("a", record("a", owner)) == (Told(owner, 1, 60), outcome)
+
+
+def test_a_claim_that_is_only_leased_counts() -> None:
+    assert asked("a", record("a", 1, Status.LEASE_CREATING, LEASE_1)) == (Told(1, 1, 60), Outcome.FOUND)
+
+
+@pytest.mark.parametrize("value", ["b", None])
+def test_what_nobody_owns_is_remembered_for_a_short_time(value: str | None) -> None:
+    assert asked(value, record("a", 1)) == (Told(None, 0, 5), Outcome.NOT_FOUND)
+
+
+def test_an_answer_from_claims_that_may_be_old_holds_for_a_second() -> None:
+    assert asked("a", record("a", 1), at_least=10) == (Told(1, 1, 1), Outcome.BEHIND)
+    assert asked("b", at_least=10) == (Told(None, 0, 1), Outcome.BEHIND)
+    assert asked("a", record("a", 1), at_least=9) == (Told(1, 1, 60), Outcome.FOUND)
