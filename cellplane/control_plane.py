@@ -37,6 +37,7 @@ from topology.watcher import Watcher
 from xds.cache import Cache
 from xds.collector import calm_collector
 from xds.errors import CertificateError, ListenError
+from xds.options import ServerOptions
 from xds.server import AdsServer
 from xds.tls import ServerTls
 
@@ -53,6 +54,7 @@ class ControlPlaneSettings:
     etcd: EtcdSettings
     xds_listen: Listen
     xds_tls: TlsFiles
+    status_readers: frozenset[str]
     status_listen: Listen
     edge: EdgeSettings
     state_dir: Path | None
@@ -73,7 +75,9 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     store = open_store(settings.etcd)
     path = saved_path(settings.state_dir)
     cache = Cache()
-    server = AdsServer(cache, classify, identifier=f"cellplane/{_version()} {replica}")
+    options = ServerOptions(status_readers=settings.status_readers)
+    identifier = f"cellplane/{_version()} {replica}"
+    server = AdsServer(cache, classify, identifier=identifier, options=options)
     recorder = Recorder(store, keyspace, path, replica)
     saved = _saved_view(path, keyspace)
     publisher = Publisher(cache, settings.edge, recorder, saved)
@@ -89,7 +93,9 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
 
     watcher = Watcher(store, keyspace, initial=saved)
     registry = CollectorRegistry()
-    registry.register(ControlPlaneCollector(server.fleet, publisher.state, watcher.state, server.holds))
+    registry.register(
+        ControlPlaneCollector(server.fleet, publisher.state, watcher.state, server.holds, cache)
+    )
     status = StatusServer(
         server.fleet,
         publisher.state,

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from cellplane.publisher import PublisherState
 from cellplane.pushes import EDGE
 from topology.watcher import WatcherState
+from xds.cache import Cache
 from xds.hold_book import HoldBook
 from xds.status import Fleet
 
@@ -23,9 +24,15 @@ class ControlPlaneCollector(Collector):
     """Everything that a control plane exports."""
 
     def __init__(
-        self, fleet: Fleet, publisher: PublisherState, watcher: WatcherState, holds: HoldBook
+        self,
+        fleet: Fleet,
+        publisher: PublisherState,
+        watcher: WatcherState,
+        holds: HoldBook,
+        cache: Cache,
     ) -> None:
         self._fleet = fleet
+        self._cache = cache
         self._holds = holds
         self._publisher = publisher
         self._watcher = watcher
@@ -115,6 +122,11 @@ class ControlPlaneCollector(Collector):
             "cellplane_xds_streams_turned_away",
             "Streams told to come back later: too many began at once.",
             counters.turned_away,
+        )
+        yield _counter(
+            "cellplane_xds_offer_failures",
+            "Streams ended because they could not take over a Snapshot: a bug.",
+            self._cache.failures,
         )
         for name, text, found in (
             ("cellplane_xds_resources_sent", "Resources sent.", counters.resources_sent),

@@ -356,12 +356,16 @@ def in_memory(
     grace_seconds: float = 1.0,
     composer: Composer | None = None,
     max_names: int = 1000,
+    max_name_characters: int = 1000,
 ) -> MemoryTalk:
     """Start a conversation with a state machine alone."""
     fleet = Fleet(wall_clock=lambda: 0.0)
     status = fleet.opened(Node(id=NODE_ID), "group", variant)
     terms = Terms(
-        composer=composer or Composer("test"), removal_grace_seconds=grace_seconds, max_names=max_names
+        composer=composer or Composer("test"),
+        removal_grace_seconds=grace_seconds,
+        max_names=max_names,
+        max_name_characters=max_name_characters,
     )
     machine = DeltaStream if variant == "delta" else SotwStream
     stream = machine(snapshot, terms, holds or Holds(), status, node_id=NODE_ID, only=only)

@@ -51,7 +51,7 @@ class Served:
 def statuses(stream: Stream) -> Iterator[ResourceStatus]:
     """Go through all that a client asked for or has."""
     for ledger in stream.ledgers.values():
-        resources = stream.snapshot.of_type(ledger.type)
+        resources = ledger.view(stream.snapshot)
         names = dict.fromkeys(
             (*ledger.scope(stream.snapshot), *sorted(ledger.subscription.names), *ledger.behind)
         )

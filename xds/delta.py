@@ -5,22 +5,32 @@ is in `stream`. It never waits, reads no clock, and writes nothing itself.
 https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Final
 
+from xds.aliases import strays
 from xds.copies import ABSENT, OTHER, UNKNOWN
+from xds.heartbeats import Heartbeats
 from xds.holds import Holds
 from xds.ledger import Ledger
-from xds.resource import ROUTE, Absence, Resource, ResourceType, empty
+from xds.placeholders import bodiless, empty
+from xds.requests import refused_name, too_long
+from xds.resource import ROUTE, Absence, Resource, ResourceType
 from xds.snapshot import Snapshot
 from xds.stream import Stream
 from xds.subscription import WILDCARD
 from xds.terms import Observer, Terms
 from xds.wire import DeltaRequest, ProtocolError, Response
 
+MOST_ASIDE: Final = 100
+"""Of names that are not remembered so many wait for their answer at most."""
+
 
 class DeltaStream(Stream):
     """One client's Delta stream, of all types or of one."""
+
+    on_demand = True
 
     def __init__(
         self,
@@ -33,7 +43,8 @@ class DeltaStream(Stream):
         only: ResourceType | None = None,
     ) -> None:
         super().__init__(snapshot, terms, holds, observer, node_id=node_id, only=only)
-        self._waiting_routes: set[str] = set()
+        self._aside: dict[ResourceType, dict[str, Absence]] = {}
+        self._beats = Heartbeats()
 
     def receive(self, request: DeltaRequest) -> ProtocolError | None:
         """Take in a request. What it leads to comes out of `to_send`; an error ends the stream."""
@@ -48,7 +59,10 @@ class DeltaStream(Stream):
             self._answered(ledger, request.nonce, request.error)
         if not (first or request.subscribe or request.unsubscribe):
             return None
-        asked = ledger.subscription.add_and_drop(request.subscribe, request.unsubscribe)
+        subscribe = self._of_bearable_length(ledger, request, first)
+        if isinstance(subscribe, ProtocolError):
+            return subscribe
+        asked = ledger.subscription.add_and_drop(subscribe, request.unsubscribe)
         if first:
             self._connect(ledger, request)
             if ledger.type.has_aliases:
@@ -56,6 +70,30 @@ class DeltaStream(Stream):
         else:
             ledger.note(asked, self.snapshot)
         return self._asked(ledger, asked, first)
+
+    def _of_bearable_length(
+        self, ledger: Ledger, request: DeltaRequest, first: bool
+    ) -> Sequence[str] | ProtocolError:
+        """Return the names that may be asked for.
+
+        Names that come on demand are made by whoever sends the client requests: too long a one is said not
+        to be there and not remembered, for nobody shall be able to end a client's stream.
+        """
+        names = request.subscribe
+        long = too_long(names, self._terms)
+        # Without them a first request could become one for everything.
+        if not ledger.type.on_demand or (first and len(long) == len(names)):
+            long += too_long(request.initial_versions, self._terms)
+            return refused_name(ledger.type, long[0], self._terms) if long else names
+        if long and len(self._aside.get(ledger.type, ())) < MOST_ASIDE:
+            self._say_aside(ledger, long, self._says_absent(ledger.type))
+        return [name for name in names if name not in long] if long else names
+
+    def _say_aside(self, ledger: Ledger, names: Iterable[str], absence: Absence) -> None:
+        """Say with the next response that there is nothing under these names, which are in no book."""
+        aside = self._aside.setdefault(ledger.type, {})
+        aside.update(dict.fromkeys(names, absence))
+        ledger.greet = ledger.greet or bool(aside)
 
     def _free_hosts(self, routes: Iterable[str]) -> None:
         """Tell routes that fetch their virtual hosts that there is an answer, whatever was asked for.
@@ -65,8 +103,7 @@ class DeltaStream(Stream):
         """
         hosts = next((one for one in self.ledgers.values() if one.type.has_aliases), None)
         if hosts is not None:
-            self._waiting_routes.update(routes)
-            hosts.greet = hosts.greet or bool(self._waiting_routes)
+            self._say_aside(hosts, [f"{route}/{WILDCARD}" for route in sorted(routes)], Absence.REMOVED)
 
     def _connect(self, ledger: Ledger, request: DeltaRequest) -> None:
         """Open what the client lacks, by what it says it has.
@@ -74,7 +111,7 @@ class DeltaStream(Stream):
         That map tells what the client holds, not what it wants: names out of its scope are none of our
         business.
         """
-        resources, wildcard = self.snapshot.of_type(ledger.type), ledger.subscription.wildcard
+        resources, wildcard = ledger.view(self.snapshot), ledger.subscription.wildcard
         told = request.initial_versions
         doubted = self._holds.distrusted.get(ledger.type)
         if not told and doubted is None:
@@ -90,7 +127,36 @@ class DeltaStream(Stream):
             )
             for name in scope:
                 self._compare(ledger, name, self._told(ledger.type, name, told), doubted)
+            self._say_aside(ledger, strays(ledger, told, self.snapshot), Absence.REMOVED)
+            self._live_on(ledger)
         self._relations.recall(ledger, self.snapshot)
+
+    def _live_on(self, ledger: Ledger) -> None:
+        """Renew what the client has for a time only: it may be nearly over."""
+        names = self.snapshot.expiring(ledger.type)
+        resources = ledger.view(self.snapshot) if names else {}
+        has = [
+            name
+            for name in names
+            if name in ledger.subscription and name in resources and name not in ledger.behind
+        ]
+        if has:
+            self._beats.told(ledger.type, has)
+            ledger.greet = True
+
+    def to_send(self, now: float) -> list[Response]:
+        for ledger in self.ledgers.values() if self._beats else ():
+            if ledger.in_flight is None and self._beats.ripe(ledger, self.snapshot, now):
+                ledger.greet = True
+        return super().to_send(now)
+
+    def due(self) -> float | None:
+        if not self._beats:
+            return super().due()
+        # What waits for an answer, or for others, is looked at when that has come.
+        resting = [one for one in self.ledgers.values() if one.in_flight is None and not one.greet]
+        times = (super().due(), self._beats.due(resting))
+        return min((at for at in times if at is not None), default=None)
 
     def _told(self, kind: ResourceType, name: str, told: Mapping[str, str]) -> str | None:
         """Return the version that the client has under a name, or has of what an alias stands for."""
@@ -98,7 +164,7 @@ class DeltaStream(Stream):
         return told.get(wanted.alias_of if wanted is not None and wanted.alias_of else name)
 
     def _compare(self, ledger: Ledger, name: str, told: str | None, doubted: set[str] | None) -> None:
-        wanted = self.snapshot.get(ledger.type, name)
+        wanted = ledger.view(self.snapshot).get(name)
         if doubted is not None:
             # After a NACK its versions are false: all is sent again, and what it may have untold is removed.
             if wanted is not None or told is not None or name in doubted:
@@ -124,9 +190,15 @@ class DeltaStream(Stream):
             return None
         after = ledger.last.sequence if ledger.last else 0
         version = str(self.snapshot.revision)
-        if ledger.greet and ledger.type.has_aliases:
-            turn.removed += [f"{route}/{WILDCARD}" for route in sorted(self._waiting_routes)]
-            self._waiting_routes.clear()
+        for name, absence in self._aside.pop(ledger.type, {}).items() if ledger.greet else ():
+            if absence is Absence.BODILESS:
+                turn.upserts.append(bodiless(ledger.type, name))
+            else:
+                turn.removed.append(name)
+        if ledger.type.may_expire:
+            turn.upserts += self._beats.take(ledger, self.snapshot, now)
+            if self.snapshot.expiring(ledger.type):
+                self._beats.sent(ledger.type, turn.sent, now)
         response = self._terms.composer.delta(ledger.type, version, turn.upserts, turn.removed, after)
         return self._book(ledger, response, turn)
 

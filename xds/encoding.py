@@ -27,6 +27,13 @@ def field(number: int, content: bytes) -> bytes:
     return field_head(number, len(content)) + content
 
 
+def duration_field(number: int, seconds: float) -> bytes:
+    """Encode a `google.protobuf.Duration` that is not negative; none at all for zero."""
+    whole, nanos = divmod(round(seconds * 1e9), 10**9)
+    content = (b"\x08" + varint(whole) if whole else b"") + (b"\x10" + varint(nanos) if nanos else b"")
+    return field(number, content) if content else b""
+
+
 def text_field(number: int, content: str) -> bytes:
     """Encode a string field; an empty string is left out, as proto3 does."""
     return field(number, content.encode()) if content else b""

@@ -2,6 +2,7 @@
 
 XdsError
 ├── DuplicateResourceError    two resources of one type and name in one snapshot
+├── ResourceError             a resource is to be what its type cannot be
 ├── ListenError               the server cannot listen where it was told to
 └── CertificateError          a certificate, key or CA file cannot be read
 
@@ -25,6 +26,16 @@ class DuplicateResourceError(XdsError):
         super().__init__(f"{kind.name} {name!r} is there twice; give each resource of a type its own name")
         self.type = kind
         self.name = name
+
+
+class ResourceError(XdsError):
+    """A resource is to be lazy, or to expire, and resources of its type cannot."""
+
+    def __init__(self, kind: "ResourceType", name: str, field: str, fix: str) -> None:
+        super().__init__(f"{kind.name} {name!r}, {field}: {fix}")
+        self.type = kind
+        self.name = name
+        self.field = field
 
 
 class ListenError(XdsError):

@@ -80,6 +80,15 @@ class GroupHolds:
         record = self.records.get(key)
         return record.good if record else None
 
+    def rejected_by(self, node: str) -> set[ResourceType]:
+        """Return the types of which a node is known to have rejected something."""
+        return {
+            key[0]
+            for key, record in self.records.items()
+            for known in record.versions.values()
+            if any(one.node == node for one in known.rejections)
+        }
+
     def why_held(self, resource: Resource) -> str | None:
         """Return the words with which a version was rejected that is held for the group."""
         record = self.records.get(resource.key)

@@ -68,7 +68,13 @@ class HoldBook:
         self._streams[key] = self._streams.get(key, 0) + 1
         shared = self.group(group)
         shared.joined(node, envoy)
-        holds = self._nodes.pop(key, None) or Holds(node, shared)
+        holds = self._nodes.pop(key, None)
+        if holds is None:
+            holds = Holds(node, shared)
+            for kind in shared.rejected_by(node):
+                # It said so to another replica, or to this one before it was started anew. Whether it was
+                # restored there, nobody knows here.
+                holds.distrust(kind, ())
         self._nodes[key] = holds
         if len(self._nodes) > KEPT_NODES:
             self._nodes.popitem(last=False)

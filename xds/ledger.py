@@ -1,15 +1,14 @@
-"""The book kept of one type on one stream: what was asked for, and where the client differs from the
-snapshot.
+"""The book of one type on one stream: what was asked for, and where the client differs from the snapshot.
 
 Streams write it on each request, offer and response (`Snapshot -> Response`). Only differences are kept, so
 a client that is in sync costs nothing, and a push costs what it changes. It never looks at other types;
 `stream` does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from xds.copies import ABSENT, Copy, either, is_unsure, may_be_absent, may_name
+from xds.copies import ABSENT, Copy, either, is_unsure, may_name
 from xds.holds import WITHHELD, Effective, Holds
 from xds.in_flight import InFlight
 from xds.order import Step
@@ -27,10 +26,12 @@ class Ledger:
     step: Step
     subscription: Subscription
     holds: Holds
+    on_demand: bool = False
+    """Whether a wildcard leaves out what is lazy."""
     behind: dict[str, Copy] = field(default_factory=dict)
     """What the client has, by name, where that is not (known to be) what the snapshot says."""
     forced: set[str] = field(default_factory=set)
-    """Names to be answered even though nothing changed: asked for again, or child of a changed parent."""
+    """Names to be answered though nothing changed: asked for again, or child of a changed parent."""
     greet: bool = False
     """An answer is due even if it holds nothing."""
     leaving: dict[str, float] = field(default_factory=dict)
@@ -55,20 +56,25 @@ class Ledger:
     @property
     def settled(self) -> bool:
         """Tell whether the client has acknowledged all of the snapshot that it asked for and can use."""
-        if self.in_flight is not None or self.forced or self.greet:
-            return False
-        return self.behind.keys() <= self.deferred
+        waits = self.in_flight is not None or self.forced or self.greet
+        return not waits and self.behind.keys() <= self.deferred
+
+    def view(self, snapshot: Snapshot) -> Mapping[str, Resource]:
+        """All of a snapshot's resources of this type that exist for this client."""
+        if self.on_demand and self.subscription.wildcard:
+            return snapshot.for_wildcard(self.type, self.subscription.names)
+        return snapshot.of_type(self.type)
 
     def effective(self, snapshot: Snapshot, name: str) -> Effective:
         """Return what may be given to the client under this name."""
-        return self.holds.effective(snapshot.get(self.type, name))
+        return self.holds.effective(self.view(snapshot).get(name))
 
     def note(self, asked: Asked, snapshot: Snapshot) -> None:
         """Open what a later request asked for and close what it dropped.
 
         Rules 30 and 42: a name that is asked for is answered, whatever the client is believed to have.
         """
-        resources = snapshot.of_type(self.type)
+        resources = self.view(snapshot)
         if asked.wildcard is Wildcard.ADDED:
             known = self.subscription.names - asked.added
             for name in resources:
@@ -80,11 +86,12 @@ class Ledger:
         elif asked.wildcard is Wildcard.DROPPED:
             open_names = (*self.behind, *self.forced, *self.lingering)
             self.forget([name for name in open_names if name not in self.subscription])
-        for name in asked.added:
+        # What is lazy no wildcard has brought, and who asks for it again may have dropped it.
+        lazy = (name for name in asked.again if self.on_demand and name in resources and resources[name].lazy)
+        for name in (*asked.added, *lazy):
             if name in resources:
                 self.behind.setdefault(name, ABSENT)
-        self.forced |= asked.added
-        self.forced |= asked.again
+        self.forced |= asked.added | asked.again
         self.forget(asked.dropped)
 
     def forget(self, names: Iterable[str]) -> None:
@@ -98,10 +105,8 @@ class Ledger:
         self._trust_again()
 
     def open(self, names: Iterable[str], old: Snapshot) -> None:
-        """Note that these names in scope changed. A client that was not behind has what the old snapshot
-        says.
-        """
-        resources = old.of_type(self.type)
+        """Note that these names changed. A client that was not behind has what the old snapshot says."""
+        resources = self.view(old)
         for name in names:
             if name not in self.behind:
                 self.behind[name] = resources.get(name, ABSENT)
@@ -110,7 +115,7 @@ class Ledger:
 
     def follow(self, name: str, snapshot: Snapshot) -> None:
         """Answer for this name again, if the client asked for it, for it starts to wait for it anew."""
-        if name in self.subscription and name in snapshot.of_type(self.type):
+        if name in self.subscription and name in self.view(snapshot):
             self.forced.add(name)
 
     def linger(self, name: str, has: Copy | None) -> None:
@@ -133,7 +138,8 @@ class Ledger:
         flight = self._landed()
         if self.holds.accepted(self.type, flight.listed):
             self._restore(snapshot)
-        if flight.whole is snapshot.of_type(self.type) and self.behind.keys() == flight.sent.keys():
+        resources = self.view(snapshot)
+        if flight.whole is resources and self.behind.keys() == flight.sent.keys():
             # All that was open was sent as it still is.
             self.behind.clear()
             for name in flight.sent if self.lingering else ():
@@ -144,7 +150,7 @@ class Ledger:
             if name not in self.subscription:
                 continue
             had = self.behind.pop(name, None)
-            wanted = snapshot.get(self.type, name)
+            wanted = resources.get(name)
             if sent is None:
                 if wanted is not None:
                     self.behind[name] = ABSENT
@@ -164,7 +170,8 @@ class Ledger:
         flight = self._landed()
         no = flight.refused(message, self.behind)
         names = frozenset(one.name for one in no.blamed)
-        wanted = {one.name: snapshot.get(self.type, one.name) for one in no.news}
+        resources = self.view(snapshot)
+        wanted = {one.name: resources.get(one.name) for one in no.news}
         stands = all(one in (wanted[one.name], self.holds.effective(wanted[one.name])) for one in no.news)
         # Where some of it has changed since, that may have been the culprit: the rest gets another chance.
         suspects = no.news if stands or len(no.news) == 1 else ()
@@ -190,7 +197,7 @@ class Ledger:
         if (search := self.holds.search(self.type)) is None:
             return None
         wants = self.subscription.__contains__
-        if search.stands(wants, snapshot.of_type(self.type)) and not self.holds.has_found_elsewhere(search):
+        if search.stands(wants, self.view(snapshot)) and not self.holds.has_found_elsewhere(search):
             return search
         self.holds.call_off(self.type)
         self._restore(snapshot)
@@ -224,7 +231,7 @@ class Ledger:
 
     def scope(self, snapshot: Snapshot) -> Iterable[str]:
         """List the existing names that the client asked for."""
-        resources = snapshot.of_type(self.type)
+        resources = self.view(snapshot)
         if self.subscription.wildcard:
             return resources
         return [name for name in self.subscription.names if name in resources]
@@ -241,10 +248,3 @@ class Ledger:
         """Tell whether a resource that is gone or has to go, but is still in use, names the given one."""
         kept = (*self.lingering.values(), *(self.behind[name] for name in self.deferred))
         return any(may_name(one, key) for one in kept)
-
-    def lacks(self, snapshot: Snapshot) -> list[Reference]:
-        """List what exists and the client wants, but may not have."""
-        resources = snapshot.of_type(self.type)
-        return [
-            (self.type, name) for name, has in self.behind.items() if name in resources and may_be_absent(has)
-        ]

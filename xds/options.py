@@ -5,7 +5,7 @@ The composition root chooses, the server obeys (`Snapshot -> Response`). Values 
 
 from dataclasses import dataclass
 
-from xds.terms import MAX_NAMES, REMOVAL_GRACE_SECONDS
+from xds.terms import MAX_NAME_CHARACTERS, MAX_NAMES, REMOVAL_GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,9 @@ class ServerOptions:
     max_request_bytes: int = 64 * 1024 * 1024
     """A reconnecting client lists all names and versions that it has."""
     max_names: int = MAX_NAMES
+    """So many names of one type may be asked for on a stream."""
+    max_name_characters: int = MAX_NAME_CHARACTERS
+    """So long a name may be. On demand, longer ones are answered as not there; else they end the stream."""
     status_readers: frozenset[str] = frozenset()
     """Who may ask what clients were sent, where mutual TLS is on: common names, SPIFFE ids or DNS names."""
     share_port: bool = False

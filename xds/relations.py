@@ -8,7 +8,7 @@ the ledgers; it sends nothing and changes a ledger only by what that table says.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from xds.copies import UNKNOWN
+from xds.copies import UNKNOWN, may_be_absent
 from xds.ledger import Ledger
 from xds.resource import Reference, Resource, ResourceType
 from xds.snapshot import Snapshot
@@ -34,9 +34,16 @@ class Relations:
 
     def lacking(self, ledger: Ledger, snapshot: Snapshot) -> list[Reference]:
         """List what exists, but may not be at the client: whoever names it has to wait."""
-        return [
-            key for other in self._others(ledger.step.after) if other.behind for key in other.lacks(snapshot)
-        ]
+        found: list[Reference] = []
+        for other in self._others(ledger.step.after):
+            if other.behind:
+                resources = other.view(snapshot)
+                found += [
+                    (other.type, name)
+                    for name, has in other.behind.items()
+                    if name in resources and may_be_absent(has)
+                ]
+        return found
 
     def stands(self, ledger: Ledger, stand_in: Resource, snapshot: Snapshot) -> bool:
         """Tell whether all that a stand-in names is there still; of what the snapshot itself has that is

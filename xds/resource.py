@@ -10,8 +10,8 @@ from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from xds.encoding import field as encoded_field
-from xds.encoding import field_head, text_field
+from xds.encoding import duration_field, field_head, text_field
+from xds.errors import ResourceError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -51,6 +51,10 @@ class ResourceType:
     removal_delta: Absence = Absence.REMOVED
     removal_sotw: Absence = Absence.SILENCE
     """What to say when a resource goes away (full-state types say it in SotW by leaving it out)."""
+    on_demand: bool = False
+    """Delta clients ask for it by names that come with their traffic, beside the wildcard if there is one."""
+    may_expire: bool = False
+    """It may have a time to live: Envoy 1.40 crashes when routes or endpoints expire."""
     has_aliases: bool = False
     """Clients ask by other names than the resources have."""
     kept_when_removed: bool = False
@@ -66,6 +70,8 @@ CLUSTER: Final = ResourceType(
     type_url=TYPE_URL_PREFIX + "envoy.config.cluster.v3.Cluster",
     legacy_wildcard=True,
     full_state=True,
+    on_demand=True,
+    may_expire=True,
 )
 ENDPOINT: Final = ResourceType(
     name="endpoint",
@@ -79,6 +85,7 @@ LISTENER: Final = ResourceType(
     type_url=TYPE_URL_PREFIX + "envoy.config.listener.v3.Listener",
     legacy_wildcard=True,
     full_state=True,
+    may_expire=True,
 )
 # `removed_resources` does not end the wait for a route configuration (15 s); an empty one does at once, and
 # every request gets 404.
@@ -103,6 +110,7 @@ VIRTUAL_HOST: Final = ResourceType(
     service="VHDS",
     type_url=TYPE_URL_PREFIX + "envoy.config.route.v3.VirtualHost",
     asked_absent_delta=Absence.BODILESS,
+    on_demand=True,
     has_aliases=True,
 )
 SECRET: Final = ResourceType(
@@ -127,17 +135,7 @@ EXTENSION_CONFIG: Final = ResourceType(
     removal_delta=Absence.SILENCE,
 )
 
-TYPES: Final = (
-    CLUSTER,
-    ENDPOINT,
-    LISTENER,
-    ROUTE,
-    SCOPED_ROUTE,
-    VIRTUAL_HOST,
-    SECRET,
-    RUNTIME,
-    EXTENSION_CONFIG,
-)
+TYPES = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, VIRTUAL_HOST, SECRET, RUNTIME, EXTENSION_CONFIG)
 BY_URL: Final = {kind.type_url: kind for kind in TYPES}
 
 Reference = tuple[ResourceType, str]
@@ -166,6 +164,10 @@ class Resource:
     aliases: tuple[str, ...] = ()
     alias_of: str = ""
     """The name that it goes by on the wire, where ours is an alias."""
+    lazy: bool = False
+    """Sent in Delta to who asks for it by name, and not for a wildcard."""
+    ttl_seconds: float = 0.0
+    """So long a Delta client keeps it without a word from us; 0 is for ever."""
 
     @classmethod
     def of(
@@ -175,17 +177,26 @@ class Resource:
         message: "Message | bytes",
         references: Iterable[Reference] = (),
         aliases: Iterable[str] = (),
+        *,
+        lazy: bool = False,
+        ttl_seconds: float = 0.0,
     ) -> "Resource":
         """Make a resource of a message (or of its serialised bytes), hashing and encoding it once. It can be
-        asked for by its aliases too.
+        asked for by its aliases too. Raises ResourceError for what its type cannot be.
         """
+        if lazy and not kind.on_demand:
+            raise ResourceError(kind, name, "lazy", "nobody asks for this type on demand; leave lazy out")
+        if ttl_seconds < 0.0 or (ttl_seconds and not kind.may_expire):
+            fix = "only clusters and listeners expire without harm; leave ttl_seconds out, or 0 or more"
+            raise ResourceError(kind, name, "ttl_seconds", fix)
         aliases = tuple(aliases)
         body = message if isinstance(message, bytes) else message.SerializeToString(deterministic=True)
-        version = sha256(body).hexdigest()[:16]
+        ttl = duration_field(6, ttl_seconds)
+        version = sha256(ttl + body).hexdigest()[:16]
         any_head = text_field(1, kind.type_url) + field_head(2, len(body))
         sotw_head = field_head(2, len(any_head) + len(body))
         label = text_field(3, name) + text_field(1, version)
-        label += b"".join(text_field(4, alias) for alias in aliases)
+        label += b"".join(text_field(4, alias) for alias in aliases) + ttl
         size = len(label) + len(sotw_head) + len(any_head) + len(body)
         delta_head = field_head(2, size) + label
         return cls(
@@ -198,6 +209,8 @@ class Resource:
             _sotw_at=len(delta_head),
             _body_at=len(delta_head) + len(sotw_head) + len(any_head),
             aliases=aliases,
+            lazy=lazy,
+            ttl_seconds=ttl_seconds,
         )
 
     def under(self, alias: str) -> "Resource":
@@ -229,17 +242,6 @@ class Resource:
 
     def __hash__(self) -> int:
         return hash((self.type, self.name, self.version))
-
-
-def empty(kind: ResourceType, name: str) -> Resource:
-    """Make the resource that says "there is nothing": its name alone, field 1 of every type that needs it."""
-    return Resource.of(kind, name, encoded_field(1, name.encode()))
-
-
-def bodiless(kind: ResourceType, name: str) -> Resource:
-    """Make what says that there is nothing under an alias: a `Resource` of that name, without a body."""
-    label = text_field(3, name) + text_field(4, name)
-    return replace(empty(kind, name), delta_field=encoded_field(2, label))
 
 
 def _fingerprint(name: str, version: str) -> int:

@@ -62,6 +62,7 @@ class AdsServer:
             composer=Composer(identifier),
             removal_grace_seconds=self._options.removal_grace_seconds,
             max_names=self._options.max_names,
+            max_name_characters=self._options.max_name_characters,
         )
         self.holds = HoldBook(changed=self._wake_soon)
         self._sessions: dict[Session, Served] = {}

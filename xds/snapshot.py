@@ -4,7 +4,7 @@ A translator hands in resources, the cache hands snapshot and change to the stre
 Response`). A snapshot never changes, and where nothing changed the next one keeps the same resource object.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -51,6 +51,10 @@ class Snapshot:
     revision: int
     resources: Mapping[ResourceType, Mapping[str, Resource]]
     _digests: dict[ResourceType, int] = field(default_factory=dict, repr=False, compare=False)
+    _eager: dict[ResourceType, Mapping[str, Resource]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _expiring: dict[ResourceType, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, revision: int, resources: Iterable[Resource]) -> "Snapshot":
@@ -70,6 +74,26 @@ class Snapshot:
 
     def get(self, kind: ResourceType, name: str) -> Resource | None:
         return self.of_type(kind).get(name)
+
+    def for_wildcard(self, kind: ResourceType, named: Collection[str]) -> Mapping[str, Resource]:
+        """All of a type that a client shall have that asked for everything: what is lazy only if named too.
+
+        The same object for all clients that named nothing, while the snapshot lives.
+        """
+        every, eager = self.of_type(kind), self._eager.get(kind)
+        if eager is None:
+            lazy = any(resource.lazy for resource in every.values())
+            eager = {name: one for name, one in every.items() if not one.lazy} if lazy else every
+            self._eager[kind] = eager
+        return eager if eager is every or not named else _Named(every, eager, named)
+
+    def expiring(self, kind: ResourceType) -> frozenset[str]:
+        """Names of a type that have a time to live."""
+        found = self._expiring.get(kind)
+        if found is None:
+            names = self.of_type(kind).items() if kind.may_expire else ()
+            found = self._expiring[kind] = frozenset(name for name, one in names if one.ttl_seconds)
+        return found
 
     def digest(self, kind: ResourceType) -> int:
         """Sum the fingerprints of all resources of a type: equal sets have equal digests, on every
@@ -102,6 +126,30 @@ class Snapshot:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Named(Mapping[str, Resource]):
+    """All that is eager, and what is lazy and named. Costs nothing to make."""
+
+    every: Mapping[str, Resource]
+    eager: Mapping[str, Resource]
+    named: Collection[str]
+
+    def __getitem__(self, name: str) -> Resource:
+        found = self.every[name]
+        if found.lazy and name not in self.named:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.eager
+        for name in self.named:
+            if name in self.every and name not in self.eager:
+                yield name
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def diff(old: Snapshot, new: Snapshot) -> Change:
     """Find what a client that has `old` needs to reach `new`. Identical objects cost one comparison each."""
     change: dict[ResourceType, TypeChange] = {}
@@ -113,7 +161,7 @@ def diff(old: Snapshot, new: Snapshot) -> Change:
             name
             for name, resource in after.items()
             if (known := before.get(name)) is not resource
-            and (known is None or known.version != resource.version)
+            and (known is None or known.version != resource.version or known.lazy is not resource.lazy)
         )
         added = sum(name not in before for name in upserted)
         all_stayed = len(before) + added == len(after)

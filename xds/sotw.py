@@ -28,7 +28,10 @@ class SotwStream(Stream):
 
     The version of a response is `revision.digest`; the digest covers all that the client has once it
     accepts, so a reconnecting client that tells it, and asks for the same names, has nothing to be told.
+    What is lazy comes with the rest, and lives for ever: this variant can neither ask for it nor renew it.
     """
+
+    on_demand = False
 
     def __init__(
         self,

@@ -8,12 +8,15 @@ itself.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import chain
+from typing import ClassVar
 
+from xds.aliases import has_otherwise, replaced
 from xds.copies import ABSENT, Copy, has_none_but_rejected, is_unsure
 from xds.holds import Holds
 from xds.in_flight import InFlight
 from xds.ledger import Ledger
 from xds.relations import Relations
+from xds.requests import over_limit, type_asked_for
 from xds.resource import Absence, Resource, ResourceType
 from xds.snapshot import Change, Snapshot
 from xds.subscription import Asked, Subscription, Wildcard
@@ -24,6 +27,9 @@ from xds.wire import ProtocolError, Response, Status
 
 class Stream(ABC):
     """One client's stream, sans I/O. With `only`, it is a stream of that type alone."""
+
+    on_demand: ClassVar[bool]
+    """Whether clients can name what they need beside a wildcard, which then leaves out what is lazy."""
 
     def __init__(
         self,
@@ -58,9 +64,7 @@ class Stream(ABC):
                 self._reopen(ledger, names.names, old)
 
     def to_send(self, now: float) -> list[Response]:
-        """Take what is to be written now, in order, at most one response of each type. `now` is in
-        seconds.
-        """
+        """Take what is to be written at `now` (seconds), in order, at most one response of each type."""
         self._holds.tick(now)
         responses = []
         again = True
@@ -121,39 +125,24 @@ class Stream(ABC):
     # --- requests
 
     def _ledger_of(self, type_url: str, node_id: str | None) -> tuple[Ledger, bool] | ProtocolError | None:
-        """Find the book that a request belongs to, and whether it was opened by it. None: nothing we know
-        of.
-        """
+        """Find the book of a request, and whether it was opened by it. None: nothing that we know of."""
         if node_id is not None and node_id != self._node_id:
             return ProtocolError(Status.INVALID_ARGUMENT, "the node changed its id in the middle of a stream")
-        if self._only is not None:
-            if type_url not in ("", self._only.type_url):
-                return ProtocolError(
-                    Status.INVALID_ARGUMENT,
-                    f"{type_url!r} was asked for on a stream of {self._only.type_url!r}",
-                )
-            kind = self._only
-        elif not type_url:
-            return ProtocolError(
-                Status.INVALID_ARGUMENT, "a request on an aggregated stream needs a type_url"
-            )
-        elif type_url not in self._by_url:
+        kind = type_asked_for(type_url, self._only, self._by_url)
+        if kind is None:
             self._observer.unknown_type(type_url)
-            return None
-        else:
-            kind = self._by_url[type_url]
+        if not isinstance(kind, ResourceType):
+            return kind
         ledger = self.ledgers.get(kind)
         if ledger is not None:
             return ledger, False
-        ledger = Ledger(self._steps[kind], Subscription(kind), self._holds)
+        ledger = Ledger(self._steps[kind], Subscription(kind), self._holds, self.on_demand and kind.on_demand)
         ledgers = {**self.ledgers, kind: ledger}
         self._relations.ledgers = {kind: ledgers[kind] for kind in self._steps if kind in ledgers}
         return ledger, True
 
     def _answered(self, ledger: Ledger, nonce: str, error: str | None) -> None:
-        """Take note of an ACK or a NACK of the response in flight. Only `error` says which of the two it
-        is.
-        """
+        """Take note of an ACK or a NACK of the response in flight. Only `error` says which of the two."""
         flight = ledger.in_flight
         if flight is None or flight.response.nonce != nonce:
             return
@@ -166,13 +155,9 @@ class Stream(ABC):
 
     def _asked(self, ledger: Ledger, asked: Asked, first: bool) -> ProtocolError | None:
         subscription = ledger.subscription
-        if len(subscription.names) > self._terms.max_names:
-            return ProtocolError(
-                Status.RESOURCE_EXHAUSTED, f"more than {self._terms.max_names} names of one type are too many"
-            )
         if first or asked.added or asked.dropped or asked.wildcard is not Wildcard.UNTOUCHED:
             self._observer.subscribed(ledger.type, len(subscription.names), subscription.wildcard)
-        return None
+        return over_limit(subscription, asked, self._terms)
 
     # --- responses
 
@@ -181,7 +166,7 @@ class Stream(ABC):
         relations = self._relations
         is_open = relations.gate_is_open(ledger)
         turn = Turn(ledger, is_open, relations.lacking(ledger, self.snapshot) if is_open else ())
-        resources = self.snapshot.of_type(ledger.type)
+        resources = ledger.view(self.snapshot)
         is_plain = turn.has_all_to_say and self._holds.idle
         if is_plain and (opening := self._terms.openings.find(ledger.type, resources, ledger.behind)):
             turn.take(opening)
@@ -202,6 +187,8 @@ class Stream(ABC):
                 given is wanted or relations.stands(ledger, given, self.snapshot)
             ):
                 turn.give(given, has, is_stand_in=given is not wanted)
+                if given.alias_of and given.name in turn.sent:
+                    turn.also_remove(replaced(ledger, given, has, self.snapshot))
             elif wanted is not None:
                 self._withhold(turn, name, has)
             else:
@@ -223,8 +210,9 @@ class Stream(ABC):
             asked = name in ledger.forced
             if not (asked and turn.say_nothing_there(name, self._says_absent(ledger.type))):
                 turn.done(name)
-        elif self._removable(ledger, name, has, now) and not turn.say_nothing_there(
-            name, self._says_removed(ledger.type)
+        elif self._removable(ledger, name, has, now) and (
+            has_otherwise(ledger, has, self.snapshot)
+            or not turn.say_nothing_there(name, self._says_removed(ledger.type))
         ):
             ledger.linger(name, has)
             turn.done(name)
@@ -238,6 +226,9 @@ class Stream(ABC):
 
     def _removable(self, ledger: Ledger, name: str, _has: Copy, now: float) -> bool:
         """Tell whether a name that is gone may be removed at the client."""
+        if ledger.on_demand and name in self.snapshot.of_type(ledger.type):
+            # It has become lazy: whoever needs it asks for it.
+            return True
         return self._relations.removable(ledger, name, now)
 
     def _book(self, ledger: Ledger, response: Response, turn: Turn) -> Response:

@@ -15,6 +15,7 @@ from xds.wire import Composer, Response
 
 REMOVAL_GRACE_SECONDS: Final = 1.0
 MAX_NAMES: Final = 200_000
+MAX_NAME_CHARACTERS: Final = 4096
 
 
 class Observer(Protocol):
@@ -35,4 +36,5 @@ class Terms:
     order: Sequence[Step] = ORDER
     removal_grace_seconds: float = REMOVAL_GRACE_SECONDS
     max_names: int = MAX_NAMES
+    max_name_characters: int = MAX_NAME_CHARACTERS
     openings: Openings = field(default_factory=Openings)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from xds.copies import Copy
 from xds.ledger import Ledger
 from xds.openings import FEWEST_NAMES, Opening
-from xds.resource import Absence, Reference, Resource, bodiless, empty
+from xds.placeholders import bodiless, empty
+from xds.resource import Absence, Reference, Resource
 
 
 @dataclass(slots=True)
@@ -95,6 +96,11 @@ class Turn:
             self.removed.append(has.alias_of or name if isinstance(has, Resource) else name)
         self.sent[name] = None
         return True
+
+    def also_remove(self, name: str) -> None:
+        """Remove what nobody asked for by this name, unless the name is empty."""
+        if name:
+            self.removed.append(name)
 
     def done(self, name: str) -> None:
         """Close a name: the client has what it shall have, or need not be told."""

@@ -60,6 +60,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     "--xds-client-ca", type=_FILE, help="CA that Envoys' certificates must come from; with it, xDS is mTLS."
 )
 @click.option(
+    "--status-reader",
+    multiple=True,
+    help="Where xDS is mTLS, who may ask over gRPC what Envoys were sent (CSDS): a certificate's common name,"
+    " DNS name or SPIFFE id. Give it once for each; if none is given, nobody may.",
+)
+@click.option(
     "--status-listen", default="127.0.0.1:18001", show_default=True, help="/livez, /readyz, /metrics, /v1/…."
 )
 @click.option(
@@ -126,6 +132,9 @@ def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ControlPlaneSettin
     xds_tls.check("xds")
     if xds_tls.ca and not xds_tls.cert:
         raise SettingsError("--xds-client-ca needs --xds-cert and --xds-key: mTLS is TLS first.")
+    readers = frozenset(options["status_reader"])
+    if readers and not xds_tls.ca:
+        raise SettingsError("--status-reader needs --xds-client-ca: only a certificate says who is asking.")
     edge = Listen.parse(options["edge_listen"])
     cert, key, client_ca = options["edge_cert"], options["edge_key"], options["edge_client_ca"]
     if bool(cert) != bool(key):
@@ -144,6 +153,7 @@ def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ControlPlaneSettin
         etcd=etcd,
         xds_listen=Listen.parse(options["xds_listen"]),
         xds_tls=xds_tls,
+        status_readers=readers,
         status_listen=Listen.parse(options["status_listen"]),
         edge=edge_settings,
         state_dir=options["state_dir"],

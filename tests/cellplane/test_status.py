@@ -19,6 +19,7 @@ from cellplane.status import StatusServer
 from tests.cellplane.views import cell, view
 from topology.model import CellState
 from topology.watcher import WatcherState
+from xds.cache import Cache
 from xds.hold_book import HoldBook
 from xds.nodes import Node
 from xds.resource import CLUSTER, Resource
@@ -32,6 +33,7 @@ class Pages:
     publisher: PublisherState
     watcher: WatcherState
     holds: HoldBook
+    cache: Cache
 
     async def get(self, path: str) -> tuple[int, Any]:
         async with aiohttp.ClientSession() as session, session.get(self.url + path) as response:
@@ -48,12 +50,12 @@ class Pages:
 
 @pytest.fixture
 async def pages() -> AsyncIterator[Pages]:
-    fleet, publisher, watcher = Fleet(), PublisherState(), WatcherState()
+    fleet, publisher, watcher, cache = Fleet(), PublisherState(), WatcherState(), Cache()
     registry, holds = CollectorRegistry(), HoldBook()
-    registry.register(ControlPlaneCollector(fleet, publisher, watcher, holds))
+    registry.register(ControlPlaneCollector(fleet, publisher, watcher, holds, cache))
     server = StatusServer(fleet, publisher, watcher, registry, holds=holds)
     port = await server.start(Listen(host="127.0.0.1", port=0))
-    yield Pages(f"http://127.0.0.1:{port}", fleet, publisher, watcher, holds)
+    yield Pages(f"http://127.0.0.1:{port}", fleet, publisher, watcher, holds, cache)
     await server.stop()
 
 
@@ -107,6 +109,9 @@ async def test_metrics_have_bounded_labels(pages: Pages) -> None:
     pages.fleet.note_turned_away()
     status, text = await pages.get("/metrics")
     assert "cellplane_xds_streams_turned_away_total 1.0" in text
+    assert "cellplane_xds_offer_failures_total 0.0" in text
+    pages.cache.failures += 2
+    assert "cellplane_xds_offer_failures_total 2.0" in (await pages.get("/metrics"))[1]
 
     assert status == 200
     lines = text.splitlines()

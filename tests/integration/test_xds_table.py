@@ -30,6 +30,7 @@ from tests.integration.real_configuration import bootstrap, cluster, endpoints, 
 from tests.integration.test_xds_envoy import ControlPlane, answers, control_plane, get, upstreams
 from tests.integration.test_xds_nack import certificate_on, secret, shows, tls_listener
 from tests.processes import eventually
+from xds.placeholders import empty
 from xds.resource import (
     CLUSTER,
     ENDPOINT,
@@ -39,7 +40,6 @@ from xds.resource import (
     RUNTIME,
     SECRET,
     Resource,
-    empty,
 )
 
 __all__ = ["control_plane", "upstreams"]

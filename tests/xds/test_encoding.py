@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pb.envoy.service.discovery.v3 import discovery_pb2
-from xds.encoding import field, field_head, text_field, varint
+from xds.encoding import duration_field, field, field_head, text_field, varint
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,15 @@ def test_a_head_goes_before_its_content() -> None:
 
 def test_an_empty_text_is_left_out() -> None:
     assert text_field(3, "") == b""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "whole", "nanos"), [(90.0, 90, 0), (0.25, 0, 250_000_000), (3600.000000001, 3600, 1)]
+)
+def test_a_duration_is_read_by_protobuf(seconds: float, whole: int, nanos: int) -> None:
+    ttl = discovery_pb2.Resource.FromString(duration_field(6, seconds)).ttl
+    assert (ttl.seconds, ttl.nanos) == (whole, nanos)
+
+
+def test_no_duration_is_left_out() -> None:
+    assert duration_field(6, 0.0) == b""

@@ -200,3 +200,9 @@ def test_who_was_alone_is_overruled_by_a_replica_that_has_others() -> None:
     assert withheld_from(here, "n1", "new") == ["n1"]
     assert kept_here[-1].held == (BAD.version,)
     assert len(kept_here) == 1
+
+
+def test_who_rejected_what_type_is_known() -> None:
+    group, _ = group_of(n1="v", n2="v")
+    group.learn([record("n1", "n3")])
+    assert [group.rejected_by(node) for node in ("n1", "n2", "n3")] == [{CLUSTER}, set(), {CLUSTER}]

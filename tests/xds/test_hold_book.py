@@ -103,3 +103,14 @@ def test_what_a_node_is_not_sent_is_listed_and_counted() -> None:
     ]
     assert len(list(book.at_node("g", "n2"))) == 1
     assert book.counts() == {("g", "cluster", True): 1, ("g", "cluster", False): 1}
+
+
+def test_rule_24_who_rejected_something_at_another_replica_is_not_believed_here() -> None:
+    there, here = HoldBook(store := Kept()), HoldBook()
+    there.joined("g", "n1", "v").reject(cluster("a"), "no", None)
+    here.learn("g", [record for _, record in store.records])
+    assert here.joined("g", "n1", "v").distrusted == {CLUSTER: set()}
+    assert here.joined("g", "n2", "v").distrusted == {}
+    # Once restored it is believed again, and stays so.
+    del here.joined("g", "n1", "v").distrusted[CLUSTER]
+    assert here.joined("g", "n1", "v").distrusted == {}

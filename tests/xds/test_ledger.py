@@ -168,19 +168,6 @@ def test_only_routes_linger() -> None:
     assert not ledger.lingers_on((ROUTE, "r"))
 
 
-def test_what_is_lacking() -> None:
-    ledger = ledger_of(CLUSTER)
-    ledger.behind = {
-        "a": ABSENT,
-        "b": cluster("b"),
-        "c": UNKNOWN,
-        "gone": ABSENT,
-        "d": Unsure((ABSENT, cluster("d"))),
-    }
-    lacks = ledger.lacks(snapshot(1, both("a", "b", "c", "d")))
-    assert lacks == [(CLUSTER, "a"), (CLUSTER, "c"), (CLUSTER, "d")]
-
-
 def test_following_is_for_what_was_asked_for_and_is_there() -> None:
     ledger = ledger_of(ROUTE, "r", "gone")
     current: Snapshot = snapshot(1, routes("r"), routes("s"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.xds.configuration import both, cluster, endpoints, routes, snapshot
 from tests.xds.test_ledger import COMPOSER, ledger_of
-from xds.copies import ABSENT, UNKNOWN
+from xds.copies import ABSENT, UNKNOWN, Unsure
 from xds.in_flight import InFlight
 from xds.ledger import Ledger
 from xds.relations import Relations
@@ -39,6 +39,12 @@ def test_what_may_be_lacking() -> None:
         (CLUSTER, "a")
     ]
     assert relations(route_sets).lacking(route_sets, snapshot(1, both("a", "b"))) == []
+    # What is on the way out is not lacking, and what may be there or not is.
+    clusters.behind = {"a": UNKNOWN, "gone": ABSENT, "b": Unsure((ABSENT, cluster("b")))}
+    assert relations(clusters, route_sets).lacking(route_sets, snapshot(1, both("a", "b"))) == [
+        (CLUSTER, "a"),
+        (CLUSTER, "b"),
+    ]
 
 
 def test_a_stand_in_needs_what_it_names() -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import pytest
 
 from pb.envoy.config.cluster.v3 import cluster_pb2
-from pb.envoy.config.route.v3 import route_pb2
 from pb.envoy.service.discovery.v3 import discovery_pb2
 from tests.conversation import MESSAGES
+from xds.errors import ResourceError
 from xds.resource import (
     BY_URL,
     CLUSTER,
     ENDPOINT,
+    LISTENER,
     ROUTE,
     TYPES,
     VIRTUAL_HOST,
     Absence,
     Resource,
     ResourceType,
-    bodiless,
-    empty,
 )
 
 
@@ -80,12 +79,6 @@ def test_references_and_key() -> None:
     assert resource.key == (ROUTE, "r")
 
 
-def test_an_empty_resource_has_its_name_and_nothing_else() -> None:
-    assert route_pb2.RouteConfiguration.FromString(empty(ROUTE, "r").body) == route_pb2.RouteConfiguration(
-        name="r"
-    )
-
-
 def test_what_is_not_there_is_answered_by_type() -> None:
     """The last column of the table that real Envoys were asked for: what frees a client, and harms none."""
     removed, nothing, silence = Absence.REMOVED, Absence.EMPTY, Absence.SILENCE
@@ -113,7 +106,33 @@ def test_under_an_alias_it_is_the_same_on_the_wire() -> None:
     assert (sent.name, list(sent.aliases)) == ("r/one", ["r/a", "r/b"])
 
 
-def test_what_has_no_body_has_its_name_as_its_alias() -> None:
-    field = bodiless(VIRTUAL_HOST, "r/z").delta_field
-    sent = discovery_pb2.DeltaDiscoveryResponse.FromString(field).resources[0]
-    assert (sent.name, list(sent.aliases), sent.HasField("resource")) == ("r/z", ["r/z"], False)
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+def test_rule_60_only_clusters_and_listeners_may_expire(kind: ResourceType) -> None:
+    if kind in {CLUSTER, LISTENER}:
+        assert Resource.of(kind, "a", b"", ttl_seconds=2.5).ttl_seconds == 2.5
+        return
+    with pytest.raises(ResourceError, match="ttl_seconds: only clusters and listeners expire without harm"):
+        Resource.of(kind, "a", b"", ttl_seconds=2.5)
+
+
+def test_rule_57_a_time_to_live_goes_to_delta_clients_and_is_part_of_the_version() -> None:
+    for_ever, timed = Resource.of(CLUSTER, "a", b""), Resource.of(CLUSTER, "a", b"", ttl_seconds=90.5)
+    sent = discovery_pb2.DeltaDiscoveryResponse.FromString(timed.delta_field).resources[0]
+    assert (sent.ttl.seconds, sent.ttl.nanos, sent.HasField("resource")) == (90, 500_000_000, True)
+    assert timed.version != for_ever.version
+    # The SotW form is the bare message, which has nowhere to put one.
+    assert bytes(timed.sotw_field) == bytes(for_ever.sotw_field)
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+def test_rule_62_only_what_is_asked_for_on_demand_may_be_lazy(kind: ResourceType) -> None:
+    if kind in {CLUSTER, VIRTUAL_HOST}:
+        assert Resource.of(kind, "a", b"", lazy=True).lazy
+        return
+    with pytest.raises(ResourceError, match="'a', lazy: nobody asks for this type on demand"):
+        Resource.of(kind, "a", b"", lazy=True)
+
+
+def test_a_time_to_live_is_not_negative() -> None:
+    with pytest.raises(ResourceError, match="ttl_seconds"):
+        Resource.of(CLUSTER, "a", b"", ttl_seconds=-1.0)

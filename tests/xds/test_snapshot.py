@@ -6,7 +6,7 @@ import pytest
 
 from tests.xds.configuration import both, cluster, endpoints, listener, routes, snapshot
 from xds.errors import DuplicateResourceError
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
 from xds.snapshot import Dangling, Snapshot, TypeChange, diff, digest_of
 
 
@@ -98,3 +98,33 @@ def test_a_digest_is_that_of_the_set() -> None:
     assert one.digest(CLUSTER) != snapshot(1, both("a")).digest(CLUSTER)
     assert one.digest(CLUSTER) < 2**64
     assert one.digest(SECRET) == 0
+
+
+def test_rule_62_a_wildcard_leaves_out_what_is_lazy_and_not_named() -> None:
+    lazy = [Resource.of(CLUSTER, name, b"", lazy=True) for name in ("y", "z")]
+    now = snapshot(1, cluster("a"), endpoints("a"), *lazy)
+    eager = now.for_wildcard(CLUSTER, ())
+    assert list(eager) == ["a"]
+    assert now.for_wildcard(CLUSTER, {"a", "gone"}) == eager
+    # Who named nothing shares one mapping, also where nothing is lazy.
+    assert now.for_wildcard(CLUSTER, ()) is eager
+    assert now.for_wildcard(ENDPOINT, ()) is now.of_type(ENDPOINT)
+    named = now.for_wildcard(CLUSTER, {"a", "z", "gone"})
+    assert (list(named), len(named)) == (["a", "z"], 2)
+    assert [name in named for name in ("a", "y", "z", "gone")] == [True, False, True, False]
+    assert named.get("y") is None
+    assert named["z"] is lazy[1]
+
+
+def test_what_becomes_lazy_has_changed() -> None:
+    was, now = (
+        snapshot(1, Resource.of(CLUSTER, "a", b"")),
+        snapshot(2, Resource.of(CLUSTER, "a", b"", lazy=True)),
+    )
+    assert diff(was, now) == {CLUSTER: TypeChange(upserted=("a",))}
+
+
+def test_what_expires_is_known() -> None:
+    timed = Resource.of(CLUSTER, "t", b"", ttl_seconds=9.0)
+    assert snapshot(1, timed, cluster("a"), endpoints("a")).expiring(CLUSTER) == {"t"}
+    assert snapshot(1, cluster("a"), endpoints("a")).expiring(ENDPOINT) == frozenset()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.xds.configuration import cluster, routes
 from tests.xds.test_ledger import ledger_of
 from xds.copies import ABSENT
-from xds.resource import CLUSTER, ENDPOINT, ROUTE, Absence, empty
+from xds.placeholders import empty
+from xds.resource import CLUSTER, ENDPOINT, ROUTE, Absence
 from xds.turn import Turn
 
 

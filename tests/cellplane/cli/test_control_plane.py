@@ -54,11 +54,30 @@ def test_several_etcd_endpoints_from_file_environment_and_options(told: list[Any
     assert endpoints == [("a:1", "b:2"), ("c:3", "d:4"), ("e:5", "f:6")]
 
 
+def test_who_may_ask_for_the_status_of_envoys(told: list[Any], tmp_path: Path) -> None:
+    tls = ("--xds-cert", __file__, "--xds-key", __file__, "--xds-client-ca", __file__)
+    config = tmp_path / "cellplane.toml"
+    config.write_text('status-reader = ["ops.example", "spiffe://example/ops"]\n')
+
+    run(*tls)
+    run(*tls, "--config", str(config))
+    run(*tls, "--status-reader", "ops.example")
+    run(*tls, env={"CELLPLANE_STATUS_READER": "one two"})
+
+    assert [settings.status_readers for settings in told] == [
+        frozenset(),
+        {"ops.example", "spiffe://example/ops"},
+        {"ops.example"},
+        {"one", "two"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (["--xds-listen", "18000"], "write HOST:PORT"),
         (["--xds-cert", "c.pem"], "go together"),
+        (["--status-reader", "ops"], "--status-reader needs --xds-client-ca"),
         (["--xds-client-ca", __file__], "--xds-cert and --xds-key"),
         (["--edge-cert", "c.pem"], "--edge-cert and --edge-key"),
         (["--edge-client-ca", "ca.pem"], "--edge-client-ca needs"),
