@@ -30,6 +30,7 @@ from envoy.matchers import (
 from envoy.paths import above
 from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, Rule, SessionCookieRule
 from envoy.standing import Access, Standing, cluster_name
+from envoy.traffic import ORDINARY, Manners
 
 Standings = Mapping[int, Standing]
 PlainRule = OverrideRule | PathPrefixRule | SessionCookieRule | DefaultRule
@@ -37,15 +38,17 @@ PlainRule = OverrideRule | PathPrefixRule | SessionCookieRule | DefaultRule
 _ANY_PATH: Final = matchers.starts(PATH, "/")
 
 
-def branch(rule: PlainRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+def branch(
+    rule: PlainRule, standings: Standings, retry_after_seconds: int, manners: Manners = ORDINARY
+) -> tuple[Entry, ...]:
     """Make a rule's entries; the default has none, for it is what is left when no entry leads anywhere."""
     match rule:
         case OverrideRule():
-            return _override(rule, standings, retry_after_seconds)
+            return _override(rule, standings, retry_after_seconds, manners)
         case PathPrefixRule():
-            return _paths(rule, standings, retry_after_seconds)
+            return _paths(rule, standings, retry_after_seconds, manners)
         case SessionCookieRule():
-            return _sessions(rule, standings, retry_after_seconds)
+            return _sessions(rule, standings, retry_after_seconds, manners)
         case DefaultRule():
             return ()
 
@@ -55,11 +58,15 @@ def skip_stat(rule: str, skip: Skip) -> str:
     return f"cellplane.rule.{rule}.{skip.value}"
 
 
-def _override(rule: OverrideRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+def _override(
+    rule: OverrideRule, standings: Standings, retry_after_seconds: int, manners: Manners
+) -> tuple[Entry, ...]:
     named = matchers.header(rule.header)
     allowed = _allowed(rule)
     leaves = {
-        cluster_name(cell.cell_id): at_cell(rule.name, cell.cell_id, cell.override, retry_after_seconds)
+        cluster_name(cell.cell_id): at_cell(
+            rule.name, cell.cell_id, cell.override, retry_after_seconds, manners
+        )
         for cell in standings.values()
         if cell.override is not Access.CLOSED
     }
@@ -84,7 +91,9 @@ def _allowed(rule: OverrideRule) -> Predicate:
     return matchers.any_of(*ways)
 
 
-def _paths(rule: PathPrefixRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+def _paths(
+    rule: PathPrefixRule, standings: Standings, retry_after_seconds: int, manners: Manners
+) -> tuple[Entry, ...]:
     live: dict[str, OnMatch] = {}
     dead: list[str] = []
     for prefix, cell_id in sorted(rule.prefixes.items()):
@@ -92,7 +101,7 @@ def _paths(rule: PathPrefixRule, standings: Standings, retry_after_seconds: int)
         if cell is None or cell.owned is Access.CLOSED:
             dead.append(prefix)
         else:
-            live[prefix] = at_cell(rule.name, cell_id, cell.owned, retry_after_seconds)
+            live[prefix] = at_cell(rule.name, cell_id, cell.owned, retry_after_seconds, manners)
     for prefix, below in _below(live, dead).items():
         # Envoy would go on with the next shorter prefix; but what belongs to a cell that does not serve must
         # not land on the cell that has the path above.
@@ -130,10 +139,12 @@ def _under(prefixes: Iterable[str]) -> str:
     return f"(?:{'|'.join(quoted(prefix) for prefix in prefixes)})(?:[/?]{ANY_BYTES})?"
 
 
-def _sessions(rule: SessionCookieRule, standings: Standings, retry_after_seconds: int) -> tuple[Entry, ...]:
+def _sessions(
+    rule: SessionCookieRule, standings: Standings, retry_after_seconds: int, manners: Manners
+) -> tuple[Entry, ...]:
     once, twice = sessions.once(rule.cookie), sessions.twice(rule.cookie)
     leaves = {
-        f"{cell.session_prefix}-": at_cell(rule.name, cell.cell_id, cell.owned, retry_after_seconds)
+        f"{cell.session_prefix}-": at_cell(rule.name, cell.cell_id, cell.owned, retry_after_seconds, manners)
         for cell in standings.values()
         if cell.owned is not Access.CLOSED
     }

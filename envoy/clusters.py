@@ -12,13 +12,24 @@ from typing import Final
 from google.protobuf import wrappers_pb2
 
 from envoy.durations import seconds
-from envoy.edge import EdgeSettings
+from envoy.edge import (
+    KEEPALIVE_IDLE_SECONDS,
+    KEEPALIVE_INTERVAL_SECONDS,
+    KEEPALIVE_PROBES,
+    EdgeSettings,
+)
 from envoy.endpoints import assignment
 from envoy.matchers import packed
 from envoy.ruleset import FixedCluster
 from envoy.standing import cluster_name, fixed_cluster_name
 from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
-from pb.envoy.config.core.v3 import config_source_pb2, extension_pb2, health_check_pb2, protocol_pb2
+from pb.envoy.config.core.v3 import (
+    address_pb2,
+    config_source_pb2,
+    extension_pb2,
+    health_check_pb2,
+    protocol_pb2,
+)
 from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from pb.envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
@@ -80,9 +91,21 @@ def _upstream(name: str, settings: EdgeSettings, *, http2: bool) -> Cluster:
         outlier_detection=_ejection(),
         # What EDS takes away goes at once, healthy or not: who removed it knows why.
         ignore_health_on_host_removal=True,
+        upstream_connection_options=_keepalive(),
     )
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(_protocol(settings, http2=http2)))
     return message
+
+
+def _keepalive() -> cluster_pb2.UpstreamConnectionOptions:
+    count = wrappers_pb2.UInt32Value
+    return cluster_pb2.UpstreamConnectionOptions(
+        tcp_keepalive=address_pb2.TcpKeepalive(
+            keepalive_time=count(value=KEEPALIVE_IDLE_SECONDS),
+            keepalive_interval=count(value=KEEPALIVE_INTERVAL_SECONDS),
+            keepalive_probes=count(value=KEEPALIVE_PROBES),
+        )
+    )
 
 
 def _resolve(message: Cluster, places: endpoint_pb2.ClusterLoadAssignment) -> None:

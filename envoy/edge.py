@@ -26,6 +26,12 @@ INTERNAL_HEADERS: Final = (CELL_HEADER, RULE_HEADER, IDENTITY_HEADER, SESSION_HE
 PEER_STATE: Final = "cellplane.peer"
 """The filter state that holds the address of the direct peer, for as long as its connection lasts."""
 
+KEEPALIVE_IDLE_SECONDS: Final = 60
+KEEPALIVE_INTERVAL_SECONDS: Final = 20
+KEEPALIVE_PROBES: Final = 3
+"""When TCP asks a silent peer whether it is there, how often then, and how many questions it leaves open. A
+stream may be silent for ever, but not outlive who is at its end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeTls:

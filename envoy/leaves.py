@@ -10,23 +10,25 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from google.protobuf import duration_pb2, wrappers_pb2
+from google.protobuf import wrappers_pb2
 
+from envoy.durations import seconds
 from envoy.edge import CELL_HEADER
 from envoy.matchers import OnMatch, leaf
 from envoy.shares import Shares, tree
 from envoy.standing import Access, cluster_name
+from envoy.traffic import ORDINARY, Manners
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
 
 _ANYTHING: Final = route_pb2.RouteMatch(prefix="/")
-_NO_LIMIT: Final = duration_pb2.Duration()
-"""No limit on the whole of a request: clones and WebSockets take as long as they take."""
 _OVERWRITE: Final = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
 
 @lru_cache(maxsize=32_768)  # a change of one cell makes the leaves of one cell
-def at_cell(rule: str, cell_id: int, access: Access, retry_after_seconds: int) -> OnMatch:
+def at_cell(
+    rule: str, cell_id: int, access: Access, retry_after_seconds: int, manners: Manners = ORDINARY
+) -> OnMatch:
     """End at a cell: its cluster, or while it is quarantined an answer in its name. Not to be edited."""
     if access is Access.CLOSED:
         raise AssertionError(f"rule {rule} has no leaf for cell {cell_id}, which is closed")
@@ -34,13 +36,13 @@ def at_cell(rule: str, cell_id: int, access: Access, retry_after_seconds: int) -
         name = cluster_name(cell_id)
         body = f"Cell {name} is quarantined and does not answer now. Nothing is lost: try again later.\n"
         return leaf(_unavailable(rule, body, retry_after_seconds, header(CELL_HEADER, name)))
-    action = route_pb2.RouteAction(cluster=cluster_name(cell_id), timeout=_NO_LIMIT)
+    action = _mannered(route_pb2.RouteAction(cluster=cluster_name(cell_id)), manners)
     return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
 
 
-def at_cluster(rule: str, cluster: str) -> OnMatch:
+def at_cluster(rule: str, cluster: str, manners: Manners = ORDINARY) -> OnMatch:
     """End at a cluster that is no cell."""
-    action = route_pb2.RouteAction(cluster=cluster, timeout=_NO_LIMIT)
+    action = _mannered(route_pb2.RouteAction(cluster=cluster), manners)
     return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
 
 
@@ -57,7 +59,12 @@ def rejected(rule: str, status: int, body: str) -> OnMatch:
     )
 
 
-def divided(rule: str, weights: Iterable[tuple[int, int]], retry_after_seconds: int) -> OnMatch:
+def divided(
+    rule: str,
+    weights: Iterable[tuple[int, int]],
+    retry_after_seconds: int,
+    manners: Manners = ORDINARY,
+) -> OnMatch:
     """Divide requests among cells by weight; with none to take them, say so."""
     shares = [(cell_id, weight) for cell_id, weight in weights if weight > 0]
     if not shares:
@@ -65,12 +72,12 @@ def divided(rule: str, weights: Iterable[tuple[int, int]], retry_after_seconds: 
             "No cell takes new traffic now: every cell is full, draining or quarantined. Try again later.\n"
         )
         return leaf(_unavailable(rule, body, retry_after_seconds))
-    return tree(shares, lambda few: _handful(rule, few, retry_after_seconds))
+    return tree(shares, lambda few: _handful(rule, few, retry_after_seconds, manners))
 
 
-def _handful(rule: str, shares: Shares, retry_after_seconds: int) -> OnMatch:
+def _handful(rule: str, shares: Shares, retry_after_seconds: int, manners: Manners) -> OnMatch:
     if len(shares) == 1:
-        return at_cell(rule, shares[0][0], Access.OPEN, retry_after_seconds)
+        return at_cell(rule, shares[0][0], Access.OPEN, retry_after_seconds, manners)
     clusters = route_pb2.WeightedCluster(
         clusters=(
             route_pb2.WeightedCluster.ClusterWeight(
@@ -79,7 +86,7 @@ def _handful(rule: str, shares: Shares, retry_after_seconds: int) -> OnMatch:
             for cell_id, weight in shares
         )
     )
-    action = route_pb2.RouteAction(weighted_clusters=clusters, timeout=_NO_LIMIT)
+    action = _mannered(route_pb2.RouteAction(weighted_clusters=clusters), manners)
     return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
 
 
@@ -88,6 +95,19 @@ def header(name: str, value: str) -> base_pb2.HeaderValueOption:
     return base_pb2.HeaderValueOption(
         header=base_pb2.HeaderValue(key=name, value=value), append_action=_OVERWRITE
     )
+
+
+def _mannered(action: route_pb2.RouteAction, manners: Manners) -> route_pb2.RouteAction:
+    """Say how the request is treated, where that is not what the virtual host or the listener says.
+
+    The timeout is always said: Envoy's own is 15 seconds.
+    """
+    action.timeout.CopyFrom(seconds(manners.timeout_seconds))
+    if manners.idle_seconds is not None:
+        action.idle_timeout.CopyFrom(seconds(manners.idle_seconds))
+    if not manners.retries:
+        action.retry_policy.SetInParent()  # an empty one, in place of the virtual host's
+    return action
 
 
 def _unavailable(

@@ -15,6 +15,9 @@ from envoy.durations import seconds
 from envoy.edge import (
     IDENTITY_HEADER,
     INTERNAL_HEADERS,
+    KEEPALIVE_IDLE_SECONDS,
+    KEEPALIVE_INTERVAL_SECONDS,
+    KEEPALIVE_PROBES,
     LISTENER_NAME,
     PEER_STATE,
     ROUTES_NAME,
@@ -31,6 +34,7 @@ from pb.envoy.config.core.v3 import (
     config_source_pb2,
     extension_pb2,
     protocol_pb2,
+    socket_option_pb2,
     substitution_format_string_pb2,
 )
 from pb.envoy.config.listener.v3 import listener_components_pb2, listener_pb2
@@ -54,7 +58,8 @@ MAX_STREAMS_PER_CONNECTION: Final = 100
 _PEER: Final = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
 _ACCESS_LOG: Final = (
     '%START_TIME% "%REQ(:METHOD)% %PATH(NQ:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
-    "%RESPONSE_CODE_DETAILS% rule=%ROUTE_NAME% cell=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% "
+    "%RESPONSE_CODE_DETAILS% class=%VIRTUAL_CLUSTER_NAME% rule=%ROUTE_NAME% cell=%UPSTREAM_CLUSTER% "
+    "host=%UPSTREAM_HOST% "
     "received=%BYTES_RECEIVED% sent=%BYTES_SENT% ms=%DURATION% id=%REQ(X-REQUEST-ID)%\n"
 )
 
@@ -81,8 +86,17 @@ def listener(settings: EdgeSettings) -> Resource:
         ),
         filter_chains=[chain],
         per_connection_buffer_limit_bytes=wrappers_pb2.UInt32Value(value=BUFFER_BYTES),
+        socket_options=_keepalive(),
     )
     return Resource.of(LISTENER, LISTENER_NAME, message, [(ROUTE, ROUTES_NAME)])
+
+
+def _keepalive() -> Iterable[socket_option_pb2.SocketOption]:
+    """Keep asking whether clients are there; accepted connections take it from the listening socket."""
+    tcp, values = 6, ((4, KEEPALIVE_IDLE_SECONDS), (5, KEEPALIVE_INTERVAL_SECONDS), (6, KEEPALIVE_PROBES))
+    yield socket_option_pb2.SocketOption(description="SO_KEEPALIVE", level=1, name=9, int_value=1)
+    for name, value in values:
+        yield socket_option_pb2.SocketOption(description="TCP_KEEP*", level=tcp, name=name, int_value=value)
 
 
 def _filter(name: str, message: Hcm | set_filter_state_pb2.Config) -> listener_components_pb2.Filter:

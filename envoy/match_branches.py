@@ -42,25 +42,27 @@ from envoy.matchers import (
 )
 from envoy.re2_text import header_text, path_text
 from envoy.standing import Access, fixed_cluster_name
+from envoy.traffic import ORDINARY, Manners
 
 _PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What all branches of a table stand on. `fallback` is where the default leads."""
+    """What all branches for requests of some manners stand on. `fallback` is where the default leads."""
 
     standings: Standings
     retry_after_seconds: int
     reserved: frozenset[str]
     fallback: OnMatch
+    manners: Manners = ORDINARY
 
 
 def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
     """Make a rule's entries."""
     if rule.is_native:
-        holds = [_holds(each, ground.reserved) for each in rule.conditions]
-        return (entry(all_of(*holds), listed(_native_ends(rule, ground))),)
+        conditions = [holds(each, ground.reserved) for each in rule.conditions]
+        return (entry(all_of(*conditions), listed(_native_ends(rule, ground))),)
     state = matchers.filter_state(key_state(rule.name))
     return (entry(matchers.present(state), listed(_read_ends(rule, ground, state))),)
 
@@ -70,7 +72,8 @@ def may_match(rule: MatchRule, reserved: frozenset[str]) -> Predicate:
     return all_of(*(_may_hold(each, reserved) for each in rule.conditions))
 
 
-def _holds(condition: Condition, reserved: frozenset[str]) -> Predicate:
+def holds(condition: Condition, reserved: frozenset[str]) -> Predicate:
+    """Match if the condition holds; it is of no cookie and no query."""
     regex = condition.regex
     if condition.part is Part.PATH:
         if regex is None:
@@ -88,7 +91,7 @@ def _may_hold(condition: Condition, reserved: frozenset[str]) -> Predicate:
         case Part.QUERY:
             return matchers.contains(PATH, condition.name)
         case _:
-            return _holds(condition, reserved)
+            return holds(condition, reserved)
 
 
 def _reserved(words: frozenset[str]) -> Predicate:
@@ -130,11 +133,13 @@ def _act(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
         case Reject(status, body):
             yield _always(rejected(rule.name, status, body))
         case ToCluster(name):
-            yield _always(at_cluster(rule.name, fixed_cluster_name(name)))
+            yield _always(at_cluster(rule.name, fixed_cluster_name(name), ground.manners))
         case ToCell(cell_id):
             cell = ground.standings.get(cell_id)
             if cell is not None and cell.owned is not Access.CLOSED:
-                yield _always(at_cell(rule.name, cell_id, cell.owned, ground.retry_after_seconds))
+                yield _always(
+                    at_cell(rule.name, cell_id, cell.owned, ground.retry_after_seconds, ground.manners)
+                )
             else:
                 yield from _passed(rule, Skip.UNKNOWN, ground)
         case Classify():
@@ -147,7 +152,7 @@ def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
         return {} if first is None else {FIRST: first}
     return {
         str(cell.cell_id) if key.type is KeyType.CELL_ID else cell.session_prefix: at_cell(
-            rule, cell.cell_id, cell.owned, ground.retry_after_seconds
+            rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners
         )
         for cell in ground.standings.values()
         if cell.owned is not Access.CLOSED
@@ -157,7 +162,7 @@ def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
 def _first_cell(rule: str, ground: Ground) -> OnMatch | None:
     for cell in ground.standings.values():
         if cell.owned is not Access.CLOSED:
-            return at_cell(rule, cell.cell_id, cell.owned, ground.retry_after_seconds)
+            return at_cell(rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners)
     return None
 
 

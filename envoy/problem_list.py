@@ -41,10 +41,12 @@ class ProblemList:
         self.add(path, f"must be a list of {least} to {most} {what}")
         return []
 
-    def objects(self, path: str, value: Any, most: int, what: str) -> list[tuple[str, Mapping[str, Any]]]:
+    def objects(
+        self, path: str, value: Any, most: int, what: str, *, least: int = 1
+    ) -> list[tuple[str, Mapping[str, Any]]]:
         """Take a list of objects, each with its path."""
         found = []
-        for at, entry in enumerate(self.items(path, value, most, what)):
+        for at, entry in enumerate(self.items(path, value, most, what, least=least)):
             if isinstance(entry, Mapping) and all(isinstance(key, str) for key in entry):
                 found.append((f"{path}[{at}]", entry))
             else:

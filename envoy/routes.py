@@ -2,12 +2,13 @@
 
 `translate` hands in the ruleset and how cells stand, and gets the RouteConfiguration as a resource. A list is
 as long as the ruleset; cells and prefixes are in maps and trees below it, never in a list of routes, which
-costs Envoy a quarter of its throughput at a thousand. `View -> Snapshot`.
+costs Envoy a quarter of its throughput at a thousand. Traffic with manners of its own has the same rules a
+second time, with leaves that say so. `View -> Snapshot`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,8 @@ from envoy.matchers import Entry, Matcher, OnMatch, packed
 from envoy.pending import pending
 from envoy.ruleset import Rule, Ruleset
 from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name
+from envoy.traffic import ORDINARY, Manners
+from envoy.traffic_routes import all_manners, counters, parted
 from pb.envoy.config.route.v3 import route_components_pb2, route_pb2
 from pb.envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from xds.resource import CLUSTER, ROUTE, Resource
@@ -33,6 +36,7 @@ REPLAYED_BYTES: Final = 65_536
 """How much of a request's body is kept for a retry. A bigger one goes through once, as it comes."""
 
 Fact = tuple[int, str, Access, Access]
+Branches = Mapping[Rule, tuple[Entry, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,23 @@ class RouteTable:
     standings: Mapping[int, Standing]
     facts: tuple[Fact, ...]
     weights: tuple[tuple[int, int], ...]
-    branches: Mapping[Rule, tuple[Entry, ...]]
+    branches: Mapping[Manners, Branches]
     pending: tuple[Entry, ...]
     resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where the rules lead requests of some manners, and what is left when none leads anywhere."""
+
+    parts: tuple[tuple[Entry, ...], ...]
+    fallback: OnMatch
+
+    def fill(self, matcher: Matcher) -> None:
+        """Add it in place: made apart, every leaf would be copied once more."""
+        for part in filter(None, self.parts):
+            matcher.matcher_list.matchers.extend(part)
+        matcher.on_no_match.CopyFrom(self.fallback)
 
 
 def route_table(
@@ -68,17 +86,19 @@ def route_table(
         (cell.cell_id, cell.session_prefix, cell.owned, cell.override) for cell in standings.values()
     )
     weights = tuple((cell.cell_id, cell.weight) for cell in standings.values() if cell.weight > 0)
-    known: Mapping[Rule, tuple[Entry, ...]] = {}
+    known: Mapping[Manners, Branches] = {}
     if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
-        same_weights = previous.weights == weights
-        known = {
-            rule: made for rule, made in previous.branches.items() if same_weights or not _has_fallback(rule)
-        }
-    fallback = divided(ruleset.rules[-1].name, weights, retry_after)
-    ground = Ground(standings, retry_after, ruleset.reserved, fallback)
-    branches = {rule: known[rule] if rule in known else _branch(rule, ground) for rule in ruleset.rules}
+        known = previous.branches if previous.weights == weights else _without_fallbacks(previous.branches)
+    branches: dict[Manners, Branches] = {}
+    ways: dict[Manners, _Way] = {}
+    for manners in (ORDINARY, *all_manners(ruleset.traffic)):
+        fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners)
+        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners)
+        same = known.get(manners, {})
+        made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
+        branches[manners], ways[manners] = made, _Way(tuple(made.values()), fallback)
     first = previous.pending if previous is not None and previous.ruleset == ruleset else pending(ruleset)
-    message = _configuration(ruleset, [first, *branches.values()], fallback)
+    message = _configuration(ruleset, first, ways)
     references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
     references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
     resource = Resource.of(ROUTE, ROUTES_NAME, message, references)
@@ -94,7 +114,14 @@ def _is_named(cell: Standing) -> bool:
 def _branch(rule: Rule, ground: Ground) -> tuple[Entry, ...]:
     if isinstance(rule, MatchRule):
         return match_branch(rule, ground)
-    return branch(rule, ground.standings, ground.retry_after_seconds)
+    return branch(rule, ground.standings, ground.retry_after_seconds, ground.manners)
+
+
+def _without_fallbacks(branches: Mapping[Manners, Branches]) -> Mapping[Manners, Branches]:
+    return {
+        manners: {rule: made for rule, made in each.items() if not _has_fallback(rule)}
+        for manners, each in branches.items()
+    }
 
 
 def _has_fallback(rule: Rule) -> bool:
@@ -102,16 +129,11 @@ def _has_fallback(rule: Rule) -> bool:
 
 
 def _configuration(
-    ruleset: Ruleset, parts: Iterable[tuple[Entry, ...]], fallback: OnMatch
+    ruleset: Ruleset, first: tuple[Entry, ...], ways: Mapping[Manners, _Way]
 ) -> route_pb2.RouteConfiguration:
-    entries = [entry for part in parts for entry in part]
-    matcher = Matcher(on_no_match=fallback)
-    if entries:
-        matcher.matcher_list.matchers.extend(entries)
     host = route_components_pb2.VirtualHost(
         name=VIRTUAL_HOST,
         domains=["*"],
-        matcher=matcher,
         # The cell learns who decided what. Overwritten, not added: no client has a say in it.
         request_headers_to_add=[
             header(CELL_HEADER, "%UPSTREAM_CLUSTER%"),
@@ -122,9 +144,16 @@ def _configuration(
             header(CELL_HEADER, "%UPSTREAM_CLUSTER%"),
             header(RULE_HEADER, "%ROUTE_NAME%"),
         ],
+        virtual_clusters=counters(ruleset.traffic),
         retry_policy=_retries(),
         request_body_buffer_limit=wrappers_pb2.UInt64Value(value=REPLAYED_BYTES),
     )
+    if first:
+        host.matcher.matcher_list.matchers.extend(first)
+    for predicate, manners in parted(ruleset.traffic):
+        apart = host.matcher.matcher_list.matchers.add(predicate=predicate)
+        ways[manners].fill(apart.on_match.matcher)
+    ways[ORDINARY].fill(host.matcher)
     return route_pb2.RouteConfiguration(
         name=ROUTES_NAME,
         virtual_hosts=[host],

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from envoy.match_rules import MatchRule
+from envoy.traffic import TrafficClass
 from topology.model import Endpoint
 
 Network = IPv4Network | IPv6Network
@@ -76,11 +77,13 @@ class Ruleset:
     """Rules in their order; the last one is the only default.
 
     `reserved` are the first segments of paths that are pages of the application's own, and no namespace's.
+    `traffic` are the classes in their order: a request is in the first that it matches.
     """
 
     rules: tuple[Rule, ...]
     reserved: frozenset[str] = frozenset()
     clusters: tuple[FixedCluster, ...] = ()
+    traffic: tuple[TrafficClass, ...] = ()
 
     @property
     def matches(self) -> tuple[MatchRule, ...]:

@@ -1,8 +1,8 @@
 """The ruleset's document, read: the ruleset, or all that is wrong with it.
 
 The control plane and the commands hand in the body of the document in the store. Schema 1 has rules of four
-types; schema 2 adds rules of type match, reserved words and clusters. `Request -> ClassificationKey ->
-Decision`: before the first request.
+types; schema 2 adds rules of type match, reserved words, clusters and classes of traffic. `Request ->
+ClassificationKey -> Decision`: before the first request.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from envoy.problem_list import ProblemList
 from envoy.reachability import unreachable
 from envoy.rule_checks import FIELDS, rule_problems
 from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, Rule, Ruleset, SessionCookieRule
+from envoy.traffic_parser import parse_traffic
 from topology.model import Problem
 
 SCHEMAS: Final = (1, 2)
@@ -27,7 +28,7 @@ MAX_RESERVED: Final = 2000
 _WORD: Final = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@%-]{1,64}\Z")
 _KEYS: Final[Mapping[int, tuple[str, ...]]] = {
     1: ("schema", "rules"),
-    2: ("schema", "reserved", "clusters", "rules"),
+    2: ("schema", "reserved", "clusters", "traffic", "rules"),
 }
 
 
@@ -51,6 +52,7 @@ def _read(body: Any, problems: ProblemList) -> Ruleset | None:
             problems.add(str(key), f"is unknown: a ruleset of schema {schema} has {', '.join(_KEYS[schema])}")
     reserved = _reserved(body.get("reserved"), problems)
     clusters = parse_clusters(body.get("clusters"), problems)
+    traffic = parse_traffic(body.get("traffic"), problems)
     entries = body.get("rules")
     if not isinstance(entries, list | tuple) or not 1 <= len(entries) <= MAX_RULES:
         problems.add("rules", f"must be a list of 1 to {MAX_RULES} rules, in their order")
@@ -69,7 +71,7 @@ def _read(body: Any, problems: ProblemList) -> Ruleset | None:
             problems.add(f"rules[{at}].match", message)
     problems.found += unreachable(rules)
     whole = tuple(rule for rule in rules if rule is not None)
-    return Ruleset(rules=whole, reserved=reserved, clusters=clusters)
+    return Ruleset(rules=whole, reserved=reserved, clusters=clusters, traffic=traffic)
 
 
 def _reserved(value: Any, problems: ProblemList) -> frozenset[str]:

@@ -106,3 +106,9 @@ def test_a_cluster_of_the_rulesets_own_has_its_endpoints_inside() -> None:
         (place,) = message.load_assignment.endpoints[0].lb_endpoints
         assert place.endpoint.address.socket_address.address == host
         assert not message.health_checks
+
+
+def test_cells_that_are_gone_without_a_word_are_found() -> None:
+    asked = made(cell(3)).upstream_connection_options.tcp_keepalive
+    found = (asked.keepalive_time, asked.keepalive_interval, asked.keepalive_probes)
+    assert [each.value for each in found] == [60, 20, 3]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+
 from envoy.edge import EdgeSettings, EdgeTls
 from envoy.listeners import Hcm, listener
 from pb.envoy.config.listener.v3.listener_pb2 import Listener
@@ -92,3 +94,13 @@ def test_nothing_cuts_a_stream_that_moves() -> None:
     assert not found.HasField("request_timeout")
     assert not found.common_http_protocol_options.HasField("max_stream_duration")
     assert not found.common_http_protocol_options.HasField("max_connection_duration")
+
+
+def test_clients_that_are_gone_without_a_word_are_found() -> None:
+    asked = {(each.level, each.name): each.int_value for each in made(EdgeSettings()).socket_options}
+    assert asked == {
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 20,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 3,
+    }

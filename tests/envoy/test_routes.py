@@ -6,6 +6,7 @@ from envoy.edge import EdgeSettings
 from envoy.routes import RouteTable, route_table
 from envoy.rules import DEFAULT_RULESET
 from envoy.standing import Standing, standing
+from envoy.traffic import ORDINARY
 from pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from tests.envoy import match_table, request_table
 from tests.envoy.edge_rig import NOW, cell
@@ -33,9 +34,10 @@ def test_the_list_is_as_long_as_the_rules_and_not_as_the_cells() -> None:
     for made in (few, many):
         (host,) = made.virtual_hosts
         assert not host.routes
-        assert (
-            len(host.matcher.matcher_list.matchers) == 2
-        )  # override and session: the built-in paths are none
+        ways = host.matcher.matcher_list.matchers
+        # streams and polls have the same rules once more; override and session: the built-in paths are none
+        assert len(ways) == 2 + 2
+        assert [len(each.on_match.matcher.matcher_list.matchers) for each in ways[:2]] == [2, 2]
 
 
 def test_headers_are_said_once_and_overwritten() -> None:
@@ -74,7 +76,9 @@ def test_a_weight_makes_a_new_default_and_no_new_branches() -> None:
     first = table(cell(1), cell(2))
     after = table(cell(1, weight=7), cell(2), previous=first)
     assert after.resource.version != first.resource.version
-    assert all(after.branches[rule] is first.branches[rule] for rule in DEFAULT_RULESET.rules)
+    assert all(
+        after.branches[ORDINARY][rule] is first.branches[ORDINARY][rule] for rule in DEFAULT_RULESET.rules
+    )
     assert table(cell(1), cell(2), previous=after).resource.version == first.resource.version
 
 
@@ -101,8 +105,9 @@ def test_a_policy_that_leads_to_the_default_follows_its_weights() -> None:
     rules = {rule.name: rule for rule in ruleset.rules}
     first = route_table(ruleset, standings(cell(1), cell(2)), SETTINGS, None)
     after = route_table(ruleset, standings(cell(1, weight=7), cell(2)), SETTINGS, first)
-    assert after.branches[rules["private"]] is first.branches[rules["private"]]
-    assert after.branches[rules["runner"]] != first.branches[rules["runner"]]
+    for manners in first.branches:
+        assert after.branches[manners][rules["private"]] is first.branches[manners][rules["private"]]
+        assert after.branches[manners][rules["runner"]] != first.branches[manners][rules["runner"]]
     assert after.pending is first.pending
 
 

@@ -13,6 +13,7 @@ from envoy.ruleset import (
     SessionCookieRule,
 )
 from envoy.ruleset_parser import parse_ruleset
+from envoy.traffic_parser import usual_traffic
 
 DEFAULT = {"name": "default", "type": "default"}
 SESSION = {"name": "session", "type": "session_cookie", "cookie": "_gitlab_session"}
@@ -47,7 +48,8 @@ def test_a_document_becomes_rules_in_its_order() -> None:
             ),
             PathPrefixRule(name="path", prefixes={"/acme": 3}),
             DefaultRule(name="default"),
-        )
+        ),
+        traffic=usual_traffic(),
     )
 
 

@@ -13,6 +13,7 @@ import yaml
 from envoy.classification import KeyType
 from envoy.match_rules import POLICY_SKIPS, Part, TransformType
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
+from envoy.traffic_parser import USUAL_TRAFFIC
 from tests.envoy import match_table
 from tests.envoy.rule_documents import document, rule
 
@@ -40,6 +41,8 @@ def test_it_is_a_schema_and_knows_every_word() -> None:
         document(rule()),
         document(rule(match=[{"type": "query", "name": "q", "prefix": "x", "as": "y"}])),
         document(rule(otherwise={"unknown": 503, "malformed": "next"})),
+        document(rule(), traffic=[]),
+        document(rule(), traffic=list(USUAL_TRAFFIC)),
     ],
 )
 def test_what_the_parser_takes_it_takes(body: dict[str, Any]) -> None:
@@ -79,6 +82,9 @@ def test_the_example_is_taken() -> None:
         document(rule(otherwise={"refused": 400})),
         document(rule(otherwise={"unknown": "later"})),
         document(rule(), clusters={"A": {"endpoints": []}}),
+        document(rule(), traffic=[{"name": "other", "match": [HEADER]}]),
+        document(rule(), traffic=[{"name": "q", "match": [{"type": "query", "name": "q"}]}]),
+        document(rule(), traffic=[{"name": "q", "match": [HEADER], "idle_seconds": -1}]),
     ],
 )
 def test_what_it_refuses_the_parser_refuses_too(body: Any) -> None:
