@@ -17,10 +17,14 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from cellplane.fleet_reporter import FleetReporter
+from cellplane.fleet_wide import FleetReader
 from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import classify
 from cellplane.latest import Latest
 from cellplane.metrics import ControlPlaneCollector
+from cellplane.operation_keys import FleetKeys
+from cellplane.operation_pages import OperationPages
 from cellplane.publisher import Publisher
 from cellplane.recorder import Recorder
 from cellplane.service import for_ever, until_signalled
@@ -103,7 +107,13 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         registry,
         lambda: recorder.save_error or keeper.write_error,
         server.holds,
+        replica,
     )
+    keys = FleetKeys.beside(keyspace)
+    reporter = FleetReporter(store, keys, server.fleet, server.holds, status.about)
+    reader = FleetReader(store, keys, server.fleet, server.holds, status.about, lambda: reporter.lease)
+    status.report_problem = lambda: reporter.problem
+    OperationPages(status.pages, reader)
     try:
         await status.start(settings.status_listen)
         await _listen(server, settings)
@@ -112,6 +122,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 tasks.create_task(for_ever(watcher.run(seen))),
                 tasks.create_task(for_ever(recorder.run())),
                 tasks.create_task(for_ever(keeper.run())),
+                tasks.create_task(for_ever(reporter.run())),
                 tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
                 tasks.create_task(_warn_of_versions(store)),
             ]
@@ -124,6 +135,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 task.cancel()
     finally:
         await recorder.close()
+        await reporter.close()
         await server.stop(_STOP_SECONDS)
         await status.stop()
         await store.close()

@@ -1,44 +1,91 @@
-"""The fleet for people: a line per node, worst first, from what a control plane's `/v1/fleet` says.
+"""The fleet for people: a summary, a line per node, worst first, and one node in full.
 
-The command prints it. A type is SYNCED, STALE (sent, not acknowledged), REJECTED (its last answer was a
-NACK) or NOT SENT. Pure: JSON in, rows out.
+The command prints what it makes of the records that a control plane's `/v1/fleet/all` gives. A type is
+SYNCED, STALE (sent, not acknowledged), REJECTED (its last answer was a NACK, or a version is held for this
+node) or NOT SENT. Pure: records in, rows out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-FLEET_COLUMNS = ("NODE", "GROUP", "ENVOY", "STATE", "SETTLED", "BEHIND", "CONNECTED", "REJECTED")
-TYPE_COLUMNS = ("TYPE", "STATE", "ASKED FOR", "SENT", "ACKED", "RESOURCES", "ACKS", "NACKS")
-_WORST_FIRST = ("REJECTED", "STALE", "NOT SENT", "SYNCED")
+from cellplane.fleet_record import REJECTED, WORST_FIRST, NodeRecord
 
-
-def type_state(status: Mapping[str, Any]) -> str:
-    """Say how one type stands at one node."""
-    nack = status["last_nack"]
-    if nack is not None and nack["version"] == status["sent_version"]:
-        return "REJECTED"
-    if not status["responses_sent"]:
-        return "SYNCED" if status["subscribed"] or status["wildcard"] else "NOT SENT"
-    return "SYNCED" if status["acked_version"] == status["sent_version"] else "STALE"
+TYPE_COLUMNS: Final = ("TYPE", "STATE", "SINCE", "ASKED FOR", "SENT", "ACKED", "RESOURCES", "ACKS", "NACKS")
+_FIXED_COLUMNS: Final = ("NODE", "GROUP", "REGION", "ENVOY", "REPLICA", "STREAM", "STATE", "LAG")
+_ALWAYS_SHOWN: Final = ("cluster", "endpoint", "listener", "route")
 
 
-def node_state(node: Mapping[str, Any], revision: int) -> str:
-    """Say how a node stands: as its worst type does, or STALE where it has not settled the revision."""
-    states = {type_state(status) for status in node["types"].values()}
-    if node["settled_revision"] < revision:
-        states.add("STALE")
-    return next((state for state in _WORST_FIRST if state in states), "NOT SENT")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which nodes to show; what is empty leaves all in. `type` narrows the state to that of one type."""
+
+    group: str = ""
+    region: str = ""
+    state: str = ""
+    type: str = ""
+    node: str = ""
+
+    def takes(self, node: NodeRecord) -> bool:
+        """Say whether a node is to be shown. A node's name may be given in part."""
+        if self.group and node.group != self.group:
+            return False
+        if self.region and node.region != self.region:
+            return False
+        if self.node and self.node not in node.id:
+            return False
+        if not self.type:
+            return not self.state or node.state == self.state
+        status = node.types.get(self.type)
+        return status is not None and (not self.state or status["state"] == self.state)
 
 
-def summary(fleet: Mapping[str, Any], revision: int) -> str:
-    """Say in one line how many nodes stand how."""
-    counts = Counter(node_state(node, revision) for node in fleet["nodes"])
-    told = ", ".join(f"{counts[state]} {state}" for state in _WORST_FIRST if counts[state])
-    nodes = f"{len(fleet['nodes'])} node{'' if len(fleet['nodes']) == 1 else 's'}"
-    return f"{nodes} at revision {revision}: {told or 'none is connected'}"
+@dataclass(frozen=True, slots=True)
+class FleetTable:
+    """Headings, a row per node, and the headings that a narrow terminal can do without, first to go first."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    may_drop: tuple[str, ...]
+
+
+def worst_first(nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
+    """Order nodes by how badly they stand, then by how far they are behind and by name."""
+    return sorted(nodes, key=lambda node: (WORST_FIRST.index(node.state), -node.lag, node.id))
+
+
+def summary(nodes: Sequence[NodeRecord], revision: int) -> list[str]:
+    """Say how many nodes stand how, and of which Envoys they are where those differ."""
+    counts = Counter(node.state for node in nodes)
+    told = ", ".join(f"{counts[state]} {state}" for state in WORST_FIRST if counts[state])
+    named = f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}"
+    lines = [f"{named} at revision {revision}: {told or 'none is connected'}"]
+    envoys = Counter(node.envoy or "unknown" for node in nodes)
+    if len(envoys) > 1:
+        mixed = ", ".join(f"{version} ({count})" for version, count in sorted(envoys.items()))
+        lines.append(f"Envoy versions: {mixed}")
+    return lines
+
+
+def replica_lines(replicas: Sequence[Mapping[str, Any]], revision: int, now: float) -> list[str]:
+    """Say how each control plane stands, where there are several."""
+    if len(replicas) < 2:
+        return []
+    lines = []
+    for replica in replicas:
+        behind = revision - int(replica["revision"] or 0)
+        told = replica["written_at"]
+        lines.append(
+            f"replica {replica['replica']}: {replica['nodes']} nodes, revision {replica['revision']}"
+            + (f" ({behind} behind)" if behind > 0 else "")
+            + ("" if replica["ready"] else ", NOT READY")
+            + (", STALE" if replica["stale"] else "")
+            + ("" if told is None else f", told {age(now - told)} ago")
+        )
+    return lines
 
 
 def warnings(readiness: Mapping[str, Any]) -> list[str]:
@@ -60,36 +107,43 @@ def warnings(readiness: Mapping[str, Any]) -> list[str]:
         told.append(f"RULES: the ruleset in the store cannot be read: {readiness['rules_problem']}.")
     if readiness.get("save_problem"):
         told.append(f"NOT SAVED: {readiness['save_problem']}.")
+    if readiness.get("report_problem"):
+        told.append(f"NOT REPORTED: {readiness['report_problem']}; other replicas do not see these Envoys.")
     return told
 
 
-def fleet_rows(fleet: Mapping[str, Any], revision: int, now: float) -> list[tuple[str, ...]]:
-    """Return a row per node, worst first."""
+def fleet_table(nodes: Sequence[NodeRecord], now: float) -> FleetTable:
+    """Return a row per node, in the order given, with a column for each type that is in use."""
+    used = {name for node in nodes for name in node.types}
+    types = [name for name in _ALWAYS_SHOWN if name in used] + sorted(used - set(_ALWAYS_SHOWN))
     rows = []
-    for node in fleet["nodes"]:
-        state = node_state(node, revision)
-        rejected = sorted(name for name, status in node["types"].items() if type_state(status) == "REJECTED")
+    for node in nodes:
+        states = (node.types.get(name) for name in types)
         rows.append(
             (
-                node["id"],
-                node["group"],
-                node["version"] or "-",
-                state,
-                str(node["settled_revision"]),
-                str(max(0, revision - node["settled_revision"])),
-                age(now - node["connected_at"]),
-                ", ".join(rejected) or "-",
+                node.id,
+                node.group,
+                node.region or "-",
+                node.envoy or "-",
+                node.replica,
+                age(now - node.connected_at),
+                node.state,
+                str(node.lag),
+                *("-" if one is None else f"{one['state']} {age(now - one['since'])}" for one in states),
             )
         )
-    return sorted(rows, key=lambda row: (_WORST_FIRST.index(row[3]), row[0]))
+    headings = tuple(name.upper() for name in types)
+    drop = ("REPLICA", "REGION", "GROUP", *reversed(headings), "ENVOY", "STREAM")
+    return FleetTable((*_FIXED_COLUMNS, *headings), rows, drop)
 
 
-def type_rows(node: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def type_rows(node: NodeRecord, now: float) -> list[tuple[str, ...]]:
     """Return a row per type of one node."""
     return [
         (
             name,
-            type_state(status),
+            status["state"],
+            age(now - status["since"]),
             "all" if status["wildcard"] else str(status["subscribed"]),
             status["sent_version"] or "-",
             status["acked_version"] or "-",
@@ -97,26 +151,40 @@ def type_rows(node: Mapping[str, Any]) -> list[tuple[str, ...]]:
             str(status["acks"]),
             str(status["nacks"]),
         )
-        for name, status in sorted(node["types"].items())
+        for name, status in sorted(node.types.items())
     ]
 
 
-def rejections(node: Mapping[str, Any]) -> Sequence[str]:
+def rejections(node: NodeRecord) -> Sequence[str]:
     """Return each type's last rejection, in Envoy's words."""
     return [
         f"{name} {', '.join(nack['names']) or '(not named)'} at {nack['version']}: {nack['message']}"
-        for name, status in sorted(node["types"].items())
+        for name, status in sorted(node.types.items())
         if (nack := status["last_nack"]) is not None
     ]
 
 
-def holds(node: Mapping[str, Any]) -> Sequence[str]:
+def holds(node: NodeRecord) -> Sequence[str]:
     """Return what the node is not sent, and why, in Envoy's words."""
     return [
         f"{hold['type']} {hold['name']} {hold['version']} "
         f"({'whole group' if hold['scope'] == 'group' else 'this node'}): {hold['message']}"
-        for hold in node.get("held", ())
+        for hold in node.held
     ]
+
+
+def left_out(shown: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> str:
+    """Say what a shortened list does not show; empty where it shows all."""
+    counts = Counter(node.state for node in nodes) - Counter(node.state for node in shown)
+    if not counts:
+        return ""
+    told = ", ".join(f"{counts[state]} {state}" for state in WORST_FIRST if counts[state])
+    return f"… and {len(nodes) - len(shown)} more ({told}); --all shows them."
+
+
+def is_bad(nodes: Sequence[NodeRecord]) -> bool:
+    """Say whether a node has rejected something: what the command's exit code tells."""
+    return any(node.state == REJECTED for node in nodes)
 
 
 def age(seconds: float) -> str:

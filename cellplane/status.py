@@ -1,6 +1,7 @@
-"""The status pages over HTTP: liveness, readiness, metrics, and the fleet and the View as JSON.
+"""The status pages over HTTP: liveness, readiness, metrics, and this replica's fleet and View as JSON.
 
-Reads the state of the watcher, the publisher and the fleet; never changes anything.
+Reads the state of the watcher, the publisher and the fleet; never changes anything. What replicas know
+together is added by `operation_pages`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from cellplane.fleet_record import node_body
 from cellplane.pages import Pages
 from cellplane.publisher import PublisherState
 from cellplane.settings import Listen
@@ -37,7 +39,11 @@ class StatusServer:
         registry: CollectorRegistry,
         save_problem: Callable[[], str] = lambda: "",
         holds: HoldBook | None = None,
+        replica: str = "",
     ) -> None:
+        self.report_problem: Callable[[], str] = lambda: ""
+        self._replica = replica
+        self._started_at = time.time()
         self._holds = holds or HoldBook()
         self._fleet = fleet
         self._publisher = publisher
@@ -45,17 +51,17 @@ class StatusServer:
         self._save_problem = save_problem
         self._shown: tuple[View, bool] | None = None
         self._shown_text = ""
-        self._pages = Pages(self.readiness, registry)
-        self._pages.add("/v1/fleet", self._fleet_page)
-        self._pages.add("/v1/view", self._view_page)
+        self.pages = Pages(self.readiness, registry)
+        self.pages.add("/v1/fleet", self._fleet_page)
+        self.pages.add("/v1/view", self._view_page)
 
     async def start(self, listen: Listen) -> int:
         """Listen; return the port. Raise SettingsError where the address cannot be had."""
-        return await self._pages.start(listen)
+        return await self.pages.start(listen)
 
     async def stop(self) -> None:
         """Stop listening."""
-        await self._pages.stop()
+        await self.pages.stop()
 
     def readiness(self) -> dict[str, Any]:
         """Return what /readyz says: ready once a Snapshot is published, stale while etcd is not followed."""
@@ -73,6 +79,20 @@ class StatusServer:
             "refused": list(self._publisher.refused),
             "rules_problem": self._publisher.rules_problem or None,
             "save_problem": self._save_problem() or None,
+            "report_problem": self.report_problem() or None,
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Return what this replica tells the others of itself. It changes with each publish, not by time."""
+        publisher, readiness = self._publisher, self.readiness()
+        held = publisher.held
+        return {
+            "replica": self._replica,
+            "started_at": self._started_at,
+            "published_at": publisher.published_at,
+            "nodes": len(self._fleet.nodes()),
+            "held": held.id if held else None,
+            **{name: readiness[name] for name in ("ready", "stale", "revision", "etcd")},
         }
 
     async def _view_page(self, _: web.Request) -> web.Response:
@@ -96,19 +116,9 @@ class StatusServer:
             return web.json_response({"error": "settled, nodes and seconds are numbers"}, status=400)
         if revision:
             await self._wait(lambda: self._settled(revision, nodes), seconds)
-        page = self._fleet.to_json()
-        for node in page["nodes"]:
-            node["held"] = [
-                {
-                    "type": hold.key[0].name,
-                    "name": hold.key[1],
-                    "version": hold.version,
-                    "message": hold.message,
-                    "scope": "group" if hold.for_group else "node",
-                }
-                for hold in self._holds.at_node(node["group"], node["id"])
-            ]
-        return web.json_response(page)
+        found = self._fleet.nodes()
+        bodies = [node_body(node, self._holds.at_node(node.group, node.node.id)) for node in found]
+        return web.json_response({"nodes": bodies})
 
     def _settled(self, revision: int, nodes: int) -> bool:
         settled = [node.settled_revision for node in self._fleet.nodes()]

@@ -19,11 +19,11 @@ LONGER: dict[str, str] = {}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "core", "misc"}
 # Modules whose test lies elsewhere, and where.
 TESTED_ELSEWHERE: dict[str, str] = {
+    "cellplane/cli/asking.py": "tests/cellplane/cli/test_fleet.py",
     "cellplane/cli/cells_add.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/cells_update.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/changes.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/demo.py": "tests/integration/test_demo.py",
-    "cellplane/cli/fleet.py": "tests/integration/test_control_plane.py",
     "cellplane/cli/pushes.py": "tests/integration/test_control_plane.py",
     "cellplane/control_plane.py": "tests/integration/test_control_plane.py",
     "cellplane/demo/stage.py": "tests/integration/test_control_plane.py",

@@ -39,6 +39,9 @@ class TypeStatus:
     wildcard: bool = False
     sent_version: str = ""
     acked_version: str = ""
+    sent_at: float = 0.0
+    """When the last response left, in Unix seconds. The next one waits for its answer."""
+    acked_at: float = 0.0
     responses_sent: int = 0
     resources_sent: int = 0
     removals_sent: int = 0
@@ -53,6 +56,8 @@ class TypeStatus:
             "wildcard": self.wildcard,
             "sent_version": self.sent_version,
             "acked_version": self.acked_version,
+            "sent_at": self.sent_at,
+            "acked_at": self.acked_at,
             "responses_sent": self.responses_sent,
             "resources_sent": self.resources_sent,
             "removals_sent": self.removals_sent,

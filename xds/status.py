@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 from xds.node_status import Nack, NodeStatus
 from xds.nodes import Node
@@ -33,11 +33,29 @@ class Counters:
     """Streams that were told to come back later, for too many began at once."""
 
 
+class Witness(Protocol):
+    """Whoever wants to be told of each event as it happens. It must return at once: streams wait for it."""
+
+    def settled(self, node: NodeStatus, revision: int, /) -> None:
+        """Take note that a stream of the node has all of a revision."""
+        ...
+
+    def rejected(self, node: NodeStatus, kind: ResourceType, nack: Nack, /) -> None:
+        """Take note of a rejection."""
+        ...
+
+    def left(self, node: NodeStatus, /) -> None:
+        """Take note that the node's last stream ended."""
+        ...
+
+
 class Fleet:
-    """All connected nodes."""
+    """All connected nodes. `changes` rises with everything that is noted."""
 
     def __init__(self, wall_clock: Callable[[], float] = time) -> None:
         self.wall_clock = wall_clock
+        self.witness: Witness | None = None
+        self.changes = 0
         self._nodes: dict[str, NodeStatus] = {}
         self._streams: Counter[str] = Counter()
         self._responses: Counter[str] = Counter()
@@ -95,6 +113,8 @@ class Fleet:
         self._streams[status.group] -= 1
         if not status.streams:
             del self._nodes[status.node.id]
+            if self.witness is not None:
+                self.witness.left(status)
         self._notify()
 
     def note_turned_away(self) -> None:
@@ -109,10 +129,13 @@ class Fleet:
         (self._acks if accepted else self._nacks)[kind.name] += 1
         self._notify()
 
-    def note_settled(self) -> None:
+    def note_settled(self, node: NodeStatus, revision: int) -> None:
+        if self.witness is not None:
+            self.witness.settled(node, revision)
         self._notify()
 
     def _notify(self) -> None:
+        self.changes += 1
         if self._waiting:
             waiting, self._waiting = self._waiting, set()
             for future in waiting:
@@ -139,6 +162,7 @@ class StreamStatus:
 
     def sent(self, response: Response) -> None:
         status = self.node.of_type(response.type)
+        status.sent_at = self._fleet.wall_clock()
         status.sent_version = response.version
         status.responses_sent += 1
         status.resources_sent += len(response.resources)
@@ -148,13 +172,14 @@ class StreamStatus:
     def acknowledged(self, response: Response) -> None:
         status = self.node.of_type(response.type)
         status.acked_version = response.version
+        status.acked_at = self._fleet.wall_clock()
         status.acks += 1
         self._fleet.note_answer(response.type, accepted=True)
 
     def rejected(self, response: Response, blamed: Sequence[str], message: str) -> None:
         status = self.node.of_type(response.type)
         status.nacks += 1
-        status.last_nack = Nack(self._fleet.wall_clock(), response.version, tuple(blamed), message)
+        nack = status.last_nack = Nack(self._fleet.wall_clock(), response.version, tuple(blamed), message)
         log.warning(
             "nack node=%s type=%s version=%s resources=%s message=%.1000s",
             self.node.node.id,
@@ -163,6 +188,8 @@ class StreamStatus:
             ",".join(blamed[:20]),
             message,
         )
+        if self._fleet.witness is not None:
+            self._fleet.witness.rejected(self.node, response.type, nack)
         self._fleet.note_answer(response.type, accepted=False)
 
     def unknown_type(self, type_url: str) -> None:
@@ -176,4 +203,4 @@ class StreamStatus:
         if revision != self.settled_revision:
             self.settled_revision = revision
             self.settled_at = self._fleet.wall_clock()
-            self._fleet.note_settled()
+            self._fleet.note_settled(self.node, revision)

@@ -14,11 +14,11 @@ from typing import Any
 import click
 
 from cellplane.cell_input import InputError, seconds
+from cellplane.cli.asking import control_plane_option
 from cellplane.cli.cells_add import add_cell
 from cellplane.cli.cells_update import update_cell
 from cellplane.cli.changes import change_options, commit, expect_option, yes_option
 from cellplane.cli.connection import etcd_options, stamp, try_store, unreachable
-from cellplane.cli.fleet import status_option
 from cellplane.cli.outcome import (
     Exit,
     fail,
@@ -60,14 +60,14 @@ cells.add_command(update_cell)
 
 @cells.command("list")
 @etcd_options
-@status_option
+@control_plane_option
 @output_option
-def list_cells(etcd: EtcdSettings, status_url: str, output: str) -> None:
+def list_cells(etcd: EtcdSettings, control_plane: str, output: str) -> None:
     """List cells, and records that are quarantined because they cannot be read.
 
     Where etcd does not answer, a control plane is asked instead, and what it shows is marked stale.
     """
-    document = _view_document(etcd, status_url)
+    document = _view_document(etcd, control_plane)
     if output == "json":
         print_json(document)
         return
@@ -228,12 +228,12 @@ def _read(etcd: EtcdSettings) -> View:
         unreachable(etcd, error)
 
 
-def _view_document(etcd: EtcdSettings, status_url: str) -> dict[str, Any]:
+def _view_document(etcd: EtcdSettings, control_plane: str) -> dict[str, Any]:
     try:
         return view_json(try_store(etcd, read_view))
     except StoreUnavailable as error:
         try:
-            url = f"{status_url}/v1/view"
+            url = f"{control_plane}/v1/view"
             with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310  the operator's own URL
                 document: dict[str, Any] = json.load(response)
         except (urllib.error.URLError, OSError, ValueError):

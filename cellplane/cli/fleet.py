@@ -1,38 +1,35 @@
 """`cellplane fleet`: what every connected Envoy was sent, has acknowledged, and rejected.
 
-Asks a control plane's status pages; it changes nothing.
+Asks a control plane's status pages, which answer for all replicas; it changes nothing.
 """
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 import click
 
+from cellplane.cli.asking import ask, control_plane_option
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
+from cellplane.fleet_record import WORST_FIRST, NodeRecord
 from cellplane.fleet_report import (
-    FLEET_COLUMNS,
     TYPE_COLUMNS,
+    Filter,
     age,
-    fleet_rows,
+    fleet_table,
     holds,
+    is_bad,
+    left_out,
     rejections,
+    replica_lines,
     summary,
     type_rows,
     warnings,
+    worst_first,
 )
 
-status_option = click.option(
-    "--status-url",
-    default="http://127.0.0.1:18001",
-    show_default=True,
-    envvar="CELLPLANE_STATUS_URL",
-    help="The control plane to ask.",
-)
+_ROWS = 50
 
 
 @click.group()
@@ -41,86 +38,99 @@ def fleet() -> None:
 
 
 @fleet.command("status")
-@status_option
+@click.option("--group", default="", help="Only nodes of this group.")
+@click.option("--region", default="", help="Only nodes of this region.")
+@click.option(
+    "--state", type=click.Choice(WORST_FIRST, case_sensitive=False), help="Only nodes that stand so."
+)
+@click.option("--type", "kind", default="", help="With --state: nodes of which this type stands so.")
+@click.option("--node", default="", help="Only nodes with this in their name.")
+@click.option("--all", "everything", is_flag=True, help=f"All rows; otherwise the worst {_ROWS}.")
+@control_plane_option
 @output_option
-def status(status_url: str, output: str) -> None:
+def status(
+    group: str,
+    region: str,
+    state: str | None,
+    kind: str,
+    node: str,
+    everything: bool,
+    control_plane: str,
+    output: str,
+) -> None:
     """Say how every node stands, worst first. Ends with 1 where one has rejected something."""
-    found, readiness = _ask(status_url)
-    revision = int(readiness.get("revision") or 0)
+    found, nodes, readiness = _fleet(control_plane)
+    chosen = Filter(group=group, region=region, state=state or "", type=kind, node=node)
+    shown = worst_first([each for each in nodes if chosen.takes(each)])
     if output == "json":
-        print_json({"revision": revision, "control_plane": readiness, **found})
+        body = [each.to_json() for each in shown]
+        print_json({**found, "nodes": body, "control_plane": readiness})
     else:
-        click.echo(summary(found, revision))
-        for warning in warnings(readiness):
-            warn(warning)
-        print_table(
-            FLEET_COLUMNS,
-            fleet_rows(found, revision, time.time()),
-            empty="",
-            may_drop=("GROUP", "ENVOY", "CONNECTED", "SETTLED"),
-        )
-    if any(row[3] == "REJECTED" for row in fleet_rows(found, revision, time.time())):
+        _show(found, nodes, shown if everything else shown[:_ROWS], readiness)
+        if words := left_out(shown if everything else shown[:_ROWS], shown):
+            click.echo(words)
+    if is_bad(shown):
         raise click.exceptions.Exit(int(Exit.FAILED))
 
 
 @fleet.command("show")
 @click.argument("node_id", metavar="NODE")
-@status_option
+@control_plane_option
 @output_option
-def show(node_id: str, status_url: str, output: str) -> None:
+def show(node_id: str, control_plane: str, output: str) -> None:
     """Show one node: what it asked for, was sent, has acknowledged and rejected, in Envoy's own words."""
-    found, readiness = _ask(status_url)
-    revision = int(readiness.get("revision") or 0)
-    node = next((each for each in found["nodes"] if each["id"] == node_id), None)
+    _, nodes, _ = _fleet(control_plane)
+    node = next((each for each in nodes if each.id == node_id), None)
     if node is None:
         fail(
             Exit.NOT_FOUND,
-            f"node {node_id} is not connected to {status_url}.",
+            f"node {node_id} is not connected to any replica that {control_plane} knows of.",
             "`cellplane fleet status` lists who is.",
         )
     if output == "json":
-        print_json(node)
+        print_json(node.to_json())
         return
+    now = time.time()
     print_fields(
         {
-            "node": node["id"],
-            "group": node["group"],
-            "cluster": node["cluster"] or "-",
-            "locality": "/".join(filter(None, (node["region"], node["zone"]))) or "-",
-            "envoy": node["version"] or "-",
-            "streams": ", ".join(node["streams"]),
-            "connected": age(time.time() - node["connected_at"]),
-            "settled": f"revision {node['settled_revision']} of {revision}",
+            "node": node.id,
+            "state": node.state,
+            "group": node.group,
+            "cluster": node.body["cluster"] or "-",
+            "locality": "/".join(filter(None, (node.region, node.body["zone"]))) or "-",
+            "envoy": node.envoy or "-",
+            "replica": node.replica,
+            "streams": ", ".join(node.body["streams"]),
+            "connected": age(now - node.connected_at),
+            "settled": f"revision {node.settled_revision} of {node.target}",
         }
     )
     click.echo()
-    print_table(TYPE_COLUMNS, type_rows(node), empty="")
+    print_table(TYPE_COLUMNS, type_rows(node, now), empty="")
     for rejection in rejections(node):
         click.echo(f"rejected {rejection}")
     for hold in holds(node):
         click.echo(f"held {hold}")
 
 
-def _ask(status_url: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for path in ("/v1/fleet", "/readyz"):
-        try:
-            found.append(_page(status_url + path))
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            fail(
-                Exit.UNAVAILABLE,
-                f"no control plane answers at {status_url}: {error}.",
-                "Name the right one with --status-url or CELLPLANE_STATUS_URL.",
-            )
-    fleet_page, readiness = found
-    if "nodes" not in fleet_page:
-        fail(Exit.UNAVAILABLE, f"what answers at {status_url} is no control plane.")
-    return fleet_page, readiness
+def _show(
+    found: dict[str, Any], nodes: list[NodeRecord], shown: list[NodeRecord], readiness: dict[str, Any]
+) -> None:
+    now, revision = time.time(), int(found["revision"] or 0)
+    for line in (*summary(nodes, revision), *replica_lines(found["replicas"], revision, now)):
+        click.echo(line)
+    if found["problem"]:
+        warn(f"INCOMPLETE: {found['problem']}.")
+    for warning in warnings(readiness):
+        warn(warning)
+    table = fleet_table(shown, now)
+    print_table(table.columns, table.rows, empty="No node matches." if nodes else "", may_drop=table.may_drop)
 
 
-def _page(url: str) -> dict[str, Any]:
+def _fleet(control_plane: str) -> tuple[dict[str, Any], list[NodeRecord], dict[str, Any]]:
+    found, readiness = ask(control_plane, "/v1/fleet/all"), ask(control_plane, "/readyz")
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  the operator's URL
-            return dict(json.load(response))
-    except urllib.error.HTTPError as error:
-        return dict(json.load(error))  # /readyz tells its reasons with a 503
+        nodes = [NodeRecord.of_json(body) for body in found["nodes"]]
+    except (KeyError, TypeError, ValueError):
+        fail(Exit.UNAVAILABLE, f"what answers at {control_plane} is no control plane of this version.")
+    return found, nodes, readiness

@@ -1,4 +1,4 @@
-"""How a node stands, in one word, and who comes first in the list."""
+"""The fleet for people: who comes first, what is left out, and what a reader must know."""
 
 from __future__ import annotations
 
@@ -6,113 +6,158 @@ from typing import Any
 
 import pytest
 
+from cellplane.fleet_record import NodeRecord
 from cellplane.fleet_report import (
+    Filter,
     age,
-    fleet_rows,
+    fleet_table,
     holds,
-    node_state,
+    is_bad,
+    left_out,
     rejections,
+    replica_lines,
     summary,
     type_rows,
-    type_state,
     warnings,
+    worst_first,
 )
 
 NACK = {"at": 1.0, "version": "7", "names": ["bad"], "message": "Error adding/updating cluster(s) bad: no"}
 
 
-def status(**more: Any) -> dict[str, Any]:
+def status(state: str = "SYNCED", **more: Any) -> dict[str, Any]:
     return {
-        "subscribed": 0, "wildcard": True, "sent_version": "7", "acked_version": "7", "responses_sent": 1,
-        "resources_sent": 3, "removals_sent": 0, "acks": 1, "nacks": 0, "last_nack": None, **more,
+        "state": state, "since": 150.0, "subscribed": 0, "wildcard": True, "sent_version": "7",
+        "acked_version": "7", "responses_sent": 1, "resources_sent": 3, "acks": 1, "nacks": 0,
+        "last_nack": NACK if state == "REJECTED" else None, **more,
     }  # fmt: skip
 
 
-def node(name: str, settled: int = 7, **types: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": name, "group": "edge", "cluster": "edge", "region": "eu", "zone": "", "version": "1.40.0",
+def node(name: str, settled: int = 7, region: str = "eu", envoy: str = "1.40.0", **types: Any) -> NodeRecord:
+    body = {
+        "id": name, "group": "edge", "cluster": "edge", "region": region, "zone": "", "version": envoy,
         "connected_at": 100.0, "settled_revision": settled, "settled_at": 101.0, "streams": ["delta ADS"],
-        "types": types or {"cluster": status()},
+        "types": types or {"cluster": status()}, "held": [],
     }  # fmt: skip
+    return NodeRecord(body=body, replica="a", target=7)
+
+
+BAD = node("bad", cluster=status(), route=status("REJECTED", acked_version="6", nacks=1))
+LATE = node("late", settled=5)
+GOOD = node("good")
+
+
+def test_the_worst_come_first_and_the_furthest_behind_of_those() -> None:
+    ordered = worst_first([GOOD, node("later", settled=2), LATE, BAD, node("also-good")])
+    assert [each.id for each in ordered] == ["bad", "later", "late", "also-good", "good"]
+    assert is_bad([GOOD, BAD])
+    assert not is_bad([GOOD, LATE])
+
+
+def test_the_summary_counts_and_names_a_mix_of_envoys() -> None:
+    assert summary([], 7) == ["0 nodes at revision 7: none is connected"]
+    assert summary([GOOD], 7) == ["1 node at revision 7: 1 SYNCED"]
+    assert summary([GOOD, BAD, LATE, node("old", envoy="1.39.1")], 7) == [
+        "4 nodes at revision 7: 1 REJECTED, 1 STALE, 2 SYNCED",
+        "Envoy versions: 1.39.1 (1), 1.40.0 (3)",
+    ]
+
+
+def test_replicas_are_told_where_there_are_several() -> None:
+    a = {"replica": "a", "nodes": 3, "revision": 9, "ready": True, "stale": False, "written_at": None}
+    b = {"replica": "b", "nodes": 2, "revision": 7, "ready": False, "stale": True, "written_at": 90.0}
+    assert replica_lines([a], 9, 100.0) == []
+    assert replica_lines([a, b], 9, 100.0) == [
+        "replica a: 3 nodes, revision 9",
+        "replica b: 2 nodes, revision 7 (2 behind), NOT READY, STALE, told 10s ago",
+    ]
+
+
+def test_a_row_per_node_and_a_column_per_type() -> None:
+    table = fleet_table([BAD, LATE], now=220.0)
+    assert table.columns == (
+        "NODE", "GROUP", "REGION", "ENVOY", "REPLICA", "STREAM", "STATE", "LAG", "CLUSTER", "ROUTE"
+    )  # fmt: skip
+    assert table.rows == [
+        ("bad", "edge", "eu", "1.40.0", "a", "2m 0s", "REJECTED", "0", "SYNCED 1m 10s", "REJECTED 1m 10s"),
+        ("late", "edge", "eu", "1.40.0", "a", "2m 0s", "STALE", "2", "SYNCED 1m 10s", "-"),
+    ]
+    assert set(table.may_drop) <= set(table.columns)
+    assert not {"NODE", "STATE", "LAG"} & set(table.may_drop)
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("chosen", "names"),
     [
-        (status(), "SYNCED"),
-        (status(acked_version="6"), "STALE"),
-        (status(last_nack=NACK, acked_version="6", nacks=1), "REJECTED"),
-        (status(last_nack=NACK, sent_version="8", acked_version="8"), "SYNCED"),
-        (status(responses_sent=0, sent_version="", acked_version=""), "SYNCED"),
-        (status(responses_sent=0, sent_version="", acked_version="", wildcard=False), "NOT SENT"),
+        (Filter(), ["bad", "late", "good", "us"]),
+        (Filter(group="edge", region="us"), ["us"]),
+        (Filter(group="other"), []),
+        (Filter(state="STALE"), ["late"]),
+        (Filter(node="oo"), ["good"]),
+        (Filter(type="route"), ["bad"]),
+        (Filter(type="cluster", state="REJECTED"), []),
+        (Filter(type="route", state="REJECTED"), ["bad"]),
     ],
 )
-def test_a_type_stands(found: dict[str, Any], expected: str) -> None:
-    assert type_state(found) == expected
+def test_filters(chosen: Filter, names: list[str]) -> None:
+    nodes = [BAD, LATE, GOOD, node("us", region="us")]
+    assert [each.id for each in nodes if chosen.takes(each)] == names
 
 
-def test_a_node_stands_as_its_worst_type_does() -> None:
-    assert node_state(node("a"), 7) == "SYNCED"
-    assert node_state(node("a", settled=5), 7) == "STALE"
-    bad = status(last_nack=NACK, acked_version="6")
-    assert node_state(node("a", cluster=status(), route=bad), 7) == "REJECTED"
+def test_what_is_left_out_is_counted() -> None:
+    assert left_out([BAD], [BAD, LATE, GOOD]) == "… and 2 more (1 STALE, 1 SYNCED); --all shows them."
+    assert left_out([BAD], [BAD]) == ""
 
 
-def test_the_worst_come_first_and_the_sum_above() -> None:
-    bad = status(last_nack=NACK, acked_version="6")
-    fleet = {"nodes": [node("b"), node("a"), node("late", settled=4), node("sick", settled=4, cluster=bad)]}
-
-    rows = fleet_rows(fleet, 7, now=3800.0)
-
-    assert [(row[0], row[3], row[5]) for row in rows] == [
-        ("sick", "REJECTED", "3"), ("late", "STALE", "3"), ("a", "SYNCED", "0"), ("b", "SYNCED", "0"),
-    ]  # fmt: skip
-    assert rows[0][6:] == ("1h 1m", "cluster")
-    assert summary(fleet, 7) == "4 nodes at revision 7: 1 REJECTED, 1 STALE, 2 SYNCED"
-    assert summary({"nodes": []}, 7) == "0 nodes at revision 7: none is connected"
-
-
-def test_a_rejection_is_told_in_envoys_words() -> None:
-    sick = node("sick", cluster=status(last_nack=NACK), listener=status())
-
-    assert rejections(sick) == ["cluster bad at 7: Error adding/updating cluster(s) bad: no"]
-    assert [row[:3] for row in type_rows(sick)] == [
-        ("cluster", "REJECTED", "all"),
-        ("listener", "SYNCED", "all"),
+def test_one_node_in_full() -> None:
+    assert type_rows(BAD, now=220.0) == [
+        ("cluster", "SYNCED", "1m 10s", "all", "7", "7", "3", "1", "0"),
+        ("route", "REJECTED", "1m 10s", "all", "7", "6", "3", "1", "1"),
     ]
+    assert rejections(BAD) == ["route bad at 7: Error adding/updating cluster(s) bad: no"]
+    hold = {"type": "cluster", "name": "c", "version": "v1", "message": "no", "scope": "group"}
+    held = NodeRecord(body={**GOOD.body, "held": [hold, {**hold, "scope": "node"}]}, replica="a", target=7)
+    assert holds(held) == ["cluster c v1 (whole group): no", "cluster c v1 (this node): no"]
 
 
-def test_a_reader_is_told_what_the_control_plane_lacks() -> None:
-    well: dict[str, Any] = {
-        "ready": True,
-        "stale": False,
-        "held": None,
-        "refused": [],
-        "rules_problem": None,
-        "save_problem": None,
-    }
-    assert warnings(well) == []
-    sick = {
-        "ready": False, "stale": True, "etcd": "not connected: gone", "refused": ["route names no cluster"],
-        "held": {"id": "0123abcd", "reason": "all clusters are gone"}, "rules_problem": "no JSON",
-        "save_problem": "/x: No space left on device",
-    }  # fmt: skip
-
-    words = [line.split(" ")[0] for line in warnings(sick)]
-    assert words == ["The", "STALE:", "HELD:", "REFUSED:", "RULES:", "NOT"]
+HELD_WARNING = (
+    "HELD: push ab (half is gone); nothing newer goes out until it is released or the topology is mended. "
+    "See `cellplane pushes held`."
+)
+READY = {"ready": True, "stale": False, "etcd": "connected", "held": None, "refused": []}
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(-1, "0s"), (59, "59s"), (61, "1m 1s"), (3660, "1h 1m"), (90000, "1d 1h")]
+    ("report", "told"),
+    [
+        (READY, []),
+        (
+            {"ready": False, "etcd": "gone"},
+            ["The control plane is not ready and refuses Envoys; etcd: gone."],
+        ),
+        (
+            {**READY, "stale": True},
+            ["STALE: etcd is not followed (connected); the revision may be out of date."],
+        ),
+        (
+            {**READY, "held": {"id": "ab", "reason": "half is gone"}},
+            [HELD_WARNING],
+        ),
+        ({**READY, "refused": ["x names y"]}, ["REFUSED: x names y"]),
+        ({**READY, "rules_problem": "bad"}, ["RULES: the ruleset in the store cannot be read: bad."]),
+        ({**READY, "save_problem": "disk full"}, ["NOT SAVED: disk full."]),
+        (
+            {**READY, "report_problem": "etcd is away"},
+            ["NOT REPORTED: etcd is away; other replicas do not see these Envoys."],
+        ),
+    ],
 )
-def test_ages(seconds: float, expected: str) -> None:
-    assert age(seconds) == expected
+def test_what_a_reader_must_know(report: dict[str, Any], told: list[str]) -> None:
+    assert warnings(report) == told
 
 
-def test_what_is_held_is_told_with_who_is_not_sent_it() -> None:
-    hold = {"type": "cluster", "name": "a", "version": "0123", "message": "a: no", "scope": "group"}
-    assert holds({"held": [hold, {**hold, "scope": "node"}]}) == [
-        "cluster a 0123 (whole group): a: no",
-        "cluster a 0123 (this node): a: no",
-    ]
-    assert holds({}) == []
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0s"), (59.9, "59s"), (60, "1m 0s"), (3700, "1h 1m"), (90000, "1d 1h")]
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert age(seconds) == text

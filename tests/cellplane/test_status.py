@@ -34,6 +34,7 @@ class Pages:
     watcher: WatcherState
     holds: HoldBook
     cache: Cache
+    server: StatusServer
 
     async def get(self, path: str) -> tuple[int, Any]:
         async with aiohttp.ClientSession() as session, session.get(self.url + path) as response:
@@ -53,9 +54,9 @@ async def pages() -> AsyncIterator[Pages]:
     fleet, publisher, watcher, cache = Fleet(), PublisherState(), WatcherState(), Cache()
     registry, holds = CollectorRegistry(), HoldBook()
     registry.register(ControlPlaneCollector(fleet, publisher, watcher, holds, cache))
-    server = StatusServer(fleet, publisher, watcher, registry, holds=holds)
+    server = StatusServer(fleet, publisher, watcher, registry, holds=holds, replica="a")
     port = await server.start(Listen(host="127.0.0.1", port=0))
-    yield Pages(f"http://127.0.0.1:{port}", fleet, publisher, watcher, holds, cache)
+    yield Pages(f"http://127.0.0.1:{port}", fleet, publisher, watcher, holds, cache, server)
     await server.stop()
 
 
@@ -164,3 +165,16 @@ async def test_a_taken_address_is_named(pages: Pages) -> None:
         with pytest.raises(SettingsError, match="--status-listen"):
             await server.start(Listen(host="127.0.0.1", port=taken.getsockname()[1]))
         await server.stop()
+
+
+async def test_what_a_replica_tells_of_itself_does_not_change_with_time(pages: Pages) -> None:
+    pages.publisher.published = view(7, [cell(1)])
+    before = pages.server.about()
+    assert (before["replica"], before["ready"], before["revision"], before["nodes"]) == ("a", True, 7, 0)
+    pages.stream()
+    assert pages.server.about() == {**before, "nodes": 1}
+
+
+async def test_a_problem_with_telling_others_is_shown(pages: Pages) -> None:
+    pages.server.report_problem = lambda: "etcd is away"
+    assert (await pages.get("/readyz"))[1]["report_problem"] == "etcd is away"

@@ -266,7 +266,8 @@ async def test_the_fleet_is_told_node_by_node(stage: Stage) -> None:
     assert "1.40.0" in shown
     assert "delta ADS" in shown
     assert [line.split()[:2] for line in shown.splitlines() if "SYNCED" in line] == [
-        ["cluster", "SYNCED"], ["endpoint", "SYNCED"], ["listener", "SYNCED"], ["route", "SYNCED"],
+        ["state", "SYNCED"], ["cluster", "SYNCED"], ["endpoint", "SYNCED"], ["listener", "SYNCED"],
+        ["route", "SYNCED"],
     ]  # fmt: skip
     assert "not connected" in await cellplane(stage, "fleet", "show", "nobody", expect=6)
     await stage.kill("control-plane")

@@ -1,0 +1,50 @@
+"""How a command asks a control plane over HTTP: the option that names it, and one question.
+
+`fleet`, `pushes` and `cells list` read through it; nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import click
+
+from cellplane.cli.outcome import Exit, fail
+
+_PATIENCE_SECONDS = 10
+
+control_plane_option = click.option(
+    "--control-plane",
+    "--status-url",
+    "control_plane",
+    default="http://127.0.0.1:18001",
+    show_default=True,
+    envvar=["CELLPLANE_CONTROL_PLANE", "CELLPLANE_STATUS_URL"],
+    metavar="URL",
+    help="The control plane to ask, by its status address.",
+)
+
+
+def ask(control_plane: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return a page of the control plane as JSON; end the command where none answers.
+
+    A page that says no by its status gives its JSON all the same: /readyz tells its reasons with a 503.
+    """
+    url = control_plane.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+    try:
+        try:
+            with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as response:  # noqa: S310  the operator's URL
+                return dict(json.load(response))
+        except urllib.error.HTTPError as error:
+            return dict(json.load(error))
+    except (urllib.error.URLError, OSError, ValueError, TypeError) as error:
+        fail(
+            Exit.UNAVAILABLE,
+            f"no control plane answers at {control_plane}: {error}.",
+            "Name the right one with --control-plane or CELLPLANE_CONTROL_PLANE.",
+        )

@@ -1,0 +1,31 @@
+"""Where replicas keep what they tell of themselves: beside the topology, and read back from a key."""
+
+from __future__ import annotations
+
+import pytest
+
+from cellplane.operation_keys import FleetKeys
+from topology.keys import Keyspace
+
+KEYS = FleetKeys.beside(Keyspace("/cellplane/v1"))
+
+
+def test_keys_lie_beside_the_topologys_own() -> None:
+    assert KEYS.root == "/cellplane/v1-fleet/"
+    assert not KEYS.root.startswith(Keyspace("/cellplane/v1").root)
+    assert KEYS.about(0x694D8) == "/cellplane/v1-fleet/694d8/about"
+    assert KEYS.part(0x694D8, 3) == "/cellplane/v1-fleet/694d8/nodes/0003"
+
+
+@pytest.mark.parametrize(
+    ("key", "meaning"),
+    [
+        ("/cellplane/v1-fleet/694d8/about", ("694d8", True)),
+        ("/cellplane/v1-fleet/694d8/nodes/0003", ("694d8", False)),
+        ("/cellplane/v1-fleet/694d8/other", None),
+        ("/cellplane/v1-fleet//about", None),
+        ("/cellplane/v1/cells/1", None),
+    ],
+)
+def test_a_key_says_whose_it_is(key: str, meaning: tuple[str, bool] | None) -> None:
+    assert KEYS.parse(key) == meaning
