@@ -225,9 +225,10 @@ class Holds:
 
     def due(self) -> float | None:
         """Tell when `tick` has something to do; what is due already has been done."""
-        times = [self._retries.next_at]
-        times += [search.deadline for search in self._searches.values()]
-        times += self._trials.values()
+        if not (self._retries or self._searches or self._trials):
+            return None
+        deadlines = (search.deadline for search in self._searches.values())
+        times = (self._retries.next_at, *deadlines, *self._trials.values())
         return min((at for at in times if at is not None), default=None)
 
     def distrust(self, kind: ResourceType, names: Iterable[str]) -> None:

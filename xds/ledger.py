@@ -57,7 +57,7 @@ class Ledger:
     def settled(self) -> bool:
         """Tell whether the client has acknowledged all of the snapshot that it asked for and can use."""
         waits = self.in_flight is not None or self.forced or self.greet
-        return not waits and self.behind.keys() <= self.deferred
+        return not waits and (not self.behind or self.behind.keys() <= self.deferred)
 
     def view(self, snapshot: Snapshot) -> Mapping[str, Resource]:
         """All of a snapshot's resources of this type that exist for this client."""

@@ -1,8 +1,8 @@
-"""What a stream is first told of a type, worked out once for all streams that ask for the same.
+"""What a stream is told of a type, worked out once for all streams that lack the same.
 
-Streams ask for one when a client has nothing of a type yet, and put in what they found otherwise (`Snapshot
--> Response`). A fleet that connects at once asks for the same few sets. Nothing here decides what may be
-sent: an opening is what the full look at each name came to.
+Streams ask for one before they look at each name, and put in what they found otherwise (`Snapshot ->
+Response`). A fleet that connects at once asks for the same few sets, and a push leaves all of it behind by
+the same names. Nothing here decides what may be sent: an opening is what the full look at each name came to.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,6 @@ from typing import Final
 from xds.copies import Copy
 from xds.resource import Reference, Resource, ResourceType
 
-FEWEST_NAMES: Final = 16
-"""Below that the full look costs no more."""
 MOST_OF_A_TYPE: Final = 4
 
 
@@ -27,6 +25,8 @@ class Opening:
     upserts: tuple[Resource, ...]
     sent: Mapping[str, Resource | None]
     children: tuple[Reference, ...]
+    blocking: bool
+    """Whether types that come after this one have to wait for its answer."""
 
 
 @dataclass(slots=True)

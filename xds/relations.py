@@ -76,10 +76,12 @@ class Relations:
 
     def due(self) -> float | None:
         """Tell when the next grace is over."""
-        waiting = [
-            min(one.leaving.values()) for one in self.ledgers.values() if one.leaving and not one.in_flight
-        ]
-        return min(waiting, default=None)
+        first = None
+        for one in self.ledgers.values():
+            if one.leaving and not one.in_flight:
+                at = min(one.leaving.values())
+                first = at if first is None else min(first, at)
+        return first
 
     def follow(self, children: Iterable[Reference], snapshot: Snapshot) -> None:
         """Make the children of changed parents go out again."""

@@ -32,7 +32,16 @@ from xds.status import Fleet
 from xds.terms import Terms
 from xds.tls import ServerTls, credentials, identity
 from xds.watchdog import Recheck, Watchdog
-from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
+from xds.wire import (
+    Composer,
+    DeltaRequest,
+    ProtocolError,
+    SotwRequest,
+    Status,
+    parse_delta,
+    parse_sotw,
+    remembering,
+)
 
 log = logging.getLogger("xds.server")
 
@@ -70,8 +79,8 @@ class AdsServer:
         self._admission = Bucket(self._options.streams_per_second, self._options.streams_at_once)
         self._watchdog = Watchdog(self._options, clock)
         names = NameTable()
-        self._parse_delta = partial(parse_delta, table=names)
-        self._parse_sotw = partial(parse_sotw, table=names)
+        self._parse_delta = remembering(partial(parse_delta, table=names))
+        self._parse_sotw = remembering(partial(parse_sotw, table=names))
         self._server: aio.Server | None = None
 
     async def start(self, address: str, tls: ServerTls | None = None) -> int:

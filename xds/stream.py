@@ -70,7 +70,7 @@ class Stream(ABC):
         again = True
         while again:
             again = False
-            for ledger in self.ledgers.values():
+            for ledger in self._relations.ledgers.values():
                 if ledger.in_flight is None and not ledger.idle:
                     open_names = len(ledger.behind)
                     response = self._speak(ledger, now)
@@ -83,12 +83,18 @@ class Stream(ABC):
     @property
     def has_news(self) -> bool:
         """Tell whether `to_send` may have something to say. False is sure, and asks little."""
-        return any(ledger.in_flight is None and not ledger.idle for ledger in self.ledgers.values())
+        # Asked with each request and each offer: a loop costs half of what `any` over a generator does.
+        for ledger in self._relations.ledgers.values():
+            if ledger.in_flight is None and not ledger.idle:
+                return True
+        return False
 
     def due(self) -> float | None:
         """Tell when `to_send` has something to say again, though nothing else happens until then."""
-        times = [at for at in (self._relations.due(), self._holds.due()) if at is not None]
-        return min(times, default=None)
+        grace, retry = self._relations.due(), self._holds.due()
+        if grace is None or retry is None:
+            return retry if grace is None else grace
+        return min(grace, retry)
 
     def close(self) -> None:
         """Take leave: remember for the node's next stream what was left unanswered on this one."""
@@ -98,7 +104,10 @@ class Stream(ABC):
     @property
     def settled(self) -> bool:
         """Tell whether the client has acknowledged all of the snapshot that it asked for and can use."""
-        return all(ledger.settled for ledger in self.ledgers.values())
+        for ledger in self._relations.ledgers.values():  # noqa: SIM110
+            if not ledger.settled:
+                return False
+        return True
 
     @property
     def subscribed(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from xds.copies import Copy
 from xds.ledger import Ledger
-from xds.openings import FEWEST_NAMES, Opening
+from xds.openings import Opening
 from xds.placeholders import bodiless, empty
 from xds.resource import Absence, Reference, Resource
 
@@ -36,25 +36,22 @@ class Turn:
 
     @property
     def has_all_to_say(self) -> bool:
-        """Tell whether many names are open, nothing has to wait, and nobody asked for anything special."""
-        return (
-            self.open
-            and not self.lacking
-            and not self.ledger.forced
-            and len(self.ledger.behind) >= FEWEST_NAMES
-            and not self.ledger.leaving
-        )
+        """Tell whether nothing has to wait, and nobody asked for anything special."""
+        ledger = self.ledger
+        return self.open and not (self.lacking or ledger.forced or ledger.leaving)
 
     def take(self, opening: Opening) -> None:
         """Say what another stream said that was in the same place."""
         self.opening = opening
         self.upserts = list(opening.upserts)
         self.sent = dict(opening.sent)
-        self.blocking = True
+        self.blocking = opening.blocking
 
     def opening_of(self, resources: Mapping[str, Resource], behind: Mapping[str, Copy]) -> Opening:
         """Make an opening of what this turn came to."""
-        return Opening(resources, behind, tuple(self.upserts), dict(self.sent), self.children())
+        return Opening(
+            resources, behind, tuple(self.upserts), dict(self.sent), self.children(), self.blocking
+        )
 
     def children(self) -> tuple[Reference, ...]:
         """List what starts to wait anew because of what is sent."""

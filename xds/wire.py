@@ -6,10 +6,11 @@ here.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -22,6 +23,10 @@ from xds.resource import TYPE_URL_PREFIX, Resource, ResourceType
 
 SHARED_BYTES: Final = 64 * 1024 * 1024
 TYPE_URL_BYTES: Final = TYPE_URL_PREFIX.encode()
+SHORT_BYTES: Final = 512
+SHORT_KEPT: Final = 64
+
+T = TypeVar("T")
 
 
 class Status(StrEnum):
@@ -68,6 +73,12 @@ class SotwRequest:
     version: str = ""
     nonce: str = ""
     error: str | None = None
+
+
+def remembering(parse: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Read a short request once: what a fleet answers to a response that it shares is the same bytes."""
+    short = lru_cache(SHORT_KEPT)(parse)
+    return lambda data: short(data) if len(data) <= SHORT_BYTES else parse(data)
 
 
 def parse_delta(data: bytes, table: NameTable | None = None) -> DeltaRequest | ProtocolError:

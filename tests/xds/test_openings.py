@@ -7,7 +7,6 @@ from typing import TypeAlias
 import pytest
 
 from tests.xds.configuration import both, snapshot
-from xds import turn as turn_module
 from xds.copies import ABSENT
 from xds.delta import DeltaStream
 from xds.holds import Holds
@@ -81,9 +80,23 @@ def test_it_is_what_the_full_look_at_each_name_gives(
     terms = Terms(composer=Composer(""))
     synced(opened(variant, terms))
     quick = synced(opened(variant, terms))
-    monkeypatch.setattr(turn_module, "FEWEST_NAMES", 1_000_000)
+    monkeypatch.setattr(Openings, "find", lambda *_: None)
     slow = synced(opened(variant, Terms(composer=Composer(""))))
     assert [each.payload for each in quick] == [each.payload for each in slow]
+
+
+@VARIANTS
+def test_what_blocks_nobody_blocks_nobody_when_it_is_shared(variant: type[Stream]) -> None:
+    """Routes wait for endpoints that are new to the client, not for those that only changed."""
+    terms = Terms(composer=Composer(""))
+    only_endpoints = Snapshot(3, {**ALL.resources, ENDPOINT: NEXT.of_type(ENDPOINT)})
+    for stream in (opened(variant, terms), opened(variant, terms)):
+        synced(stream)
+        stream.offer(only_endpoints, diff(ALL, only_endpoints))
+        stream.to_send(0.0)
+        flight = stream.ledgers[ENDPOINT].in_flight
+        assert flight is not None
+        assert not flight.blocking
 
 
 @VARIANTS
@@ -127,7 +140,7 @@ def test_one_nodes_rejection_is_its_own(variant: type[Stream]) -> None:
 
 def test_only_the_newest_of_a_type_are_kept() -> None:
     openings = Openings()
-    made = [Opening({}, {str(number): ABSENT}, (), {}, ()) for number in range(MOST_OF_A_TYPE + 1)]
+    made = [Opening({}, {str(number): ABSENT}, (), {}, (), False) for number in range(MOST_OF_A_TYPE + 1)]
     for opening in made:
         openings.keep(CLUSTER, opening)
     found = [openings.find(CLUSTER, opening.resources, opening.behind) for opening in made]

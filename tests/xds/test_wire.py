@@ -10,7 +10,18 @@ from pb.envoy.service.discovery.v3 import discovery_pb2
 from tests.xds.configuration import cluster, endpoints
 from xds.names import NameTable
 from xds.resource import CLUSTER, ENDPOINT, TYPE_URL_PREFIX
-from xds.wire import Composer, DeltaRequest, ProtocolError, SotwRequest, Status, parse_delta, parse_sotw
+from xds.wire import (
+    SHORT_BYTES,
+    SHORT_KEPT,
+    Composer,
+    DeltaRequest,
+    ProtocolError,
+    SotwRequest,
+    Status,
+    parse_delta,
+    parse_sotw,
+    remembering,
+)
 
 with warnings.catch_warnings():
     # It is generated for an older pydantic.
@@ -132,6 +143,30 @@ def sotw_bytes(names: list[str], nonce: str = "7") -> bytes:
         version_info="3.ff", resource_names=names, type_url=ENDPOINT.type_url, response_nonce=nonce
     )
     return request.SerializeToString()
+
+
+def test_what_a_whole_fleet_answers_is_read_once() -> None:
+    read: list[bytes] = []
+
+    def parse(data: bytes) -> DeltaRequest | ProtocolError:
+        read.append(data)
+        return parse_delta(data)
+
+    again = remembering(parse)
+    short = discovery_pb2.DeltaDiscoveryRequest(
+        type_url=ENDPOINT.type_url, response_nonce="7"
+    ).SerializeToString()
+    long = sotw_bytes(NAMES)
+    assert len(long) > SHORT_BYTES
+    assert again(short) is again(short)
+    assert again(short) == parse_delta(short)
+    again(long)
+    again(long)
+    assert read == [short, long, long]
+    for number in range(SHORT_KEPT + 1):
+        again(b"%d" % number)
+    again(short)
+    assert read.count(short) == 2
 
 
 @pytest.mark.parametrize("node", ["", "n"])
