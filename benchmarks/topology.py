@@ -1,0 +1,352 @@
+"""The Topology Service against raw etcd, in one run: claims, classification, a million claims, watchers.
+
+One etcd and one service, as processes of their own; what is compared takes turns, round by round. A raw
+transaction has as many compares, puts and deletes, of the same size, as the service's own.
+
+    make bench NAME=topology
+    make bench NAME=topology ARGS='--parts claims --rounds 3'
+    make bench NAME=topology ARGS='--parts million --claims 100000'
+
+The parts `classify` and `million` want h2load, of Debian's nghttp2-client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import aiohttp
+import grpc
+import grpc.aio
+import uvloop
+
+from benchmarks.load import Load, cpu_seconds, h2load, resident_mb
+from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
+from pb.gitlab.cells.topology_service import classify_service_pb2
+from pb.gitlab.cells.topology_service.claims.v1 import service_pb2, service_pb2_grpc
+from pb.gitlab.cells.topology_service.types.v1 import claim_pb2, uuid_pb2
+from tests.etcd_server import EtcdServer
+from tests.processes import Child, free_port
+from topology.claims.codec import encode_record
+from topology.claims.keys import ClaimKeyspace
+from topology.claims.model import (
+    Bucket,
+    BucketType,
+    Metadata,
+    Record,
+    Source,
+    SourceType,
+    Status,
+    Subject,
+    SubjectType,
+)
+from topology.codec import encode
+from topology.etcd import EtcdStore
+from topology.keys import Keyspace
+from topology.model import Cell, CellState, Endpoint, Stamp
+from topology.service.claim_wire import metadata_message
+from topology.store import Committed, Compare, Txn
+
+BATCHES = (1, 10, 60)
+CONCURRENCY = (1, 16)
+WATCHERS = 100
+PARTS = ("claims", "classify", "million", "watch")
+CLASSIFY = "/gitlab.cells.topology_service.ClassifyService/Classify"
+NOW = datetime.now(UTC)
+
+
+class Bench:
+    """An etcd, a Topology Service on it, and a channel to it."""
+
+    def __init__(self, folder: Path) -> None:
+        # As in production: every write reaches the disk before it is answered.
+        self.etcd = EtcdServer(
+            folder / "etcd", ["--unsafe-no-fsync=false", "--quota-backend-bytes=8000000000"]
+        )
+        self.port, self._status = free_port(), free_port()
+        command = [sys.executable, "-m", "cellplane", "topology", f"--etcd={self.etcd.endpoint}"]
+        command += [f"--listen=127.0.0.1:{self.port}", f"--status-listen=127.0.0.1:{self._status}"]
+        self.service = Child(command, folder / "topology.log")
+        self.store = EtcdStore((self.etcd.endpoint,))
+        self.keyspace = Keyspace()
+        self.claims = ClaimKeyspace.beside(self.keyspace)
+        self.channel: Any = None
+
+    async def __aenter__(self) -> Self:
+        await self.etcd.start()
+        await self.write_cells(10)
+        await self.start_service()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.channel.close()
+        await self.service.stop()
+        await self.store.close()
+        await self.etcd.stop()
+
+    async def start_service(self) -> float:
+        """Start the service; return the seconds until it has read everything."""
+        if self.channel is not None:
+            await self.channel.close()
+            await self.service.stop()
+        started = time.monotonic()
+        self.service.spawn()
+        async with aiohttp.ClientSession() as session:
+
+            async def is_ready() -> bool:
+                try:
+                    async with session.get(f"http://127.0.0.1:{self._status}/readyz") as answer:
+                        return answer.status == 200
+                except aiohttp.ClientError:
+                    return False
+
+            await self.service.ready(is_ready, within=600)
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
+        return time.monotonic() - started
+
+    async def write_cells(self, count: int) -> None:
+        """Write active cells straight into etcd."""
+        stamp = Stamp(updated_by="benchmark", updated_at=NOW.isoformat(timespec="seconds"), reason="")
+        cells = [
+            Cell(
+                id=number,
+                name=f"cell-{number}",
+                state=CellState.ACTIVE,
+                endpoints=(Endpoint(host="127.0.0.1", port=1000 + number),),
+                stamp=stamp,
+            )
+            for number in range(1, count + 1)
+        ]
+        await self.commit(Txn(puts=tuple((self.keyspace.cell(each.id), encode(each)) for each in cells)))
+
+    async def commit(self, txn: Txn) -> None:
+        """Commit a transaction that nothing stands in the way of."""
+        outcome = await self.store.commit(txn)
+        if not isinstance(outcome, Committed):
+            raise AssertionError(f"nobody else writes, and yet: {outcome}")  # noqa: TRY004
+
+
+def metadata(value: str) -> Metadata:
+    """Make a claim on a path."""
+    return Metadata(
+        bucket=Bucket(BucketType.ROUTES, value),
+        subject=Subject(SubjectType.ORGANIZATION, 1),
+        source=Source(SourceType.RAILS_TABLE_ROUTES, value.encode()),
+    )
+
+
+def record(value: str, cell_id: int = 1) -> Record:
+    """Make the record of such a claim."""
+    return Record(
+        uuid=str(uuid4()),
+        metadata=metadata(value),
+        cell_id=cell_id,
+        status=Status.ACTIVE,
+        lease="",
+        created_at=NOW,
+        updated_at=NOW,
+        updated_by="benchmark",
+    )
+
+
+async def in_flight(count: int, at_once: int, work: Callable[[int], Awaitable[None]]) -> float:
+    """Do something so often, so many at once; return how often a second."""
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            await work(number)
+
+    started = time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(at_once):
+            tasks.create_task(worker())
+    return count / (time.monotonic() - started)
+
+
+class Names:
+    """Names that were never used before."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self, count: int) -> list[str]:
+        self._next += count
+        return [f"bench/{self._next + number}" for number in range(count)]
+
+
+def raw_pair(bench: Bench, names: list[str]) -> tuple[Txn, Txn]:
+    """Spell a begin and a commit as bare transactions: what they compare, put and delete, and how much."""
+    keys = [bench.claims.record(Bucket(BucketType.ROUTES, f"raw/{name}")) for name in names]
+    values = [encode_record(record(name)) for name in names]
+    lease = bench.claims.lease(str(uuid4()))
+    body = json.dumps({"creates": [["ROUTES", name] for name in names], "by": "benchmark" * 20}).encode()
+    absent = tuple(Compare(key, 0) for key in (*keys, lease))
+    begin = Txn(absent, (*zip(keys, values, strict=True), (lease, body)), ())
+    return begin, Txn((), tuple(zip(keys, values, strict=True)), (lease,))
+
+
+async def claims(bench: Bench, rounds: int) -> list[dict[str, Any]]:
+    """Begin and commit against two bare transactions."""
+    stub = service_pb2_grpc.ClaimServiceStub(bench.channel)
+    names, rows = Names(), []
+    for batch in BATCHES:
+        count = max(600 // batch, 40)
+        for at_once in CONCURRENCY:
+
+            async def service(_: int, batch: int = batch) -> None:
+                creates = [metadata_message(metadata(name)) for name in names.take(batch)]
+                begun = await stub.BeginUpdate(
+                    service_pb2.BeginUpdateRequest(cell_id=1, create_records=creates)
+                )
+                closing = uuid_pb2.UUID(value=begun.lease_uuid.value)
+                await stub.CommitUpdate(service_pb2.CommitUpdateRequest(cell_id=1, lease_uuid=closing))
+
+            async def raw(_: int, batch: int = batch) -> None:
+                for txn in raw_pair(bench, names.take(batch)):
+                    await bench.commit(txn)
+
+            rates: dict[str, list[float]] = {"service": [], "raw": []}
+            for _ in range(rounds):
+                rates["raw"].append(await in_flight(count, at_once, raw))
+                rates["service"].append(await in_flight(count, at_once, service))
+            found = {kind: statistics.median(each) for kind, each in rates.items()}
+            ratio = statistics.median(s / r for s, r in zip(rates["service"], rates["raw"], strict=True))
+            rows.append({"claims": batch, "at_once": at_once, **found, "ratio": ratio})
+            print(
+                f"claims {batch:>3}, {at_once:>2} at once: {found['service']:7.0f}/s, "
+                f"bare {found['raw']:7.0f}/s, ratio {ratio:.2f}",
+                flush=True,
+            )
+    return rows
+
+
+async def classify(bench: Bench, value: str, rounds: int, seconds: float) -> dict[str, Any]:
+    """Classify by a claim as fast as it goes, then at half that rate."""
+    request = classify_service_pb2.ClassifyRequest(claims=[claim_pb2.Claim(route=value)])
+    pid = bench.service.pid
+    fast: list[Load] = []
+    per_core: list[float] = []
+    for _ in range(rounds):
+        before = cpu_seconds(pid)
+        fast.append(await h2load(bench.port, CLASSIFY, request, seconds=seconds))
+        per_core.append(fast[-1].requests / (cpu_seconds(pid) - before))
+    rate = statistics.median(load.rate for load in fast)
+    half = [await h2load(bench.port, CLASSIFY, request, seconds=seconds, rate=int(rate / 2)) for _ in fast]
+    found = {
+        "rate": rate,
+        "per_core": statistics.median(per_core),
+        "half_p50_ms": statistics.median(load.p50_ms for load in half),
+        "half_p99_ms": statistics.median(load.p99_ms for load in half),
+    }
+    print("classify " + ", ".join(f"{key} {each:.2f}" for key, each in found.items()), flush=True)
+    return found
+
+
+async def million(bench: Bench, count: int) -> dict[str, Any]:
+    """Start with so many claims on record."""
+    empty = resident_mb(bench.service.pid)
+    # Fewer of them lie under a name below the first segment than at it; that changes nothing here.
+    pairs = (
+        (bench.claims.record(made.bucket), encode_record(made))
+        for made in (record(f"group-{number}", 1 + number % 10) for number in range(count))
+    )
+
+    async def write(_: int) -> None:
+        puts = tuple(pair for pair, _ in zip(pairs, range(100), strict=False))
+        await bench.commit(Txn(puts=puts))
+
+    await in_flight(count // 100, 8, write)
+    seconds = await bench.start_service()
+    found = {
+        "claims": count,
+        "load_seconds": seconds,
+        "bytes_per_claim": (resident_mb(bench.service.pid) - empty) * 1e6 / count,
+    }
+    print("million " + ", ".join(f"{key} {each:.1f}" for key, each in found.items()), flush=True)
+    return found
+
+
+async def watch(bench: Bench, changes: int) -> dict[str, Any]:
+    """Change a cell while so many watch; the time runs from before the commit until a watcher has it."""
+    stub = cells_pb2_grpc.CellServiceStub(bench.channel)
+    arrived: list[float] = []
+    sent: dict[int, float] = {}
+    all_have_it = asyncio.Semaphore(0)
+
+    async def watcher(ready: asyncio.Semaphore) -> None:
+        calls = stub.Watch(cells_pb2.WatchCellsRequest())
+        async for answer in calls:
+            now = time.monotonic()
+            if answer.complete:
+                ready.release()
+            elif answer.upserted:
+                arrived.extend(now - sent[cell.weight] for cell in answer.upserted)
+                all_have_it.release()
+
+    ready = asyncio.Semaphore(0)
+    tasks = [asyncio.ensure_future(watcher(ready)) for _ in range(WATCHERS)]
+    for _ in tasks:
+        await ready.acquire()
+    for number in range(changes):
+        sent[1000 + number] = time.monotonic()
+        await stub.SetCellWeight(cells_pb2.SetCellWeightRequest(id=1, weight=1000 + number, reason="bench"))
+        async with asyncio.timeout(10):
+            for _ in tasks:
+                await all_have_it.acquire()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    cut = statistics.quantiles(arrived, n=100)
+    found = {"watchers": WATCHERS, "changes": changes, "p50_ms": cut[49] * 1000, "p99_ms": cut[98] * 1000}
+    print("watch " + ", ".join(f"{key} {each:.1f}" for key, each in found.items()), flush=True)
+    return found
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the parts that were asked for."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        async with Bench(Path(folder)) as bench:
+            if "claims" in options.parts:
+                found["claims"] = await claims(bench, options.rounds)
+            if "watch" in options.parts:
+                found["watch"] = await watch(bench, 20 * options.rounds)
+            await bench.commit(
+                Txn(puts=((bench.claims.record(metadata("acme").bucket), encode_record(record("acme"))),))
+            )
+            if "classify" in options.parts:
+                found["classify"] = await classify(bench, "acme", options.rounds, options.seconds)
+            if "million" in options.parts:
+                found["million"] = await million(bench, options.claims)
+                found["million"] |= await classify(bench, "group-77", options.rounds, options.seconds)
+    return found
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each round of classification")
+    parser.add_argument("--claims", type=int, default=1_000_000)
+    print(json.dumps(uvloop.run(measure(parser.parse_args())), indent=2))
+
+
+if __name__ == "__main__":
+    main()
