@@ -232,9 +232,7 @@ class Holds:
         return min((at for at in times if at is not None), default=None)
 
     def distrust(self, kind: ResourceType, names: Iterable[str]) -> None:
-        """Believe nothing that the client says of its versions of this type, which it may have these names
-        of.
-        """
+        """Believe nothing that the client says of this type, of which it may have these names."""
         self.distrusted.setdefault(kind, set()).update(names)
 
     def rejected(self, resource: Resource) -> str | None:

@@ -33,6 +33,7 @@ from topology.claims.model import (
     SubjectType,
     UserData,
 )
+from topology.claims.quick import quickly
 from topology.codec import Undecodable
 from topology.fields import Fields, MalformedError, parse
 
@@ -90,6 +91,8 @@ def encode_part(creates: tuple[Bucket, ...], destroys: tuple[Bucket, ...]) -> by
 
 def decode_record(bucket: Bucket, value: bytes) -> Record | Undecodable:
     """Read the claim of a key."""
+    if (found := quickly(bucket, value)) is not None:
+        return found
     try:
         fields = _fields(value)
         record = Record(

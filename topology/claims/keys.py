@@ -20,6 +20,11 @@ from topology.keys import Keyspace, UnknownKey
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _PART: Final = re.compile(r"[0-9]{4}\Z")
+# How `quote` writes a value: plain characters as they are, every other byte as %XX.
+_QUOTED: Final = re.compile(
+    r"(?:[A-Za-z0-9_.~-]|%(?!2D|2E|5F|7E|3[0-9]|4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A])[0-9A-F]{2})+"
+)
+_KINDS: Final = dict(BucketType.__members__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,13 @@ class ClaimKeyspace:
 
 
 def _parse_record(kind: str, name: str) -> Bucket | UnknownKey:
-    if kind not in BucketType.__members__:
+    bucket_type = _KINDS.get(kind)
+    if bucket_type is None:
         return UnknownKey(f"{kind!r} is no bucket that this version knows")
-    plain = unquote(name, errors="replace")
-    if not name or quote(plain, safe="") != name:
+    try:
+        plain = unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        plain = ""
+    if not plain or not _QUOTED.fullmatch(name):
         return UnknownKey(f"{name!r} is not how a value is written in a key")
-    return Bucket(BucketType[kind], plain)
+    return Bucket(bucket_type, plain)
