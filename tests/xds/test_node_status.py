@@ -29,6 +29,7 @@ def test_a_node_as_json() -> None:
     clusters = status.of_type(CLUSTER)
     assert status.of_type(CLUSTER) is clusters
     clusters.wildcard, clusters.sent_version, clusters.resources_sent, clusters.nacks = True, "8", 2, 1
+    clusters.sent_at, clusters.acked_at = 8.0, 8.5
     clusters.last_nack = Nack(9.0, "8", ("bad",), "no")
     assert status.to_json() == {
         "id": "n",
@@ -47,6 +48,8 @@ def test_a_node_as_json() -> None:
                 "wildcard": True,
                 "sent_version": "8",
                 "acked_version": "",
+                "sent_at": 8.0,
+                "acked_at": 8.5,
                 "responses_sent": 0,
                 "resources_sent": 2,
                 "removals_sent": 0,
