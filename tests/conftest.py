@@ -14,6 +14,7 @@ import pytest
 
 from tests.envoy_process import Bootstrap, EnvoyProcess, envoy_path, validate_envoy
 from tests.etcd_server import EtcdServer
+from tests.postgresql_server import PostgresServer
 from tests.processes import free_port
 from tests.tools import APT, debian_tools, demand_tools, tools_required, why_no_docker
 
@@ -79,6 +80,39 @@ async def etcd_server(tmp_path: Path) -> AsyncIterator[StartEtcd]:
             return server
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def new_postgresql() -> Iterator[PostgresServer]:
+    """Give a PostgreSQL that is never started: the data that others begin with."""
+    server = PostgresServer()
+    try:
+        asyncio.run(server.prepare())
+        yield server
+    finally:
+        asyncio.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def postgresql(new_postgresql: PostgresServer) -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests: each has a schema of its own, and never stops it."""
+    server = PostgresServer(new_postgresql)
+    try:
+        asyncio.run(server.start())
+        yield server
+    finally:
+        asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def postgresql_server(new_postgresql: PostgresServer) -> AsyncIterator[PostgresServer]:
+    """Give a PostgreSQL of the test's own, which it may kill and restart."""
+    server = PostgresServer(new_postgresql)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,18 @@
-"""The contract of a claim store: one suite, over memory and over a real etcd."""
+"""The contract of a claim store: one suite, over memory, a real etcd and a real PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
 from tests.etcd_server import EtcdServer
+from tests.postgresql_server import NEEDS_POSTGRESQL, PostgresServer
 from tests.topology.claims.samples import TestClock, batch, metadata, route
 from topology.apply import read_view
 from topology.claims.generations import slot, slots
@@ -21,6 +22,9 @@ from topology.claims.model import ClaimBatch, Phase, Record, Status
 from topology.claims.rules import Leased, NotThere, NotYours, Taken
 from topology.claims.store import Begun, ClaimStore, Closed, Gone, Invalid, Obstructed, WrongCell
 from topology.claims.stored import StoredClaims
+from topology.claims_postgresql.connection import Address, Database
+from topology.claims_postgresql.migration import migrate
+from topology.claims_postgresql.store import PostgresClaims
 from topology.errors import OutcomeUnknown, StoreUnavailable
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
@@ -71,20 +75,18 @@ class Subject:
     store: ClaimStore
     clock: TestClock
     another: Callable[[], ClaimStore]
+
+
+@dataclass
+class Parted(Subject):
+    """One beside a topology, which writes large batches in parts, and clients that die between two."""
+
     mortal: Callable[[], tuple[ClaimStore, Mortal]]
     view: Callable[[], Awaitable[View]]
 
 
-@pytest.fixture(params=["memory", "etcd"])
-def base(request: pytest.FixtureRequest) -> Store:
-    if request.param == "memory":
-        return MemoryStore()
-    server: EtcdServer = request.getfixturevalue("etcd")
-    return EtcdStore([server.endpoint])
-
-
-@pytest.fixture
-async def subject(base: Store) -> AsyncIterator[Subject]:
+@asynccontextmanager
+async def on_a_store(base: Store) -> AsyncIterator[Parted]:
     keyspace = ClaimKeyspace.beside(Keyspace(f"/claims-contract-{next(_numbers)}"))
     clock = TestClock()
 
@@ -98,8 +100,58 @@ async def subject(base: Store) -> AsyncIterator[Subject]:
     async def view() -> View:
         return await read_view(base, keyspace.topology)
 
-    yield Subject(another(), clock, another, mortal, view)
+    yield Parted(another(), clock, another, mortal, view)
     await base.close()
+
+
+@asynccontextmanager
+async def on_postgresql(server: PostgresServer) -> AsyncIterator[Subject]:
+    address = Address(await server.schema())
+    await migrate(Database(address))
+    clock = TestClock()
+    databases: list[Database] = []
+
+    def another() -> ClaimStore:
+        databases.append(Database(address))
+        return PostgresClaims(databases[-1], clock=clock)
+
+    yield Subject(another(), clock, another)
+    for database in databases:
+        await database.close()
+
+
+@pytest.fixture(params=["memory", "etcd", pytest.param("postgresql", marks=NEEDS_POSTGRESQL)])
+def home(request: pytest.FixtureRequest) -> Store | PostgresServer:
+    """Give what the claims lie in. The servers are started before an event loop runs."""
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgresql")
+        return server
+    return _store(request, request.param)
+
+
+def _store(request: pytest.FixtureRequest, name: str) -> Store:
+    if name == "memory":
+        return MemoryStore()
+    server: EtcdServer = request.getfixturevalue("etcd")
+    return EtcdStore([server.endpoint])
+
+
+@pytest.fixture
+async def subject(home: Store | PostgresServer) -> AsyncIterator[Subject]:
+    context = on_postgresql(home) if isinstance(home, PostgresServer) else on_a_store(home)
+    async with context as subject:
+        yield subject
+
+
+@pytest.fixture(params=["memory", "etcd"])
+def base(request: pytest.FixtureRequest) -> Store:
+    return _store(request, request.param)
+
+
+@pytest.fixture
+async def parted(base: Store) -> AsyncIterator[Parted]:
+    async with on_a_store(base) as parted:
+        yield parted
 
 
 async def begun(store: ClaimStore, wanted: ClaimBatch) -> str:
@@ -300,27 +352,27 @@ async def test_repeatable_beginning_twice_changes_nothing(subject: Subject) -> N
 # Generations
 
 
-async def test_generations_rise_with_what_is_dropped_and_with_nothing_else(subject: Subject) -> None:
-    store = subject.store
+async def test_generations_rise_with_what_is_dropped_and_with_nothing_else(parted: Parted) -> None:
+    store = parted.store
     await owned(store, "acme", "other")
-    assert (await subject.view()).generations == {}
+    assert (await parted.view()).generations == {}
     kept = await begun(store, batch(1, destroys=["acme"]))
     await store.rollback(1, kept, "CELL")
-    assert (await subject.view()).generations == {}
+    assert (await parted.view()).generations == {}
     gone = await begun(store, batch(1, ["new"], ["acme"]))
-    assert (await subject.view()).generations == {}
+    assert (await parted.view()).generations == {}
     await store.commit(1, gone, "CELL")
-    first = (await subject.view()).generations
+    first = (await parted.view()).generations
     assert list(first) == [slot(route("acme"))]
     never = await begun(store, batch(1, ["acme"]))
-    await subject.another().rollback(1, never, "CELL")
-    second = (await subject.view()).generations
+    await parted.another().rollback(1, never, "CELL")
+    second = (await parted.view()).generations
     assert list(second) == list(first)
     assert second[slot(route("acme"))] > first[slot(route("acme"))]
 
 
-async def test_generations_rise_at_the_revision_that_drops(subject: Subject) -> None:
-    store = subject.store
+async def test_generations_rise_at_the_revision_that_drops(parted: Parted) -> None:
+    store = parted.store
     await owned(store, "acme")
     start = (await store.list()).cursor
     lease = await begun(store, batch(1, destroys=["acme"]))
@@ -328,17 +380,17 @@ async def test_generations_rise_at_the_revision_that_drops(subject: Subject) -> 
     async with asyncio.timeout(5), aclosing(store.watch(start)) as steps:
         async for changes in steps:
             if Gone(route("acme")) in changes.entries:
-                assert (await subject.view()).generations == {slot(route("acme")): changes.cursor}
+                assert (await parted.view()).generations == {slot(route("acme")): changes.cursor}
                 return
 
 
 @pytest.mark.parametrize("size", [126, 127, 300])
 @pytest.mark.parametrize("commit", [True, False])
 async def test_generations_of_more_than_one_transaction_drops(
-    subject: Subject, size: int, commit: bool
+    parted: Parted, size: int, commit: bool
 ) -> None:
     """As many records as one transaction writes, whose generations it can't write too; and more."""
-    store, values = subject.store, LARGE[:size]
+    store, values = parted.store, LARGE[:size]
     if commit:
         await owned(store, *values)
     wanted = batch(1, destroys=values) if commit else batch(1, values)
@@ -347,7 +399,7 @@ async def test_generations_of_more_than_one_transaction_drops(
     assert await close(1, lease, "CELL") == Closed(found=True)
     index = await everything(store)
     assert (len(index), len(index.leases), len(index.odd)) == (0, 0, 0)
-    assert tuple((await subject.view()).generations) == slots(route(value) for value in values)
+    assert tuple((await parted.view()).generations) == slots(route(value) for value in values)
     await owned(store, *values, cell_id=2)
 
 
@@ -421,69 +473,69 @@ async def test_atomic_large_batches_that_overlap_at_once(subject: Subject) -> No
 
 
 @pytest.mark.parametrize("dies", ["before", "after"])
-async def test_atomic_also_where_the_writer_dies(subject: Subject, dies: str) -> None:
+async def test_atomic_also_where_the_writer_dies(parted: Parted, dies: str) -> None:
     """It dies at each of its writes in turn: nobody sees a part, and what it leaves can be finished."""
     for write in range(5):  # the lease, three parts, the opening
         values = [f"{dies}-{write}-{number}" for number in range(300)]
-        dying, store = subject.mortal()
+        dying, store = parted.mortal()
         if dies == "before":
             store.dies_before = write
         else:
             store.dies_after = write
         with pytest.raises(StoreUnavailable):
             await dying.begin(batch(1, values), "CELL")
-        index = await everything(subject.store)
+        index = await everything(parted.store)
         (left,) = index.leases.values() or (None,)
         counted = [value for value in values if index.find(route(value))]
         if left is not None and left.phase is Phase.OPEN:  # it was opened, and the answer got lost
             assert (dies, write) == ("after", 4)
             assert len(counted) == 300
-            await subject.store.rollback(1, left.uuid, "CELL")
+            await parted.store.rollback(1, left.uuid, "CELL")
         elif left is not None:
             assert counted == []
-            assert await subject.store.get(route(values[0])) is None
-            assert isinstance(await subject.store.begin(batch(2, values[:1]), "CELL"), Obstructed | Begun)
-            await subject.store.settle(left.uuid)
-            assert left.uuid in (await everything(subject.store)).leases, "somebody may still be at it"
-            subject.clock.advance(minutes=1)
-            await subject.store.settle(left.uuid)
-        index = await everything(subject.store)
+            assert await parted.store.get(route(values[0])) is None
+            assert isinstance(await parted.store.begin(batch(2, values[:1]), "CELL"), Obstructed | Begun)
+            await parted.store.settle(left.uuid)
+            assert left.uuid in (await everything(parted.store)).leases, "somebody may still be at it"
+            parted.clock.advance(minutes=1)
+            await parted.store.settle(left.uuid)
+        index = await everything(parted.store)
         assert left is None or left.uuid not in index.leases
         assert [value for value in values[1:] if index.find(route(value))] == []
         for lease in index.leases.values():
-            await subject.store.rollback(lease.cell_id, lease.uuid, "CELL")
+            await parted.store.rollback(lease.cell_id, lease.uuid, "CELL")
 
 
 @pytest.mark.parametrize("commit", [True, False], ids=["commit", "rollback"])
-async def test_atomic_a_decision_stands_where_its_writer_dies(subject: Subject, commit: bool) -> None:
+async def test_atomic_a_decision_stands_where_its_writer_dies(parted: Parted, commit: bool) -> None:
     for write in range(4):  # the decision, three parts; then the end
         values = [f"{write}-{number}" for number in range(300)]
-        lease = await begun(subject.store, batch(1, values))
-        dying, store = subject.mortal()
+        lease = await begun(parted.store, batch(1, values))
+        dying, store = parted.mortal()
         store.dies_after = write
         with pytest.raises(StoreUnavailable):
             await (dying.commit if commit else dying.rollback)(1, lease, "CELL")
-        index = await everything(subject.store)
+        index = await everything(parted.store)
         counted = [index.find(route(value)) for value in values]
         assert {each.status if each else None for each in counted} == {Status.ACTIVE if commit else None}
         # Whoever closes it next finishes it, the same way whatever they ask for.
-        assert await subject.another().rollback(1, lease, "CELL") == Closed(found=False)
-        index = await everything(subject.store)
+        assert await parted.another().rollback(1, lease, "CELL") == Closed(found=False)
+        index = await everything(parted.store)
         assert lease not in index.leases
         found = [index.find(route(value)) for value in values]
         assert {each.status if each else None for each in found} == {Status.ACTIVE if commit else None}
 
 
 @pytest.mark.parametrize("write", range(1, 5))
-async def test_atomic_a_slow_writer_adds_nothing_to_what_was_given_up(subject: Subject, write: int) -> None:
+async def test_atomic_a_slow_writer_adds_nothing_to_what_was_given_up(parted: Parted, write: int) -> None:
     """It sleeps before a part, or the opening; meanwhile its lease is given up, and what it held is taken."""
-    slow, store = subject.mortal()
+    slow, store = parted.mortal()
     store.falls_asleep_before = write
 
     async def meanwhile() -> None:
         await store.asleep.wait()
-        subject.clock.advance(minutes=1)
-        await owned(subject.store, LARGE[0], cell_id=2)
+        parted.clock.advance(minutes=1)
+        await owned(parted.store, LARGE[0], cell_id=2)
         store.falls_asleep_before = None
         store.awake.set()
 
@@ -491,21 +543,21 @@ async def test_atomic_a_slow_writer_adds_nothing_to_what_was_given_up(subject: S
         slow.begin(batch(1, LARGE), "CELL"), meanwhile(), return_exceptions=True
     )
     assert isinstance(outcome, Obstructed | StoreUnavailable)
-    index = await everything(subject.store)
+    index = await everything(parted.store)
     assert len(index) == 1
-    assert await status(subject.store, LARGE[0]) == (2, Status.ACTIVE)
+    assert await status(parted.store, LARGE[0]) == (2, Status.ACTIVE)
 
 
-async def test_atomic_a_late_writer_finds_its_lease_given_up(subject: Subject) -> None:
-    slow, store = subject.mortal()
+async def test_atomic_a_late_writer_finds_its_lease_given_up(parted: Parted) -> None:
+    slow, store = parted.mortal()
     store.dies_after = 1
     with pytest.raises(StoreUnavailable):
         await slow.begin(batch(1, LARGE), "CELL")
-    (left,) = (await everything(subject.store)).leases
-    subject.clock.advance(minutes=1)
+    (left,) = (await everything(parted.store)).leases
+    parted.clock.advance(minutes=1)
     # A begin that stumbles over it gives it up, and has the record.
-    await begun(subject.store, batch(2, [LARGE[0]]))
-    index = await everything(subject.store)
+    await begun(parted.store, batch(2, [LARGE[0]]))
+    index = await everything(parted.store)
     assert left not in index.leases
     assert len(index) == 1
 
@@ -513,14 +565,14 @@ async def test_atomic_a_late_writer_finds_its_lease_given_up(subject: Subject) -
 # Looking
 
 
-async def test_a_decided_lease_in_the_way_is_finished_first(subject: Subject) -> None:
-    lease = await begun(subject.store, batch(1, LARGE))
-    dying, store = subject.mortal()
+async def test_a_decided_lease_in_the_way_is_finished_first(parted: Parted) -> None:
+    lease = await begun(parted.store, batch(1, LARGE))
+    dying, store = parted.mortal()
     store.dies_after = 0
     with pytest.raises(StoreUnavailable):
         await dying.rollback(1, lease, "CELL")
-    await owned(subject.another(), LARGE[7], cell_id=2)
-    assert await status(subject.store, LARGE[7]) == (2, Status.ACTIVE)
+    await owned(parted.another(), LARGE[7], cell_id=2)
+    assert await status(parted.store, LARGE[7]) == (2, Status.ACTIVE)
 
 
 async def test_a_watch_after_a_listing_leads_to_the_same_index(subject: Subject) -> None:

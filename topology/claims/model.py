@@ -181,6 +181,7 @@ class Lease:
     """A batch that has begun. It never expires.
 
     The buckets that it holds stand here, or in `parts` parts beside it where one transaction can't hold all.
+    PostgreSQL, where an index finds the records of a lease, leaves both empty.
     """
 
     uuid: str

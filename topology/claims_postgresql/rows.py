@@ -1,0 +1,145 @@
+"""Rows of the tables as the values of the port, and back; and what a transaction changed, as keys and bodies.
+
+`store` and `watch` hand it rows. The log speaks the keys and bodies of the other stores, so one reader does
+for all. It talks to nobody. Third road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+from topology import store
+from topology.claims.codec import encode_lease, encode_record
+from topology.claims.entries import entry_of, removal_of
+from topology.claims.keys import ClaimKeyspace
+from topology.claims.model import (
+    Bucket,
+    BucketType,
+    Lease,
+    Metadata,
+    Phase,
+    Record,
+    Source,
+    SourceType,
+    Spelling,
+    Status,
+    Subject,
+    SubjectType,
+    UserData,
+)
+from topology.claims.rules import Unreadable
+from topology.claims.store import Entry, Odd
+from topology.keys import Keyspace
+
+KEYS: Final = ClaimKeyspace.beside(Keyspace())
+"""How keys are spelled in the log, whatever prefix the topology has in etcd."""
+
+
+class Row(Protocol):
+    """A row, by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def digest(bucket: Bucket) -> bytes:
+    """Give what the unique index holds of a value."""
+    return sha256(bucket.value.encode()).digest()
+
+
+def record_of(row: Row) -> Record | Odd:
+    """Read a claim. What a later version wrote may be odd to this one."""
+    try:
+        bucket = Bucket(BucketType(row["bucket_type"]), row["bucket_value"])
+    except ValueError as error:
+        key = f"claims/{row['uuid']}"
+        return Odd(key, str(error), key)
+    try:
+        kind = row["user_data_type"]
+        return Record(
+            uuid=str(row["uuid"]),
+            metadata=Metadata(
+                bucket=bucket,
+                subject=Subject(SubjectType(row["subject_type"]), row["subject_id"]),
+                source=Source(SourceType(row["source_type"]), row["source_id"]),
+                user_data=None if kind is None else UserData(kind, row["user_data"]),
+                spelling=Spelling(row["spelling"]),
+            ),
+            cell_id=row["cell_id"],
+            status=Status(row["status"]),
+            lease="" if row["lease"] is None else str(row["lease"]),
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            updated_by=row["updated_by"],
+        )
+    except ValueError as error:
+        return Odd(KEYS.record(bucket), str(error), bucket)
+
+
+def found_in(rows: Iterable[Row]) -> dict[Bucket, Record | Unreadable]:
+    """Read the claims that were looked for by their buckets."""
+    found: dict[Bucket, Record | Unreadable] = {}
+    for row in rows:
+        record = record_of(row)
+        if isinstance(record, Record):
+            found[record.bucket] = record
+        elif isinstance(record.about, Bucket):
+            found[record.about] = Unreadable(record.about, record.reason)
+    return found
+
+
+def lease_of(row: Row) -> Lease:
+    """Read a lease. What it holds is found by the records' own word."""
+    return Lease(
+        uuid=str(row["uuid"]),
+        cell_id=row["cell_id"],
+        phase=Phase.OPEN,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        updated_by=row["updated_by"],
+    )
+
+
+def columns_of(records: Sequence[Record]) -> tuple[list[Any], ...]:
+    """Give new claims as the ten columns that `BEGIN` takes."""
+    stated = [record.metadata for record in records]
+    return (
+        [record.uuid for record in records],
+        [int(each.bucket.type) for each in stated],
+        [each.bucket.value for each in stated],
+        [int(each.subject.type) for each in stated],
+        [each.subject.id for each in stated],
+        [int(each.source.type) for each in stated],
+        [each.source.id for each in stated],
+        [each.user_data.type_url if each.user_data else None for each in stated],
+        [each.user_data.value if each.user_data else None for each in stated],
+        [each.spelling.value for each in stated],
+    )
+
+
+def change_of(
+    written: Iterable[Record | Lease], gone: Iterable[Bucket] = (), closed: Iterable[str] = ()
+) -> tuple[list[str], list[str | None]]:
+    """Give what a transaction did as the log keeps it: keys, and beside each what was written there."""
+    keys: list[str] = []
+    bodies: list[str | None] = []
+    for each in written:
+        key, body = (
+            (KEYS.record(each.bucket), encode_record(each))
+            if isinstance(each, Record)
+            else (KEYS.lease(each.uuid), encode_lease(each))
+        )
+        keys.append(key)
+        bodies.append(body.decode())
+    away = [*map(KEYS.record, gone), *map(KEYS.lease, closed)]
+    return keys + away, bodies + [None] * len(away)
+
+
+def entries_of(keys: Sequence[str], bodies: Sequence[str | None]) -> tuple[Entry, ...]:
+    """Read what a transaction did."""
+    entries = (
+        removal_of(KEYS, key) if body is None else entry_of(KEYS, store.Record(key, body.encode(), 0, 0, 0))
+        for key, body in zip(keys, bodies, strict=True)
+    )
+    return tuple(entry for entry in entries if entry is not None)

@@ -1,0 +1,125 @@
+"""The SQL that the store speaks, each statement once. Every one finds its rows by an index: a test asks the
+planner.
+
+`store`, `watch` and the copy send them; names of columns are those of `rows`. Pure data. Third road: what a
+transaction is made of.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Numbers of advisory locks; those of others in the same database should differ, and only cost time where not.
+ORDER_LOCK: Final = 0x43656C6C_00000001
+MIGRATION_LOCK: Final = 0x43656C6C_00000002
+PRUNE_LOCK: Final = 0x43656C6C_00000003
+CHANNEL: Final = "cellplane_claims"
+
+_COLUMNS: Final = (
+    "uuid", "bucket_type", "bucket_value", "subject_type", "subject_id", "source_type", "source_id",
+    "user_data_type", "user_data", "spelling", "cell_id", "status", "lease", "created_at", "updated_at",
+    "updated_by",
+)  # fmt: skip
+
+
+def _columns(of: str = "") -> str:
+    return ", ".join(f"{of}{name}" for name in _COLUMNS)
+
+
+GET: Final = f"SELECT {_columns()} FROM claims WHERE bucket_type = $1 AND bucket_digest = $2"
+
+FIND: Final = f"""
+SELECT {_columns("c.")}
+FROM unnest($1::smallint[], $2::bytea[]) AS wanted (kind, digest)
+JOIN claims c ON c.bucket_type = wanted.kind AND c.bucket_digest = wanted.digest"""
+
+# In one order for everybody, so that two batches wait for each other in turn and not in a circle.
+FIND_AND_HOLD: Final = f"{FIND} ORDER BY c.bucket_type, c.bucket_digest FOR UPDATE OF c"
+
+BEGIN: Final = f"""
+WITH lease AS (
+    INSERT INTO claim_leases (uuid, cell_id, created_at, updated_at, updated_by)
+    VALUES ($1, $2, $3, $3, $4)
+    ON CONFLICT (uuid) DO NOTHING
+    RETURNING uuid
+), created AS (
+    INSERT INTO claims ({_columns()})
+    SELECT n.uuid, n.bucket_type, n.bucket_value, n.subject_type, n.subject_id, n.source_type, n.source_id,
+           n.user_data_type, n.user_data, n.spelling, $2, 'LEASE_CREATING', lease.uuid, $3, $3, $4
+    FROM lease, unnest(
+        $5::uuid[], $6::smallint[], $7::text[], $8::smallint[], $9::bigint[], $10::smallint[], $11::bytea[],
+        $12::text[], $13::bytea[], $14::text[]
+    ) AS n (uuid, bucket_type, bucket_value, subject_type, subject_id, source_type, source_id,
+            user_data_type, user_data, spelling)
+    ON CONFLICT (bucket_type, bucket_digest) DO NOTHING
+    RETURNING 1
+), destroying AS (
+    UPDATE claims c SET status = 'LEASE_DESTROYING', lease = lease.uuid, updated_at = $3, updated_by = $4
+    FROM lease, unnest($15::uuid[]) AS d (uuid)
+    WHERE c.uuid = d.uuid AND c.lease IS NULL
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM lease) AS leases,
+       (SELECT count(*) FROM created) + (SELECT count(*) FROM destroying) AS records"""
+
+CLOSE: Final = f"""
+WITH closed AS (
+    DELETE FROM claim_leases WHERE uuid = $1 AND cell_id = $2 RETURNING uuid
+), kept AS (
+    UPDATE claims c SET status = 'ACTIVE', lease = NULL, updated_at = $4, updated_by = $5
+    FROM closed WHERE c.lease = closed.uuid AND c.status = $3
+    RETURNING {_columns("c.")}
+), dropped AS (
+    DELETE FROM claims c USING closed WHERE c.lease = closed.uuid AND c.status <> $3
+    RETURNING {_columns("c.")}
+)
+SELECT records.* FROM closed LEFT JOIN (
+    SELECT true AS stays, * FROM kept UNION ALL SELECT false AS stays, * FROM dropped
+) records ON true"""
+
+LEASE: Final = "SELECT cell_id FROM claim_leases WHERE uuid = $1"
+
+NOTE: Final = "INSERT INTO claim_changes (keys, bodies) VALUES ($1::text[], $2::text[])"
+
+# One message to the server: nobody waits for a client while the lock is held. Each transaction gets its
+# cursor
+# after whoever had the lock before can be seen by all, so a reader that has seen a cursor has seen all below.
+COMMIT: Final = f"""
+SELECT pg_advisory_xact_lock({ORDER_LOCK});
+UPDATE claim_changes SET cursor = nextval('claim_cursor')
+WHERE id = currval(pg_get_serial_sequence('claim_changes', 'id'));
+NOTIFY {CHANNEL};
+COMMIT"""
+
+_NEWEST: Final = "greatest(log.pruned, (SELECT max(cursor) FROM claim_changes))"
+
+# What was pruned is read together with what is there: between two statements the log may be pruned.
+CHANGES: Final = f"""
+SELECT log.pruned, {_NEWEST} AS newest, changes.cursor, changes.keys, changes.bodies
+FROM claim_log log LEFT JOIN LATERAL (
+    SELECT cursor, keys, bodies FROM claim_changes WHERE cursor > $1 ORDER BY cursor LIMIT $2
+) changes ON true
+ORDER BY changes.cursor"""
+
+PRUNE: Final = f"""
+WITH old AS (
+    DELETE FROM claim_changes WHERE id IN (
+        SELECT id FROM (
+            SELECT id, at FROM claim_changes WHERE cursor IS NOT NULL ORDER BY cursor LIMIT $2
+        ) oldest
+        WHERE at < $1 AND pg_try_advisory_xact_lock({PRUNE_LOCK})
+    ) RETURNING cursor
+), noted AS (
+    UPDATE claim_log SET pruned = greatest(pruned, (SELECT max(cursor) FROM old))
+    WHERE EXISTS (SELECT FROM old)
+)
+SELECT count(*) AS pruned FROM old"""
+
+NEWEST: Final = f"SELECT {_NEWEST} AS cursor FROM claim_log log"
+ALL_LEASES: Final = "SELECT uuid, cell_id, created_at, updated_at, updated_by FROM claim_leases"
+ALL_CLAIMS: Final = f"SELECT {_columns()} FROM claims"
+
+VERSION: Final = """
+SELECT coalesce(max(number), 0) AS version,
+       (SELECT min(source) FROM claim_copies WHERE finished_at IS NULL) AS copying
+FROM claim_migrations"""

@@ -1,0 +1,238 @@
+"""The claim store on PostgreSQL: a batch is one transaction, and so is the end of a lease.
+
+The composition root gives it a `Database`; the service writes through it. It decides nothing: `rules` say
+what may be, the unique index and row locks hold everybody to it. Third road: plans, commits, and looks again
+where another was faster.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from topology.claims.model import Bucket, ClaimBatch, Lease, Record, Status
+from topology.claims.rules import Unreadable, batch_problems, obstacles
+from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
+from topology.claims_postgresql import statements
+from topology.claims_postgresql.connection import Database
+from topology.claims_postgresql.failures import MIGRATE, Clash, in_doubt, told
+from topology.claims_postgresql.rows import (
+    Row,
+    change_of,
+    columns_of,
+    digest,
+    found_in,
+    lease_of,
+    record_of,
+)
+from topology.claims_postgresql.schema import NEWEST
+from topology.claims_postgresql.wanted import Wanted, wanted_of
+from topology.claims_postgresql.watch import changes_after
+from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from topology.claims_postgresql.connection import Connection
+
+ATTEMPTS: Final = 5
+READ_AT_ONCE: Final = 2000
+POLL_SECONDS: Final = 5.0
+KEPT_FOR: Final = timedelta(hours=1)
+"""So long a change stays in the log: a watcher that was away for longer lists again."""
+PRUNED_AT_ONCE: Final = 1000
+
+
+class PostgresClaims:
+    """A `ClaimStore` on PostgreSQL."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._new_uuid = new_uuid
+        self._poll_seconds = poll_seconds
+        self._checked = False
+
+    async def begin(self, batch: ClaimBatch, by: str) -> Begun | Invalid | Obstructed:
+        """Take a lease on every record of a batch, or on none."""
+        if problems := batch_problems(batch):
+            return Invalid(problems)
+        await self.check()
+        wanted = wanted_of(batch, self._clock(), by, self._new_uuid)
+        lost: StoreUnavailable | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                outcome = await self._try_begin(wanted)
+            except (Clash, OutcomeUnknown) as error:
+                lost = error
+                continue
+            if outcome is not None:
+                return outcome
+        raise lost or StoreUnavailable(f"other writers were faster {ATTEMPTS} times in a row: try again")
+
+    async def commit(self, cell_id: int, lease: str, by: str) -> Closed | WrongCell:
+        """Keep what was created, drop what was destroyed."""
+        return await self._close(cell_id, lease, Status.LEASE_CREATING, by)
+
+    async def rollback(self, cell_id: int, lease: str, by: str) -> Closed | WrongCell:
+        """Take everything back."""
+        return await self._close(cell_id, lease, Status.LEASE_DESTROYING, by)
+
+    async def get(self, bucket: Bucket) -> Record | Unreadable | None:
+        """Look a record up."""
+        await self.check()
+        rows = await self._database.fetch(statements.GET, int(bucket.type), digest(bucket))
+        return found_in(rows).get(bucket)
+
+    async def settle(self, lease: str) -> None:
+        """Do nothing: a transaction leaves nothing half-done, and an open lease stays."""
+
+    async def list(self) -> Changes:
+        """Give everything at one cursor."""
+        await self.check()
+        async with self._database.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            with told():
+                cursor = await connection.fetchval(statements.NEWEST)
+                entries: list[Entry] = [
+                    lease_of(row) for row in await connection.fetch(statements.ALL_LEASES)
+                ]
+                claims = connection.cursor(statements.ALL_CLAIMS, prefetch=READ_AT_ONCE)
+                entries.extend([record_of(row) async for row in claims])
+        return Changes(cursor, tuple(entries))
+
+    async def watch(self, after: int) -> AsyncGenerator[Changes, None]:
+        """Give every change after a cursor."""
+        await self.check()
+        async with aclosing(changes_after(self._database, after, self._poll_seconds)) as steps:
+            async for changes in steps:
+                yield changes
+
+    async def prune(self, kept_for: timedelta = KEPT_FOR) -> int:
+        """Throw away changes that are older, and say how many. Several may do it at the same time."""
+        await self.check()
+        pruned = 0
+        while True:
+            async with self._database.transaction() as connection:
+                with told():
+                    found: int = await connection.fetchval(
+                        statements.PRUNE, self._clock() - kept_for, PRUNED_AT_ONCE
+                    )
+                    await connection.execute("COMMIT")
+            pruned += found
+            if found < PRUNED_AT_ONCE:
+                return pruned
+
+    async def check(self) -> None:
+        """See that the tables are there and complete. Raises StoreRefused with what to do about it."""
+        if self._checked:
+            return
+        (row,) = await self._database.fetch(statements.VERSION)
+        if row["version"] < NEWEST:
+            raise StoreRefused(f"the tables are at version {row['version']}, needed is {NEWEST}; {MIGRATE}")
+        if row["copying"] is not None:
+            raise StoreRefused(
+                f"a copy from {row['copying']} is not finished: run `cellplane topology copy-claims` again"
+            )
+        self._checked = True
+
+    async def _try_begin(self, wanted: Wanted) -> Begun | Obstructed | None:
+        """Try once; None: somebody was faster, or is gone by now."""
+        batch = wanted.batch
+        async with self._database.transaction() as connection:
+            held: tuple[Record, ...] = ()
+            if batch.destroys:
+                found = await _found(connection, statements.FIND_AND_HOLD, batch.buckets)
+                if standing := obstacles(batch, found):
+                    return await self._unless_ours(connection, wanted) or Obstructed(standing)
+                held = tuple(each for each in found.values() if isinstance(each, Record))
+            with told():
+                done = await connection.fetchrow(
+                    statements.BEGIN,
+                    wanted.lease.uuid,
+                    batch.cell_id,
+                    wanted.lease.created_at,
+                    wanted.lease.updated_by,
+                    *columns_of(wanted.creates),
+                    [record.uuid for record in held],
+                )
+            if done is None or not done["leases"]:  # an attempt whose answer got lost has begun it
+                return Begun(wanted.lease)
+            if done["records"] == len(batch.buckets):
+                await _commit(connection, (wanted.lease, *wanted.creates, *wanted.leased(held)))
+                return Begun(wanted.lease)
+        async with self._database.transaction() as connection:
+            standing = obstacles(batch, await _found(connection, statements.FIND, batch.buckets))
+        return Obstructed(standing) if standing else None
+
+    async def _unless_ours(self, connection: Connection, wanted: Wanted) -> Begun | None:
+        """See whether what stands in the way is our own lease, begun by an attempt whose answer got lost."""
+        with told():
+            begun = await connection.fetchval(statements.LEASE, wanted.lease.uuid)
+        return None if begun is None else Begun(wanted.lease)
+
+    async def _close(self, cell_id: int, lease: str, stays: Status, by: str) -> Closed | WrongCell:
+        await self.check()
+        lost: StoreUnavailable | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                async with self._database.transaction() as connection:
+                    with told():
+                        rows = await connection.fetch(
+                            statements.CLOSE, lease, cell_id, stays, self._clock(), by
+                        )
+                    if rows:
+                        await _commit_end(connection, lease, rows)
+                        return Closed(found=True)
+                    with told():
+                        owner = await connection.fetchval(statements.LEASE, lease)
+            except (Clash, OutcomeUnknown) as error:
+                lost = error
+                continue
+            if owner is None:
+                return Closed(found=isinstance(lost, OutcomeUnknown))
+            return WrongCell(lease, owner)
+        raise lost or AssertionError("an attempt ends, or says why not")
+
+
+async def _found(
+    connection: Connection, statement: str, buckets: Sequence[Bucket]
+) -> dict[Bucket, Record | Unreadable]:
+    with told():
+        rows = await connection.fetch(
+            statement, [int(bucket.type) for bucket in buckets], [digest(each) for each in buckets]
+        )
+    return found_in(rows)
+
+
+async def _commit_end(connection: Connection, lease: str, rows: Iterable[Row]) -> None:
+    """Note down how a lease ended, and commit."""
+    written: list[Record] = []
+    gone: list[Bucket] = []
+    for row in rows:
+        record = None if row["stays"] is None else record_of(row)
+        if isinstance(record, Record) and row["stays"]:
+            written.append(record)
+        elif isinstance(record, Record):
+            gone.append(record.bucket)
+    await _commit(connection, written, gone, (lease,))
+
+
+async def _commit(
+    connection: Connection,
+    written: Iterable[Record | Lease],
+    gone: Iterable[Bucket] = (),
+    closed: Iterable[str] = (),
+) -> None:
+    """Note down what the transaction did, and commit it at the next cursor."""
+    with told():
+        await connection.execute(statements.NOTE, *change_of(written, gone, closed))
+    with in_doubt():
+        await connection.execute(statements.COMMIT)
