@@ -189,7 +189,7 @@ class DeltaStream(Stream):
         if not turn.sent and not (ledger.greet and turn.open):
             return None
         after = ledger.last.sequence if ledger.last else 0
-        version = str(self.snapshot.revision)
+        version = self.snapshot.version_text(ledger.type)
         for name, absence in self._aside.pop(ledger.type, {}).items() if ledger.greet else ():
             if absence is Absence.BODILESS:
                 turn.upserts.append(bodiless(ledger.type, name))
@@ -203,7 +203,12 @@ class DeltaStream(Stream):
         return self._book(ledger, response, turn)
 
     def _says_absent(self, kind: ResourceType) -> Absence:
-        return kind.asked_absent_delta
+        return kind.asked_absent_delta if self._terms.client_is_envoy else _plain(kind.asked_absent_delta)
 
     def _says_removed(self, kind: ResourceType) -> Absence:
-        return kind.removal_delta
+        return kind.removal_delta if self._terms.client_is_envoy else _plain(kind.removal_delta)
+
+
+def _plain(absence: Absence) -> Absence:
+    """Return what the protocol says, where ours is for what Envoy does with that."""
+    return absence if absence is Absence.BODILESS else Absence.REMOVED

@@ -37,6 +37,11 @@ class Node:
     """`1.40.0`; empty for clients that do not tell."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_envoy(self) -> bool:
+        """Tell whether it calls itself an Envoy, as each of them does."""
+        return self.user_agent_name == "envoy"
+
     @classmethod
     def of(cls, message: "base_pb2.Node") -> "Node":
         """Take over what is needed."""

@@ -8,6 +8,7 @@ snapshot.
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -73,6 +74,7 @@ class AdsServer:
             max_names=self._options.max_names,
             max_name_characters=self._options.max_name_characters,
         )
+        self._plain_terms = replace(self._terms, client_is_envoy=False)
         self.holds = HoldBook(changed=self._wake_soon)
         self._sessions: dict[Session, Served] = {}
         self._waking: set[str] = set()
@@ -184,7 +186,8 @@ class AdsServer:
         status = self.fleet.opened(node, group, _variant(delta, only))
         holds = self.holds.joined(group, node.id, node.user_agent_version)
         machine = DeltaStream if delta else SotwStream
-        stream = machine(snapshot, self._terms, holds, status, node_id=node.id, only=only)
+        terms = self._terms if node.is_envoy else self._plain_terms
+        stream = machine(snapshot, terms, holds, status, node_id=node.id, only=only)
         session = Session(stream, status, self._parse_delta if delta else self._parse_sotw, clock=self._clock)
         self._watchdog.watch(session, recheck)
         self._sessions[session] = Served(node, group, status.variant, stream)

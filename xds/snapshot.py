@@ -13,6 +13,7 @@ from xds.errors import DuplicateResourceError
 from xds.resource import Reference, Resource, ResourceType
 
 DIGEST_MASK: Final = (1 << 64) - 1
+NO_LABELS: Final[Mapping[ResourceType, str]] = MappingProxyType({})
 NO_RESOURCES: Final[Mapping[str, Resource]] = MappingProxyType({})
 
 
@@ -50,6 +51,9 @@ class Snapshot:
 
     revision: int
     resources: Mapping[ResourceType, Mapping[str, Resource]]
+    labels: Mapping[ResourceType, str] = field(default_factory=lambda: NO_LABELS)
+    """Names for the versions of whole types, for whoever has names of their own. Clients are shown them instead
+    of the revision; a SotW client that reconnects with one is told everything again, as it proves nothing."""
     _digests: dict[ResourceType, int] = field(default_factory=dict, repr=False, compare=False)
     _eager: dict[ResourceType, Mapping[str, Resource]] = field(
         default_factory=dict, repr=False, compare=False
@@ -57,7 +61,12 @@ class Snapshot:
     _expiring: dict[ResourceType, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, revision: int, resources: Iterable[Resource]) -> "Snapshot":
+    def of(
+        cls,
+        revision: int,
+        resources: Iterable[Resource],
+        labels: Mapping[ResourceType, str] = NO_LABELS,
+    ) -> "Snapshot":
         """Collect resources by type and name. Raises DuplicateResourceError where two share both."""
         by_type: dict[ResourceType, dict[str, Resource]] = {}
         for resource in resources:
@@ -66,7 +75,7 @@ class Snapshot:
                 if one.name in names:
                     raise DuplicateResourceError(one.type, one.name)
                 names[one.name] = one
-        return cls(revision, by_type)
+        return cls(revision, by_type, labels)
 
     def of_type(self, kind: ResourceType) -> Mapping[str, Resource]:
         """All resources of a type by name; the same mapping object each time, while the snapshot lives."""
@@ -94,6 +103,10 @@ class Snapshot:
             names = self.of_type(kind).items() if kind.may_expire else ()
             found = self._expiring[kind] = frozenset(name for name, one in names if one.ttl_seconds)
         return found
+
+    def version_text(self, kind: ResourceType) -> str:
+        """Return what clients are shown as the version of all resources of a type."""
+        return self.labels.get(kind) or str(self.revision)
 
     def digest(self, kind: ResourceType) -> int:
         """Sum the fingerprints of all resources of a type: equal sets have equal digests, on every

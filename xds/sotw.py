@@ -57,6 +57,7 @@ class SotwStream(Stream):
         if request.nonce and not first:
             if ledger.last is None or request.nonce != ledger.last.nonce:
                 # A stale nonce: the client has yet to read our newest response, and will then ask again.
+                self._misplaced(request)
                 return None
             answers = ledger.in_flight is not None
             self._answered(ledger, request.nonce, request.error)
@@ -70,6 +71,15 @@ class SotwStream(Stream):
         elif ledger.type is ENDPOINT and request.nonce and not answers and request.error is None:
             self._warm(ledger)
         return self._asked(ledger, asked, first)
+
+    def _misplaced(self, request: SotwRequest) -> None:
+        """Take an answer under the wrong type_url for what it answers: its nonce is that of one response only.
+
+        Some clients name their first type in each ACK of an aggregated stream; types that come after the
+        one that was meant would wait for ever.
+        """
+        for other in self.ledgers.values():
+            self._answered(other, request.nonce, request.error)
 
     def _warm(self, ledger: Ledger) -> None:
         """Answer a second "ACK" of one response, once per change of clusters.
@@ -146,6 +156,8 @@ class SotwStream(Stream):
 
     def _version(self, ledger: Ledger, turn: Turn) -> str:
         """Name the revision, and cover with a digest what the client has once it accepts this turn."""
+        if label := self.snapshot.labels.get(ledger.type):
+            return label
         digest = self._digest(ledger)
         if turn.opening is not None:
             return f"{self.snapshot.revision}.{digest & DIGEST_MASK:016x}"

@@ -37,4 +37,7 @@ class Terms:
     removal_grace_seconds: float = REMOVAL_GRACE_SECONDS
     max_names: int = MAX_NAMES
     max_name_characters: int = MAX_NAME_CHARACTERS
+    client_is_envoy: bool = True
+    """Names that do not exist are answered for by what frees a warming Envoy, not by what the protocol says
+    alone (in Delta they differ)."""
     openings: Openings = field(default_factory=Openings)
