@@ -241,6 +241,7 @@ class Envoy:
     async def _finish(self, request: Any, error: str | None) -> None:
         if not self.talk.opened:
             request.node.id = NODE_ID
+            request.node.user_agent_name = "envoy"
         if error is not None:
             # Envoy's code is always INTERNAL.
             request.error_detail.code = 13
@@ -357,6 +358,7 @@ def in_memory(
     composer: Composer | None = None,
     max_names: int = 1000,
     max_name_characters: int = 1000,
+    client_is_envoy: bool = True,
 ) -> MemoryTalk:
     """Start a conversation with a state machine alone."""
     fleet = Fleet(wall_clock=lambda: 0.0)
@@ -366,6 +368,7 @@ def in_memory(
         removal_grace_seconds=grace_seconds,
         max_names=max_names,
         max_name_characters=max_name_characters,
+        client_is_envoy=client_is_envoy,
     )
     machine = DeltaStream if variant == "delta" else SotwStream
     stream = machine(snapshot, terms, holds or Holds(), status, node_id=NODE_ID, only=only)

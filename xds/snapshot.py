@@ -52,8 +52,9 @@ class Snapshot:
     revision: int
     resources: Mapping[ResourceType, Mapping[str, Resource]]
     labels: Mapping[ResourceType, str] = field(default_factory=lambda: NO_LABELS)
-    """Names for the versions of whole types, for whoever has names of their own. Clients are shown them instead
-    of the revision; a SotW client that reconnects with one is told everything again, as it proves nothing."""
+    """Names for the versions of whole types, for whoever has names of their own. Clients are shown them
+    instead of the revision; a SotW client that reconnects with one is told everything again, as it proves
+    nothing."""
     _digests: dict[ResourceType, int] = field(default_factory=dict, repr=False, compare=False)
     _eager: dict[ResourceType, Mapping[str, Resource]] = field(
         default_factory=dict, repr=False, compare=False

@@ -73,7 +73,8 @@ class SotwStream(Stream):
         return self._asked(ledger, asked, first)
 
     def _misplaced(self, request: SotwRequest) -> None:
-        """Take an answer under the wrong type_url for what it answers: its nonce is that of one response only.
+        """Take an answer under the wrong type_url for what it answers: its nonce is that of one response
+        only.
 
         Some clients name their first type in each ACK of an aggregated stream; types that come after the
         one that was meant would wait for ever.

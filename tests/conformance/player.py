@@ -69,6 +69,9 @@ class Pace(Protocol):
     async def quiet(self, player: Player, service: str, check: Check, seconds: float) -> None:
         """Wait for what must not happen."""
 
+    async def heard(self, player: Player, service: str) -> None:
+        """Wait until the server has read what was said."""
+
     async def finish(self, player: Player, service: str, check: Check) -> None:
         """Wait for answers to the last acknowledgement, which must not come."""
 
@@ -197,6 +200,10 @@ class Player:
     def hang_up(self) -> None:
         """Say that nothing more will be said. What still comes is counted, and not acknowledged."""
         self._say(None)
+
+    async def is_heard(self, service: str) -> None:
+        """Let the server read what was said, before something else reaches it on another connection."""
+        await self.pace.heard(self, service)
 
     # --- what the client expects
 

@@ -117,6 +117,7 @@ async def fewer_names_still_get_their_changes(player: Player, service: str, _: s
     player.subscribe(service, *CELLS[:3])
     await player.receives(service, CELLS[:3], "1")
     player.narrow(service, CELLS[1])
+    await player.is_heard(service)
     await player.update(service, CELLS[1], "2")
     await player.receives_together(service, CELLS[1:2], "2")
     await player.is_never_told_more_than_necessary(service)
@@ -127,6 +128,7 @@ async def fewer_names_get_their_changes_only(player: Player, service: str, _: st
     player.subscribe(service, CELLS[1], CELLS[3])
     await player.receives(service, (CELLS[1], CELLS[3]), "1")
     player.narrow(service, CELLS[1])
+    await player.is_heard(service)
     await player.update(service, CELLS[1], "2")
     await player.receives_only(service, CELLS[1], "2")
     await player.is_never_told_more_than_necessary(service)
@@ -137,6 +139,7 @@ async def no_names_get_nothing(player: Player, service: str, _: str) -> None:
     player.subscribe(service, *CELLS[:2])
     await player.receives(service, CELLS[:2], "1")
     player.unsubscribe_all(service)
+    await player.is_heard(service)
     await player.update(service, CELLS[1], "2")
     await player.receives_nothing(service)
 
@@ -193,6 +196,7 @@ async def dropped_names_are_heard_of_no_more(player: Player, service: str, _: st
     await player.receives(service, named, "1")
     for name in reversed(named):
         player.unsubscribe(service, name)
+        await player.is_heard(service)
         await player.update(service, name, "2")
         await player.never_receives(service, name)
     await player.is_never_told_more_than_necessary(service)

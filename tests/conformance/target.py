@@ -15,7 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -30,6 +30,9 @@ from xds.server import AdsServer
 from xds.snapshot import Snapshot
 
 BY_URL = {kind.type_url: kind for kind in SERVED}
+TURNS: Final = 20
+"""A message takes a few from its socket to its stream."""
+
 Context = aio.ServicerContext[Any, Any]
 
 
@@ -67,14 +70,14 @@ class Adapter:
                 await _refuse(context, f"resources[{number}]", "", "a resource with a name")
             self._put(state, kind, name, request.version)
         self._states[request.node] = state
-        self._publish(request.node)
+        await self._publish(request.node)
         return message("SetStateResponse", success=True)
 
     async def clear_state(self, request: Any, context: Context) -> Any:
         """Take away all that a node has."""
         await self._check(context, node=request.node)
         self._states[request.node] = State()
-        self._publish(request.node)
+        await self._publish(request.node)
         return message("ClearStateResponse", response=f"{request.node} has nothing now")
 
     async def update_resource(self, request: Any, context: Context) -> Any:
@@ -82,14 +85,14 @@ class Adapter:
         await self._check(context, version=request.version)
         kind, state = await self._found(request, context, there=True)
         self._put(state, kind, request.resourceName, request.version)
-        self._publish(request.node)
+        await self._publish(request.node)
         return message("UpdateResourceResponse", success=True)
 
     async def add_resource(self, request: Any, context: Context) -> Any:
         await self._check(context, version=request.version)
         kind, state = await self._found(request, context, there=False)
         self._put(state, kind, request.resourceName, request.version)
-        self._publish(request.node)
+        await self._publish(request.node)
         return message("AddResourceResponse", success=True)
 
     async def remove_resource(self, request: Any, context: Context) -> Any:
@@ -98,7 +101,7 @@ class Adapter:
         self._edition += 1
         if request.version:
             state.labels[kind] = request.version
-        self._publish(request.node)
+        await self._publish(request.node)
         return message("RemoveResourceResponse", success=True)
 
     def _put(self, state: State, kind: ResourceType, name: str, version: str) -> None:
@@ -106,7 +109,14 @@ class Adapter:
         state.resources[kind, name] = resource(kind, name, self._edition % 50_000)
         state.labels[kind] = version
 
-    def _publish(self, node: str) -> None:
+    async def _publish(self, node: str) -> None:
+        """Publish what the node has now, once its streams have read what had reached them.
+
+        A client that unsubscribes and then asks for a change does so on two connections, which are read in no
+        particular order. The other tasks get their turn first; nobody waits for a time.
+        """
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         state = self._states[node]
         self.cache.publish(node, Snapshot.of(self._edition, state.resources.values(), dict(state.labels)))
 

@@ -21,6 +21,7 @@ from xds.resource import (
     Resource,
     ResourceType,
 )
+from xds.snapshot import Snapshot
 from xds.wire import ProtocolError, Status
 
 
@@ -321,6 +322,34 @@ async def test_rule_43_a_filter_configuration_that_is_not_there_gets_silence() -
     talk.publishes(snapshot(3))
     await talk.expect.silence()
     assert talk.settled
+
+
+@pytest.mark.parametrize("kind", [ROUTE, EXTENSION_CONFIG], ids=repr)
+async def test_rule_43_who_is_no_envoy_is_told_what_the_protocol_says(kind: ResourceType) -> None:
+    talk = in_memory("delta", snapshot(1), client_is_envoy=False)
+    await talk.envoy.asks(kind, "z")
+    await talk.expect.sends(kind, removed=("z",))
+    await talk.envoy.acks(kind)
+    talk.publishes(snapshot(2, Resource.of(kind, "z", b"\n\x01z")))
+    await talk.expect.sends(kind, "z")
+    await talk.envoy.acks(kind)
+    talk.publishes(snapshot(3))
+    await talk.expect.sends(kind, removed=("z",))
+
+
+async def test_rule_47_an_alias_of_nothing_is_answered_without_a_body_whoever_asks() -> None:
+    talk = in_memory("delta", snapshot(1), client_is_envoy=False)
+    await talk.envoy.asks(VIRTUAL_HOST, "r/host")
+    assert (await talk.expect.sends(VIRTUAL_HOST)).missing == {"r/host"}
+
+
+async def test_a_version_that_has_a_name_is_shown_by_it() -> None:
+    talk = in_memory("delta", Snapshot.of(7, [*both("a"), listener("l")], {CLUSTER: "blue"}))
+    await talk.envoy.asks(CLUSTER)
+    assert (await talk.expect.sends(CLUSTER, "a")).version == "blue"
+    await talk.envoy.acks(CLUSTER)
+    await talk.envoy.asks(LISTENER)
+    assert (await talk.expect.sends(LISTENER, "l")).version == "7"
 
 
 async def test_rule_44_a_name_dropped_under_a_wildcard_is_answered_as_it_stands() -> None:

@@ -33,6 +33,12 @@ def test_a_node_may_tell_its_version_in_words_or_not_at_all() -> None:
     assert Node.of(base_pb2.Node(id="n")) == Node(id="n")
 
 
+def test_an_envoy_says_that_it_is_one() -> None:
+    assert Node(id="n", user_agent_name="envoy").is_envoy
+    assert not Node(id="n", user_agent_name="gRPC C-core").is_envoy
+    assert not Node(id="n").is_envoy
+
+
 def test_of_the_metadata_no_more_is_kept_than_a_stream_may_hold() -> None:
     message = base_pb2.Node(id="n")
     message.metadata.update({"large": "x" * MAX_METADATA_BYTES, "role": "edge"})

@@ -41,7 +41,7 @@ from xds.cache import Cache
 from xds.errors import ListenError
 from xds.nodes import Identity, Node, Refusal
 from xds.options import ServerOptions
-from xds.resource import CLUSTER, TYPES, Resource
+from xds.resource import CLUSTER, ROUTE, TYPES, Resource
 from xds.server import AdsServer, _GrpcWire
 from xds.session import WireClosedError
 from xds.tls import ServerTls
@@ -149,6 +149,15 @@ async def test_rule_3_a_stream_of_one_sotw_type_implies_it(name: str, stub: Any,
         (one,) = response.resources
         assert one.value == name.encode()
         assert response.type_url == one.type_url
+
+
+@pytest.mark.parametrize("agent", ["envoy", ""])
+async def test_rule_43_only_an_envoy_is_sent_an_empty_route_configuration(stage: Stage, agent: str) -> None:
+    request = delta_request(ROUTE.type_url, resource_names_subscribe=["z"])
+    request.node.user_agent_name = agent
+    response = await asked(await stage.delta(), request)
+    named = [one.name for one in response.resources], list(response.removed_resources)
+    assert named == ((["z"], []) if agent else ([], ["z"]))
 
 
 async def test_two_streams_of_one_node_are_served_side_by_side(stage: Stage) -> None:

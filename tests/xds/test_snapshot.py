@@ -20,6 +20,12 @@ def test_a_snapshot_holds_resources_by_type_and_name() -> None:
     assert not one.of_type(SECRET)
 
 
+def test_the_version_of_a_type_is_shown_by_its_name_or_as_the_revision() -> None:
+    one = Snapshot.of(5, [listener("l")], {LISTENER: "blue"})
+    assert (one.version_text(LISTENER), one.version_text(CLUSTER)) == ("blue", "5")
+    assert snapshot(5, listener("l")).labels == {}
+
+
 def test_rule_27_two_resources_of_one_name_are_an_error() -> None:
     with pytest.raises(DuplicateResourceError, match="cluster 'a' is there twice"):
         snapshot(1, cluster("a"), cluster("a", seconds=2))

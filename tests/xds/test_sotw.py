@@ -57,6 +57,34 @@ async def test_rule_17_a_stale_request_is_not_answered() -> None:
     await talk.expect.sends(ENDPOINT, "b")
 
 
+async def test_an_acknowledgement_under_the_wrong_type_is_one_of_what_its_nonce_says() -> None:
+    talk = in_memory("sotw", snapshot(1, both("a"), routes("r")))
+    await talk.envoy.asks(ROUTE, "r")
+    await talk.expect.sends(ROUTE, "r")
+    await talk.envoy.acks(ROUTE)
+    await talk.envoy.asks(ENDPOINT, "a")
+    endpoints_sent = await talk.expect.sends(ENDPOINT, "a")
+    talk.publishes(snapshot(2, both("a"), routes("r", "a")))
+    # Routes come after endpoints, of which nobody knows yet whether they arrived.
+    await talk.expect.silence()
+    await talk.envoy.asks(ROUTE, "other", nonce=endpoints_sent.nonce)
+    # They did; which names went with it is a matter of the other type.
+    await talk.expect.sends(ROUTE, "r")
+
+
+async def test_a_version_that_has_a_name_is_shown_by_it_and_proves_nothing() -> None:
+    named = Snapshot.of(7, [*both("a"), listener("l")], {CLUSTER: "blue"})
+    talk = in_memory("sotw", named)
+    await talk.envoy.asks(CLUSTER)
+    assert (await talk.expect.sends(CLUSTER, "a")).version == "blue"
+    await talk.envoy.acks(CLUSTER)
+    await talk.envoy.asks(LISTENER)
+    assert (await talk.expect.sends(LISTENER, "l")).version.startswith("7.")
+    again = talk.reconnects()
+    await again.envoy.asks(CLUSTER, version="blue")
+    await again.expect.sends(CLUSTER, "a")
+
+
 async def test_rule_19_a_newer_request_supersedes_an_older_one() -> None:
     talk = in_memory("sotw", snapshot(1, both("a", "b")))
     await talk.envoy.asks(ENDPOINT, "a", nonce="")
