@@ -17,6 +17,7 @@ import grpc
 import pytest
 from grpc import StatusCode, aio
 
+from pb.envoy.config.listener.v3 import listener_pb2
 from pb.envoy.config.route.v3 import route_components_pb2
 from pb.envoy.service.discovery.v3 import discovery_pb2
 from tests.certificates import Authority
@@ -34,6 +35,7 @@ from tests.xds.stage import (
     serving,
     sotw_request,
 )
+from xds.errors import ResourceError
 from xds.nodes import Identity, Node, Refusal
 from xds.options import ServerOptions
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, RUNTIME, VIRTUAL_HOST, Resource, ResourceType
@@ -381,6 +383,27 @@ async def test_m1_what_is_missing_is_removed_and_comes_when_it_is_there() -> Non
         publish(snapshot(2, endpoints("z")))
         await takes(talk, ENDPOINT, "z")
         await talk.expect.silence()
+
+
+@pytest.mark.parametrize("kind", [ENDPOINT, ROUTE], ids=repr)
+def test_t1_a_time_to_live_is_refused_where_its_end_would_crash_an_envoy(kind: ResourceType) -> None:
+    with pytest.raises(ResourceError, match="only clusters and listeners expire without harm"):
+        Resource.of(kind, "a", b"", ttl_seconds=5.0)
+
+
+async def test_t1_a_time_to_live_is_told_in_delta_only() -> None:
+    name = "l"
+    kept = Resource.of(LISTENER, name, listener_pb2.Listener(name=name), ttl_seconds=5.0)
+    async with serving(cache_of(snapshot(1, [kept]))) as stage:
+        call = await stage.delta()
+        await call.write(delta_request(LISTENER.type_url))
+        (one,) = (await heard(call)).resources
+        assert one.ttl.seconds == 5
+        # Heartbeats refresh nothing in SotW (Envoy 1.40), so the listener would be gone in a while.
+        call = await stage.sotw()
+        await call.write(sotw_request(LISTENER.type_url))
+        (body,) = (await heard(call)).resources
+        assert body.type_url == LISTENER.type_url
 
 
 async def test_t1_nothing_expires_at_a_client_of_endpoints_or_routes() -> None:
