@@ -31,6 +31,7 @@ from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.status import StatusServer
 from cellplane.stores import losing_data, open_store
+from cellplane.topology_service import ServingSettings, TopologyService
 from envoy.edge import EdgeSettings
 from topology.errors import StoreError
 from topology.etcd import EtcdStore
@@ -61,6 +62,7 @@ class ControlPlaneSettings:
     status_readers: frozenset[str]
     status_listen: Listen
     edge: EdgeSettings
+    topology: ServingSettings | None
     state_dir: Path | None
     etcd_patience_seconds: float
     replica: str
@@ -90,16 +92,19 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         keeper.learn(saved)
     views: Latest[View] = Latest()
 
-    def seen(view: View) -> None:
-        # What is held is known before anything is published of this View.
-        keeper.learn(view)
-        views.set(view)
-
     watcher = Watcher(store, keyspace, initial=saved)
     registry = CollectorRegistry()
     registry.register(
         ControlPlaneCollector(server.fleet, publisher.state, watcher.state, server.holds, cache)
     )
+    topology = _topology(settings, store, watcher, registry)
+    # What is held is known before anything is published of a View.
+    listeners = [keeper.learn, views.set, *([topology.seen] if topology else [])]
+
+    def seen(view: View) -> None:
+        for listen in listeners:
+            listen(view)
+
     status = StatusServer(
         server.fleet,
         publisher.state,
@@ -116,7 +121,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     OperationPages(status.pages, reader)
     try:
         await status.start(settings.status_listen)
-        await _listen(server, settings)
+        await _listen(server, topology, settings)
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(for_ever(watcher.run(seen))),
@@ -125,6 +130,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 tasks.create_task(for_ever(reporter.run())),
                 tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
                 tasks.create_task(_warn_of_versions(store)),
+                *(topology.run(tasks) if topology is not None else ()),
             ]
             log.info(
                 "started replica=%s xds=%s status=%s", replica, settings.xds_listen, settings.status_listen
@@ -134,6 +140,8 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
             for task in running:
                 task.cancel()
     finally:
+        if topology is not None:
+            await topology.stop(_STOP_SECONDS)
         await recorder.close()
         await reporter.close()
         await server.stop(_STOP_SECONDS)
@@ -141,7 +149,20 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         await store.close()
 
 
-async def _listen(server: AdsServer, settings: ControlPlaneSettings) -> None:
+def _topology(
+    settings: ControlPlaneSettings, store: EtcdStore, watcher: Watcher, registry: CollectorRegistry
+) -> TopologyService | None:
+    """Make the Topology Service of this process, if it shall have one: on the same store and View."""
+    if settings.topology is None:
+        return None
+    service = TopologyService(settings.topology, store, Keyspace(settings.etcd.prefix), watcher)
+    registry.register(service.collector)
+    return service
+
+
+async def _listen(
+    server: AdsServer, topology: TopologyService | None, settings: ControlPlaneSettings
+) -> None:
     files = settings.xds_tls
     tls = None
     if files.cert is not None and files.key is not None:
@@ -150,6 +171,8 @@ async def _listen(server: AdsServer, settings: ControlPlaneSettings) -> None:
         await server.start(str(settings.xds_listen), tls)
     except (ListenError, CertificateError) as error:
         raise SettingsError(f"--xds-listen {settings.xds_listen}: {error}.") from error
+    if topology is not None:
+        await topology.start()
 
 
 async def _publish(publisher: Publisher, views: Latest[View], patience_seconds: float) -> None:

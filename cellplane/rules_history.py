@@ -1,7 +1,7 @@
 """The history of rules: each ruleset that was in force, as a document of its own, up to a number of them.
 
 A change writes the ruleset in force and its version in one transaction, so that history never says otherwise
-than what was. `cellplane rules` plans with it. Third road: a command plans a `Txn`.
+than what was. The Topology Service plans with it. Third road: a call plans a `Txn`.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ def plan_rules(view: View, body: Mapping[str, Any], stamp: Stamp) -> Outcome:
     puts = tuple(each for plan in plans for each in plan.txn.puts)
     size = sum(len(key) + len(value) for key, value in puts)
     if size > MAX_TXN_BYTES:
-        return _refused(
-            f"the ruleset and its copy are {size} bytes: keep both within {MAX_TXN_BYTES}", "rules"
-        )
+        message = f"the ruleset and its copy are {size} bytes: keep both within {MAX_TXN_BYTES}"
+        return Refusal(problems=(Problem(field="rules", message=message),))
     txn = Txn(
         compares=tuple(each for plan in plans for each in plan.txn.compares),
         puts=puts,
@@ -69,20 +68,18 @@ def plan_rules(view: View, body: Mapping[str, Any], stamp: Stamp) -> Outcome:
     return Plan(txn=txn, summary=(words,), keys=plans[0].keys)
 
 
-def plan_rollback(view: View, number: int | None, stamp: Stamp) -> Outcome:
-    """Plan to put a version in force again; without a number, the one before the last."""
+def version_to_restore(view: View, number: int | None) -> Version | Problem:
+    """Give the version to put in force again: the one before the last, or the one named."""
     kept = versions(view)
     if number is None:
         if len(kept) < 2:
-            return _refused("there is no earlier version: nothing to go back to")
-        chosen = kept[-2]
-    else:
-        found = [version for version in kept if version.number == number]
-        if not found:
-            known = f"{kept[0].number} to {kept[-1].number}" if kept else "none"
-            return _refused(f"version {number} is not kept: there are {known}")
-        chosen = found[0]
-    return plan_rules(view, chosen.body, stamp)
+            return Problem(field="version", message="there is no earlier version: nothing to go back to")
+        return kept[-2]
+    found = [version for version in kept if version.number == number]
+    if not found:
+        known = f"{kept[0].number} to {kept[-1].number}" if kept else "none"
+        return Problem(field="version", message=f"version {number} is not kept: there are {known}")
+    return found[0]
 
 
 def _kept(view: View) -> tuple[Version, ...]:
@@ -95,7 +92,3 @@ def _kept(view: View) -> tuple[Version, ...]:
 
 def _name(number: int) -> str:
     return f"version-{number:06d}"
-
-
-def _refused(message: str, field: str = "version") -> Refusal:
-    return Refusal(problems=(Problem(field=field, message=message),))

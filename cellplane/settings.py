@@ -56,15 +56,15 @@ class TlsFiles:
             if path is not None and not path.is_file():
                 raise SettingsError(f"--{prefix}-{name}: there is no file {path}.")
 
-    def check_server(self) -> None:
-        """Do as `check` for a server's own --cert, --key and --client-ca."""
+    def check_server(self, prefix: str = "--") -> None:
+        """Do as `check` for a server's own --cert, --key and --client-ca, however they begin."""
         if (self.cert is None) != (self.key is None):
-            raise SettingsError("--cert and --key go together; give both or neither.")
+            raise SettingsError(f"{prefix}cert and {prefix}key go together; give both or neither.")
         if self.ca and not self.cert:
-            raise SettingsError("--client-ca needs --cert and --key: mTLS is TLS first.")
+            raise SettingsError(f"{prefix}client-ca needs {prefix}cert and {prefix}key: mTLS is TLS first.")
         for name, path in (("client-ca", self.ca), ("cert", self.cert), ("key", self.key)):
             if path is not None and not path.is_file():
-                raise SettingsError(f"--{name}: there is no file {path}.")
+                raise SettingsError(f"{prefix}{name}: there is no file {path}.")
 
     @property
     def given(self) -> bool:

@@ -1,7 +1,7 @@
 """The Topology Service, composed: etcd → View and claims in memory → gRPC, with the status pages beside it.
 
-Joins `topology.service` to real sockets, clocks and files. It starts everything, and stops it in order on a
-signal: no new calls, watchers sent elsewhere, the others finished.
+Joins `topology.service` to real sockets, clocks and files, in a process of its own or in the control plane's.
+It stops in order: no new calls, watchers sent elsewhere, the others finished.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import grpc
 from prometheus_client import CollectorRegistry
 
+from cellplane.document_writers import WRITERS
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.stores import open_store
@@ -30,6 +31,7 @@ from topology.service.classify import Lifetimes
 from topology.service.identity import Names
 from topology.service.server import ListenFailed, TopologyServer
 from topology.service.sources import Sources
+from topology.store import Store
 from topology.view import View
 from topology.watcher import Watcher
 from xds.errors import CertificateError
@@ -37,21 +39,79 @@ from xds.tls import ServerTls, credentials
 
 log = logging.getLogger("cellplane.topology_service")
 
-_STOP_SECONDS = 5.0
+STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TopologyServiceSettings:
-    """Everything that a Topology Service is told."""
+class ServingSettings:
+    """Where the service listens, and whom it believes. `option` is how its listen option begins."""
 
-    etcd: EtcdSettings
     listen: Listen
     rest_listen: Listen | None
     lifetimes: Lifetimes
     tls: TlsFiles
-    status_listen: Listen
     names: Names
+    option: str = "--"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyServiceSettings:
+    """Everything that a Topology Service in a process of its own is told."""
+
+    etcd: EtcdSettings
+    serving: ServingSettings
+    status_listen: Listen
     log_level: str
+
+
+class TopologyService:
+    """The service on a store that somebody opened and a watcher that somebody runs, who calls `seen`."""
+
+    def __init__(self, settings: ServingSettings, store: Store, keyspace: Keyspace, watcher: Watcher) -> None:
+        self._settings = settings
+        claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
+        self._follower = ClaimFollower(claims)
+        self.sources = Sources(lambda: watcher.view, self._follower, lambda: watcher.state.connected)
+        self._server = TopologyServer(
+            self.sources, claims, store, keyspace, writers=WRITERS, names=settings.names
+        )
+        self._pages = ClassifyPages(self._server.classify, settings.names, settings.lifetimes)
+        self.collector = TopologyCollector(self._server, self._follower, watcher.state)
+        self._read = asyncio.Event()
+
+    def seen(self, _: View) -> None:
+        """Take note that there is a View."""
+        self._read.set()
+
+    async def start(self) -> None:
+        """Listen. Raise SettingsError where an address cannot be had."""
+        settings = self._settings
+        try:
+            await self._server.start(
+                str(settings.listen), _credentials(settings.tls), verified=settings.tls.ca is not None
+            )
+        except (ListenFailed, CertificateError) as error:
+            raise SettingsError(f"{settings.option}listen {settings.listen}: {error}.") from error
+        if settings.tls.ca is None:
+            log.log(
+                logging.INFO if _is_loopback(settings.listen.host) else logging.WARNING,
+                "access_rules_off: without a CA for clients nobody is verified: everybody may do anything",
+            )
+        if settings.rest_listen is not None:
+            await self._pages.start(settings.rest_listen, settings.tls)
+        log.info("serving topology=%s rest=%s", settings.listen, settings.rest_listen or "off")
+
+    def run(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Follow the claims, and say when everything has been read."""
+        return [
+            tasks.create_task(for_ever(self._follower.run())),
+            tasks.create_task(_announce(self._server, self._follower, self._read)),
+        ]
+
+    async def stop(self, grace_seconds: float = 0.0) -> None:
+        """Take no more calls, send watchers elsewhere, let the others finish. Harmless if never started."""
+        await self._pages.stop()
+        await self._server.stop(grace_seconds)
 
 
 async def run_topology_service(settings: TopologyServiceSettings) -> None:
@@ -63,44 +123,23 @@ async def run_topology_service(settings: TopologyServiceSettings) -> None:
 async def _composed(settings: TopologyServiceSettings) -> AsyncIterator[None]:
     keyspace = Keyspace(settings.etcd.prefix)
     store = open_store(settings.etcd)
-    claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
-    watcher, follower = Watcher(store, keyspace), ClaimFollower(claims)
-    sources = Sources(lambda: watcher.view, follower)
-    server = TopologyServer(sources, claims, store, keyspace, names=settings.names)
+    watcher = Watcher(store, keyspace)
+    service = TopologyService(settings.serving, store, keyspace, watcher)
     registry = CollectorRegistry()
-    registry.register(TopologyCollector(server, follower, watcher.state))
-    pages = ClassifyPages(server.classify, settings.names, settings.lifetimes)
-    status = TopologyStatusServer(sources, watcher.state, registry)
-    read = asyncio.Event()
-
-    def publish(_: View) -> None:
-        read.set()
-
+    registry.register(service.collector)
+    status = TopologyStatusServer(service.sources, watcher.state, registry)
     try:
         await status.start(settings.status_listen)
-        await _listen(server, settings)
-        if settings.rest_listen is not None:
-            await pages.start(settings.rest_listen, settings.tls)
+        await service.start()
         async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(for_ever(watcher.run(publish))),
-                tasks.create_task(for_ever(follower.run())),
-                tasks.create_task(_announce(server, follower, read)),
-            ]
-            log.info(
-                "started topology=%s rest=%s status=%s",
-                settings.listen,
-                settings.rest_listen or "off",
-                settings.status_listen,
-            )
+            running = [tasks.create_task(for_ever(watcher.run(service.seen))), *service.run(tasks)]
+            log.info("started status=%s", settings.status_listen)
             yield
-            await pages.stop()
-            await server.stop(_STOP_SECONDS)
+            await service.stop(STOP_SECONDS)
             for task in running:
                 task.cancel()
     finally:
-        await pages.stop()
-        await server.stop(0)
+        await service.stop()
         await status.stop()
         await store.close()
 
@@ -111,19 +150,6 @@ async def _announce(server: TopologyServer, follower: ClaimFollower, read: async
     await follower.reached(0)
     await server.refresh_health()
     log.info("ready claims=%d cursor=%d", len(follower.index), follower.index.cursor)
-
-
-async def _listen(server: TopologyServer, settings: TopologyServiceSettings) -> None:
-    try:
-        own = _credentials(settings.tls)
-        await server.start(str(settings.listen), own, verified=settings.tls.ca is not None)
-    except (ListenFailed, CertificateError) as error:
-        raise SettingsError(f"--listen {settings.listen}: {error}.") from error
-    if settings.tls.ca is None:
-        level = logging.INFO if _is_loopback(settings.listen.host) else logging.WARNING
-        log.log(
-            level, "access_rules_off: without --client-ca nobody is verified, and everybody may do anything"
-        )
 
 
 def _credentials(files: TlsFiles) -> grpc.ServerCredentials | None:

@@ -9,36 +9,35 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from cellplane.demo.changes import UP, Planned, added, moved, ruled, stamp
+from cellplane.demo.changes import UP, Wanted, added, moved, removed, ruled, weighed
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import UNOWNED, Answer, Traffic, failed, path_ask, session_ask, wrong_owner
 from topology.model import CellState
-from topology.planning import plan_remove, plan_set_weight
 
 RATE_PER_SECOND = 50.0
 DOWN = (CellState.DRAINING, CellState.DRAINED, CellState.DECOMMISSIONED)
 
 
-def down(cell_id: int, state: CellState) -> Planned:
+def down(cell_id: int, state: CellState) -> Wanted:
     return moved(cell_id, state, over_seconds=0 if state is CellState.DRAINING else None)
 
 
-async def begin_topology(stage: Stage) -> None:
-    """Bring up etcd with three active cells and rules."""
+async def begin_topology(stage: Stage, *options: str) -> int:
+    """Bring up etcd and the control plane with three active cells and rules; return their revision."""
     await stage.start_etcd()
+    await stage.start_control_plane(*options)
     for cell_id in (1, 2, 3):
         await stage.commit(added(await stage.start_cell(cell_id)))
         for state in UP:
             await stage.commit(moved(cell_id, state))
-    await stage.commit(ruled)
+    return await stage.commit(ruled())
 
 
 async def begin(stage: Stage) -> None:
-    """Bring up etcd, three active cells, the control plane and Envoy."""
-    await begin_topology(stage)
-    await stage.start_control_plane()
+    """Bring up etcd, the control plane, three active cells and Envoy."""
+    revision = await begin_topology(stage)
     await stage.start_envoy()
-    await stage.fleet(settled=1)
+    await stage.fleet(settled=revision)
 
 
 async def one_round(stage: Stage, traffic: Traffic, newcomer: int) -> list[Answer]:
@@ -48,7 +47,7 @@ async def one_round(stage: Stage, traffic: Traffic, newcomer: int) -> list[Answe
     lost: list[Answer] = []
     mark = traffic.mark()
 
-    async def settle(change: Planned, quarantined: int | None = None) -> None:
+    async def settle(change: Wanted, quarantined: int | None = None) -> None:
         nonlocal mark
         await stage.change(change)
         await traffic.more(25)
@@ -58,19 +57,19 @@ async def one_round(stage: Stage, traffic: Traffic, newcomer: int) -> list[Answe
     await stage.commit(added(await stage.start_cell(newcomer)))
     for state in UP:
         await settle(moved(newcomer, state))
-    await settle(lambda view: plan_set_weight(view, newcomer, 300, stamp()))
-    await settle(lambda view: plan_set_weight(view, 1, 10, stamp()))
+    await settle(weighed(newcomer, 300))
+    await settle(weighed(1, 10))
     await settle(moved(3, CellState.QUARANTINED), quarantined=3)
     await settle(moved(3, CellState.ACTIVE), quarantined=3)
     for state in DOWN:
         await settle(down(newcomer, state))
-    await settle(lambda view: plan_remove(view, (newcomer,), stamp()))
+    await settle(removed(newcomer))
     await stage.kill("control-plane")
     await traffic.more(50)
     await stage.start_control_plane()
-    await settle(lambda view: plan_set_weight(view, 1, 100, stamp()))
+    await settle(weighed(1, 100))
     await stage.restart_etcd()
-    await settle(lambda view: plan_set_weight(view, 2, 100, stamp()))
+    await settle(weighed(2, 100))
     return lost
 
 

@@ -101,7 +101,7 @@ def plan_update(
         txn = Txn(compares=compares, puts=puts)
     else:
         txn = registered(view, cell.stamp, f"changed cell {cell.id}", compares, puts)
-    told = differences(before, cell) if mended is None else (f"mends its record ({mended.reason})",)
+    told = (f"mends its record ({mended.reason})",) if mended is not None else _told(before, cell)
     return Plan(txn=txn, summary=tuple(f"cell {cell.id}: {line}" for line in told), cell=cell, keys=(key,))
 
 
@@ -214,6 +214,12 @@ def _leans(weight: int, *, force: bool) -> tuple[lifecycle.Guard, ...]:
 def _claims_nothing_new(before: Cell, after: Cell) -> bool:
     places = set(guards.places_of(before)) >= set(guards.places_of(after))
     return places and before.name == after.name and same_holding(before, after)
+
+
+def _told(before: Cell | None, cell: Cell) -> tuple[str, ...]:
+    """Tell what changes, but not when: what is planned again a moment later shall read alike."""
+    told = differences(None if before is None else replace(before, stamp=cell.stamp), cell)
+    return told or ("nothing changes but who wrote it last",)
 
 
 def _tombstone(cell: Cell, stamp: Stamp) -> Retired:

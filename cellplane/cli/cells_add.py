@@ -1,12 +1,11 @@
 """`cellplane cells add`: a cell of options, or all cells of a file, added and led to the state asked for.
 
-Each step is planned and committed as by hand; `cells` holds the other commands of the group.
+Each step is a change as one would make it by hand; `cells` holds the other commands of the group.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,18 @@ from cellplane.cell_input import (
     read_cells,
     sequence,
 )
-from cellplane.cli.changes import Step, change_options, commit_all
-from cellplane.cli.connection import etcd_options, stamp
-from cellplane.cli.outcome import Exit, fail, output_option
-from cellplane.settings import EtcdSettings
+from cellplane.cli import reading
+from cellplane.cli.changes import cells_change, change_options, commit
+from cellplane.cli.outcome import Exit, fail, output_option, print_json
+from cellplane.cli.service import ServiceSettings, service_options, stamp
+from pb.cellplane.topology.v1 import cells_pb2
 from topology.lifecycle import road
 from topology.model import Cell, CellState
-from topology.planning import plan_add, plan_set_state, plan_update
-from topology.view import View
+from topology.service.cells_wire import cell_message, state_number
 
 
 @click.command("add")
-@etcd_options
+@service_options
 @click.option("--id", "cell_id", type=int, help="From 1, never used before.")
 @click.option("--name", help="For people; cell-<id> if not given.")
 @click.option(
@@ -79,7 +78,7 @@ from topology.view import View
 @change_options
 @output_option
 def add_cell(
-    etcd: EtcdSettings,
+    service: ServiceSettings,
     file: Path | None,
     if_absent: bool,
     mend: bool,
@@ -107,29 +106,33 @@ def add_cell(
     except InputError as error:
         fail(Exit.REFUSED, f"{error}\nNothing was changed.")
 
-    def steps(view: View) -> list[Step]:
-        absent = [cell for cell in wanted if not (if_absent and cell.id in view.cells)]
-        for cell in wanted:
-            if cell not in absent:
-                click.echo(f"cell {cell.id} is there already, and stays as it is", err=True)
-        return [step for cell in absent for step in _steps(cell, mend=mend)]
+    there = reading.read_cells(service).cells if if_absent else {}
+    for cell in wanted:
+        if cell.id in there:
+            click.echo(f"cell {cell.id} is there already, and stays as it is", err=True)
+    changes = [each for cell in wanted if cell.id not in there for each in _changes(cell, mend=mend)]
+    if changes:
+        commit(service, cells_change(*changes), dry_run=dry_run, output=output)
+    elif output == "json":
+        print_json({"done": False, "revision": None, "changes": []})
 
-    commit_all(etcd, steps, dry_run=dry_run, output=output)
 
-
-def _steps(cell: Cell, *, mend: bool) -> list[Step]:
+def _changes(cell: Cell, *, mend: bool) -> list[cells_pb2.CellChange]:
     """Return the changes that bring a cell into being, each as one would make it by hand."""
+    because = cell.stamp.reason
     if mend:
-        return [Step(f"mending cell {cell.id}", partial(plan_update, cell=cell))]
+        whole = cells_pb2.UpdateCellRequest(cell=cell_message(cell, 0), reason=because)
+        return [cells_pb2.CellChange(update=whole)]
     begun = replace(cell, state=CellState.PROVISIONING)
+    added = cells_pb2.CreateCellRequest(cell=cell_message(begun, 0), reason=because)
     moves = [
-        Step(
-            f"moving cell {cell.id} to {to}",
-            partial(plan_set_state, cell_id=cell.id, to=to, stamp=cell.stamp),
-        )
+        cells_pb2.TransitionCellRequest(id=cell.id, state=state_number(to), reason=because)
         for to in road(begun, frozenset({cell.state}))
     ]
-    return [Step(f"adding cell {cell.id}", partial(plan_add, cell=begun)), *moves]
+    return [
+        cells_pb2.CellChange(create=added),
+        *(cells_pb2.CellChange(transition=move) for move in moves),
+    ]
 
 
 def _from_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`cellplane cells update`: what a cell is, other than its state and weight; only the options given change.
 
-Planned and committed as every change; `cells` holds the other commands of the group.
+The cell is read, changed, and written whole if nobody wrote it meanwhile; `cells` holds the other commands.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 import click
 
 from cellplane.cell_input import InputError, address, endpoint, sequence
-from cellplane.cli.changes import change_options, commit, expect_option
-from cellplane.cli.connection import etcd_options, stamp
+from cellplane.cli.changes import cells_change, change_options, commit, expect_option
 from cellplane.cli.outcome import Exit, fail, output_option
-from cellplane.settings import EtcdSettings
-from topology.model import Cell, Endpoint, Problem, SequenceRange
-from topology.planning import Outcome, Refusal, plan_update
-from topology.view import View
+from cellplane.cli.reading import read_cell
+from cellplane.cli.service import ServiceSettings, service_options
+from pb.cellplane.topology.v1 import cells_pb2
+from topology.model import Cell, Endpoint, SequenceRange
+from topology.service.cells_wire import cell_message, stored_cell
 
 
 @click.command("update")
 @click.argument("cell_id", type=int, metavar="ID")
-@etcd_options
+@service_options
 @click.option("--name", help="For people.")
 @click.option(
     "--endpoint",
@@ -54,7 +54,7 @@ from topology.view import View
 @output_option
 def update_cell(
     cell_id: int,
-    etcd: EtcdSettings,
+    service: ServiceSettings,
     expect_revision: int | None,
     reason: str,
     dry_run: bool,
@@ -74,16 +74,13 @@ def update_cell(
     if not changes:
         fail(Exit.USAGE, "nothing to change was given; see `cellplane cells update --help`.")
 
-    mark = stamp(reason)
-
-    def plan(view: View) -> Outcome:
-        cell = view.cells.get(cell_id)
-        if cell is None:
-            return Refusal(problems=(Problem(field="id", message=f"there is no cell {cell_id}"),))
-        fields = {name: change(cell) for name, change in changes.items()}
-        return plan_update(view, replace(cell, **fields, stamp=mark), expect_revision)
-
-    commit(etcd, plan, f"updating cell {cell_id}", dry_run=dry_run, output=output)
+    seen = read_cell(service, cell_id)
+    cell = stored_cell(seen)
+    after = replace(cell, **{name: change(cell) for name, change in changes.items()})
+    request = cells_pb2.UpdateCellRequest(
+        cell=cell_message(after, 0), reason=reason, expected_revision=expect_revision or seen.revision
+    )
+    commit(service, cells_change(cells_pb2.CellChange(update=request)), dry_run=dry_run, output=output)
 
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Callable[[Cell], Any]]:

@@ -1,44 +1,37 @@
-"""How a command changes the topology: plan and show, ask where it hurts, then apply.
+"""How a command changes the topology: it asks what would be done, asks where it hurts, then has it done.
 
-Every change of a command is planned before the first is written, so that a command does all that it says or
-nothing. What is committed is what was shown: if somebody else was faster and a plan would now say something
-else, the command stops and says who changed what. Every command that writes goes through here.
+Every change is a call of the Topology Service, which plans it, refuses it or commits it. What is done is what
+was shown: if somebody else was faster, the service stops and the command says who changed what. Every command
+that writes goes through here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Never, TypeVar
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import click
+import grpc
 
-from cellplane.cli.connection import with_store
-from cellplane.cli.outcome import Exit, confirm, fail, print_json, refuse, warn
-from cellplane.pushes import HeldPush, held_pushes
-from cellplane.settings import EtcdSettings
-from topology.apply import Applied, apply, read_view
-from topology.keys import Keyspace
-from topology.planning import Outcome, Overtaken, Plan, Refusal
-from topology.store import Batch, Event, EventKind, Record, Store
-from topology.view import View, fold
+from cellplane.cli.outcome import confirm, print_json, warn
+from cellplane.cli.reading import read_documents
+from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity
+from cellplane.pushes import HELD, held_pushes
+from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc, documents_pb2, documents_pb2_grpc
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# Ask for a change over a channel: a dry run or not, and what was shown before.
+Ask: TypeAlias = Callable[[grpc.Channel, bool, Sequence[str]], cells_pb2.ChangeResponse]
+
+_SECONDS_A_CHANGE = 0.5
 
 expect_option = click.option(
     "--expect-revision",
-    type=int,
+    type=click.IntRange(min=1),
     help="Refuse unless the cell is still at this revision (`cells get` shows it).",
 )
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One change of a command: what it is called in an error, and how it is planned."""
-
-    what: str
-    plan: Callable[[View], Outcome]
 
 
 def change_options(command: Command) -> Command:
@@ -51,105 +44,61 @@ def change_options(command: Command) -> Command:
     return command
 
 
+def cells_change(*changes: cells_pb2.CellChange) -> Ask:
+    """Ask for changes of cells: all of them in order, or none where one cannot be planned."""
+
+    def ask(channel: grpc.Channel, dry_run: bool, shown: Sequence[str]) -> cells_pb2.ChangeResponse:
+        request = cells_pb2.ChangeCellsRequest(changes=changes, dry_run=dry_run, shown=shown)
+        stub: Any = cells_pb2_grpc.CellServiceStub(channel)
+        seconds = CALL_SECONDS + _SECONDS_A_CHANGE * len(changes)
+        answer: cells_pb2.ChangeResponse = stub.ChangeCells(request, timeout=seconds, metadata=identity())
+        return answer
+
+    return ask
+
+
+def document_change(kind: str, name: str, body: Mapping[str, Any] | None, reason: str) -> Ask:
+    """Ask for a document to be written whole; without a body, for its end."""
+
+    def ask(channel: grpc.Channel, dry_run: bool, shown: Sequence[str]) -> cells_pb2.ChangeResponse:
+        stub: Any = documents_pb2_grpc.DocumentServiceStub(channel)
+        about: dict[str, Any] = {
+            "kind": kind, "name": name, "reason": reason, "dry_run": dry_run, "shown": shown,
+        }  # fmt: skip
+        options: dict[str, Any] = {"timeout": CALL_SECONDS, "metadata": identity()}
+        answer: cells_pb2.ChangeResponse
+        if body is None:
+            answer = stub.DeleteDocument(documents_pb2.DeleteDocumentRequest(**about), **options)
+        else:
+            request = documents_pb2.PutDocumentRequest(**about, body=json.dumps(body, ensure_ascii=False))
+            answer = stub.PutDocument(request, **options)
+        return answer
+
+    return ask
+
+
 def commit(
-    etcd: EtcdSettings,
-    plan: Callable[[View], Outcome],
-    what: str,
+    service: ServiceSettings,
+    change: Ask,
     *,
     dry_run: bool,
     yes: bool = True,
     ask: str = "",
     output: str = "table",
 ) -> None:
-    """Make one change, asking first where `ask` is a question. Ends the command where it does not happen."""
-    commit_all(etcd, lambda _: [Step(what, plan)], dry_run=dry_run, yes=yes, ask=ask, output=output)
-
-
-def commit_all(
-    etcd: EtcdSettings,
-    steps_of: Callable[[View], Sequence[Step]],
-    *,
-    dry_run: bool,
-    yes: bool = True,
-    ask: str = "",
-    output: str = "table",
-) -> None:
-    """Make several changes in order, none of them unless all can be planned."""
-    view = with_store(etcd, read_view)
-    steps = steps_of(view)
-    shown = _planned(view, steps)
-    summary = [line for plan in shown for line in plan.summary]
+    """Make a change, asking first where `ask` is a question. Ends the command where it does not happen."""
+    shown = call(service, lambda channel: change(channel, True, ()))
     if dry_run:
-        _show(summary, output, None)
+        _show(shown.summary, output, None)
         return
     if ask and not yes:
-        click.echo("\n".join(summary), err=True)
+        click.echo("\n".join(shown.summary), err=True)
     if ask:
         confirm(ask, yes=yes)
-    held: list[HeldPush] = []
-
-    async def work(store: Store, keyspace: Keyspace) -> int:
-        revision, done = 0, 0
-        for step, plan in zip(steps, shown, strict=True):
-            outcome = await apply(store, keyspace, _as_shown(step, plan))
-            if not isinstance(outcome, Applied):
-                _stop(outcome, step.what, [line for each in shown[:done] for line in each.summary])
-            revision, done = outcome.revision, done + 1
-        held.extend(held_pushes(await read_view(store, keyspace)))
-        return revision
-
-    _show(summary, output, with_store(etcd, work))
-    for push in held:
+    done = call(service, lambda channel: change(channel, False, shown.summary))
+    _show(done.summary, output, done.revision)
+    for push in held_pushes(read_documents(service, HELD)):
         warn(f"Push {push.id} is held, and nothing newer reaches the fleet: see `cellplane pushes held`.")
-
-
-def _planned(view: View, steps: Sequence[Step]) -> list[Plan]:
-    """Plan each step on what the steps before it leave behind."""
-    plans = []
-    for step in steps:
-        outcome = step.plan(view)
-        if not isinstance(outcome, Plan):
-            _stop(outcome, step.what, [])
-        plans.append(outcome)
-        view = _after(view, outcome)
-    return plans
-
-
-def _after(view: View, plan: Plan) -> View:
-    revision = view.revision + 1
-    puts = [
-        Event(EventKind.PUT, key, revision, Record(key, value, revision, revision, 1))
-        for key, value in plan.txn.puts
-    ]
-    deletes = [Event(EventKind.DELETE, key, revision) for key in plan.txn.deletes]
-    return fold(view, Batch(revision, (*puts, *deletes)))
-
-
-def _as_shown(step: Step, shown: Plan) -> Callable[[View], Outcome]:
-    def plan(view: View) -> Outcome:
-        again = step.plan(view)
-        if isinstance(again, Plan) and again.summary != shown.summary:
-            return Overtaken(
-                key=", ".join(again.keys), seen_revision=0, revision=view.revision, changes=again.summary
-            )
-        return again
-
-    return plan
-
-
-def _stop(outcome: Outcome, what: str, done: Sequence[str]) -> Never:
-    for line in done:
-        click.echo(f"done before: {line}", err=True)
-    if isinstance(outcome, Refusal):
-        refuse(outcome.problems, what, already=bool(done))
-    if not isinstance(outcome, Overtaken):
-        raise AssertionError("a plan is no reason to stop")  # noqa: TRY004  a bug, not a wrong argument
-    lines = "\n".join(f"  {line}" for line in outcome.changes)
-    fail(
-        Exit.CONFLICT,
-        f"{what} was not done: somebody else changed {outcome.key} meanwhile; it was left alone.\n{lines}",
-        "Look at it, and run the command again if you still want it.",
-    )
 
 
 def _show(summary: Sequence[str], output: str, revision: int | None) -> None:

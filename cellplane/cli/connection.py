@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import getpass
-import os
-import socket
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Never, TypeVar
 
@@ -24,7 +20,6 @@ from cellplane.stores import open_store
 from topology.errors import StoreRefused, StoreUnavailable
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
-from topology.model import Stamp
 
 T = TypeVar("T")
 
@@ -121,14 +116,6 @@ def unreachable(etcd: EtcdSettings, error: Exception) -> Never:
         Exit.UNAVAILABLE,
         f"etcd does not answer at {', '.join(etcd.endpoints)}: {error}.",
         "Name the right endpoints with --etcd or CELLPLANE_ETCD.",
-    )
-
-
-def stamp(reason: str) -> Stamp:
-    """Return who does this now, and why: CELLPLANE_USER, or the login name at this host."""
-    who = os.environ.get("CELLPLANE_USER") or f"{getpass.getuser()}@{socket.gethostname()}"
-    return Stamp(
-        updated_by=who, updated_at=datetime.now(UTC).isoformat(timespec="milliseconds"), reason=reason
     )
 
 

@@ -12,8 +12,10 @@ import uvloop
 
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
+from cellplane.cli.serving import serving_options
 from cellplane.control_plane import ControlPlaneSettings, run_control_plane
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles, read_config_file
+from cellplane.topology_service import ServingSettings
 from envoy.edge import EdgeSettings, EdgeTls, settings_problems
 
 _FILE = click.Path(path_type=Path)
@@ -85,6 +87,14 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 @click.option(
     "--health-check-path", default="/-/liveness", show_default=True, help="What Envoys ask each endpoint for."
 )
+@serving_options(
+    "topology-",
+    {
+        "metavar": "HOST:PORT",
+        "help": "Serve the Topology Service here too (gRPC), for the command line and claims; if not given, "
+        "nowhere.",
+    },
+)
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -103,12 +113,13 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def control_plane(etcd: EtcdSettings, **options: Any) -> None:
+def control_plane(etcd: EtcdSettings, serving: ServingSettings | None, **options: Any) -> None:
     """Follow the topology in etcd and push configuration to every Envoy that connects.
 
     \b
     A first start, with etcd on this machine:
-      cellplane control-plane --state-dir /var/lib/cellplane
+      cellplane control-plane --state-dir /var/lib/cellplane --topology-listen 127.0.0.1:9095
+      cellplane cells add --id 1 --endpoint 10.0.1.1:8080 --state ACTIVE
       cellplane bootstrap --role edge --node-id edge-1 > envoy.yaml
       envoy -c envoy.yaml
 
@@ -122,12 +133,14 @@ def control_plane(etcd: EtcdSettings, **options: Any) -> None:
     Envoys, which go on with what they have. It never serves an empty configuration.
     """  # noqa: D301  click wants the character itself
     try:
-        uvloop.run(run_control_plane(_settings(etcd, options)))
+        uvloop.run(run_control_plane(_settings(etcd, serving, options)))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
 
 
-def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ControlPlaneSettings:
+def _settings(
+    etcd: EtcdSettings, serving: ServingSettings | None, options: dict[str, Any]
+) -> ControlPlaneSettings:
     xds_tls = TlsFiles(ca=options["xds_client_ca"], cert=options["xds_cert"], key=options["xds_key"])
     xds_tls.check("xds")
     if xds_tls.ca and not xds_tls.cert:
@@ -156,6 +169,7 @@ def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ControlPlaneSettin
         status_readers=readers,
         status_listen=Listen.parse(options["status_listen"]),
         edge=edge_settings,
+        topology=serving,
         state_dir=options["state_dir"],
         etcd_patience_seconds=options["etcd_patience"],
         replica=options["replica"],

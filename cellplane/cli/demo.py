@@ -71,11 +71,12 @@ The demo stays up until Ctrl-C.
   edge            {stage.edge_url}
   status          {stage.status_url}/readyz   /v1/fleet   /metrics
   Envoy's admin   {stage.admin_url}
+  topology        {stage.ports.topology_address}   (gRPC)
   etcd            {stage.etcd_endpoint}
 
 Try, in another terminal:
 
-  export CELLPLANE_ETCD={stage.etcd_endpoint} CELLPLANE_STATUS_URL={stage.status_url}
+  export CELLPLANE_TOPOLOGY={stage.ports.topology_address} CELLPLANE_STATUS_URL={stage.status_url}
   {stage.command} cells list
   curl -i -H 'cookie: _gitlab_session=cell-3-abc' {stage.edge_url}/
   {stage.command} cells set-state 3 QUARANTINED --yes --reason 'trying it'

@@ -1,7 +1,7 @@
 """`cellplane explain`: where a request would go, and why: each rule, the keys that it took out, the cell.
 
-Decided offline by the reference evaluator, from the View in etcd and a ruleset; no Envoy is asked, and no
-claim is looked up.
+Decided offline by the reference evaluator, from the cells that the Topology Service tells and a ruleset; no
+Envoy is asked, and no claim is looked up.
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ from typing import Any
 
 import click
 
-from cellplane.cli.connection import etcd_options, with_store
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, refuse
+from cellplane.cli.reading import read_cells, read_documents
+from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.rules_history import CURRENT, KIND
 from cellplane.ruleset_file import read_ruleset
-from cellplane.settings import EtcdSettings
 from envoy.decision import Decision, Explanation, Outcome, Step
 from envoy.evaluator import explain
 from envoy.rules import DEFAULT_RULESET, Request, Ruleset, parse_ruleset
-from topology.apply import read_view
-from topology.errors import Compacted
-from topology.keys import Keyspace
-from topology.store import Store
-from topology.view import View, from_listing
+from topology.view import View
 
 
 @click.command("explain")
@@ -39,8 +35,8 @@ from topology.view import View, from_listing
 @click.option(
     "--rules", "file", type=click.Path(path_type=Path), help="A ruleset to try, not the one in force."
 )
-@click.option("--at", "revision", type=int, help="As the topology was at this revision.")
-@etcd_options
+@click.option("--at", "revision", type=click.IntRange(min=1), help="As the topology was at this revision.")
+@service_options
 @output_option
 def explain_command(
     method: str,
@@ -50,7 +46,7 @@ def explain_command(
     identities: tuple[str, ...],
     file: Path | None,
     revision: int | None,
-    etcd: EtcdSettings,
+    service: ServiceSettings,
     output: str,
 ) -> None:
     """Say where a request would go, and why.
@@ -60,8 +56,9 @@ def explain_command(
     cellplane explain POST /api/v4/jobs/request -H 'runner-token: glrt-…'
     """  # noqa: D301  click wants the character itself
     request = _request(method, url, headers, peer, identities)
-    view = _view(etcd, revision)
-    ruleset = _ruleset(file, view)
+    view = read_cells(service, revision or 0)
+    in_force = view if file else read_documents(service, KIND, CURRENT, view.revision)
+    ruleset = _ruleset(file, in_force)
     found = explain(ruleset, view, request, datetime.now(UTC))
     if output == "json":
         print_json({"revision": view.revision, **_as_json(found)})
@@ -108,21 +105,6 @@ def _request(
 def _bytes(text: str) -> str:
     """Give a text as its bytes on the wire, one character each."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
-
-
-def _view(etcd: EtcdSettings, revision: int | None) -> View:
-    async def then(store: Store, keyspace: Keyspace) -> View | None:
-        if revision is None:
-            return await read_view(store, keyspace)
-        try:
-            return from_listing(await store.list(keyspace.root, revision), keyspace)
-        except Compacted:
-            return None
-
-    view = with_store(etcd, then)
-    if view is None:
-        fail(Exit.NOT_FOUND, f"revision {revision} is no longer in etcd: it was compacted.")
-    return view
 
 
 def _ruleset(file: Path | None, view: View) -> Ruleset:

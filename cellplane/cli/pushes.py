@@ -1,6 +1,6 @@
 """`cellplane pushes`: what was held back from the fleet, and the release of one of them.
 
-Reads and writes documents in the topology; the control plane does what follows from them.
+Reads and writes documents through the Topology Service; the control plane does what follows from them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from dataclasses import asdict
 
 import click
 
-from cellplane.cli.changes import change_options, commit, yes_option
-from cellplane.cli.connection import etcd_options, stamp, with_store
+from cellplane.cli.changes import change_options, commit, document_change, yes_option
 from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table
+from cellplane.cli.reading import read_documents
+from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.held_versions import REJECTED, HeldVersions, body_of, document_name, held_versions
-from cellplane.pushes import RELEASED, held_pushes
-from cellplane.settings import EtcdSettings
-from topology.apply import read_view
-from topology.planning import Outcome, plan_document
-from topology.view import View
+from cellplane.pushes import HELD, RELEASED, held_pushes
 
 
 @click.group()
@@ -27,12 +24,12 @@ def pushes() -> None:
 
 
 @pushes.command("held")
-@etcd_options
+@service_options
 @output_option
-def held(etcd: EtcdSettings, output: str) -> None:
+def held(service: ServiceSettings, output: str) -> None:
     """List what is held: snapshots that would take away too many clusters, and versions Envoys rejected."""
-    view = with_store(etcd, read_view)
-    found, versions = held_pushes(view), held_versions(view)
+    found = held_pushes(read_documents(service, HELD))
+    versions = held_versions(read_documents(service, REJECTED))
     if output == "json":
         print_json(
             [{"kind": "snapshot", **asdict(push)} for push in found]
@@ -72,30 +69,30 @@ def _version_rows(held: HeldVersions) -> Iterator[tuple[str, ...]]:
 
 @pushes.command("release")
 @click.argument("push_id", metavar="ID")
-@etcd_options
+@service_options
 @change_options
 @yes_option
 @output_option
-def release(push_id: str, etcd: EtcdSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
+def release(
+    push_id: str, service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str
+) -> None:
     """Send a held snapshot, or a version that was rejected, after all."""
-
-    def plan(view: View) -> Outcome:
-        push = next((each for each in held_pushes(view) if each.id == push_id), None)
-        if push is not None:
-            body = {"group": push.group, "revision": push.revision}
-            return plan_document(view, RELEASED, push_id, body, stamp(reason))
-        version = next((each for each in held_versions(view) if each.id == push_id), None)
+    push = next((each for each in held_pushes(read_documents(service, HELD)) if each.id == push_id), None)
+    if push is not None:
+        body = {"group": push.group, "revision": push.revision}
+        change = document_change(RELEASED, push_id, body, reason)
+    else:
+        versions = held_versions(read_documents(service, REJECTED))
+        version = next((each for each in versions if each.id == push_id), None)
         if version is None:
             fail(
                 Exit.NOT_FOUND, f"no push {push_id} is held.", "`cellplane pushes held` lists those that are."
             )
         name = document_name(version.group, version.record.key)
-        return plan_document(view, REJECTED, name, None, stamp(reason))
-
+        change = document_change(REJECTED, name, None, reason)
     commit(
-        etcd,
-        plan,
-        f"releasing push {push_id}",
+        service,
+        change,
         dry_run=dry_run,
         yes=yes,
         ask=f"Send push {push_id} to the fleet?",

@@ -1,7 +1,7 @@
 """`cellplane rules`: the rulesets that decide where a request goes: checked, compared, applied, taken back.
 
-A ruleset is a document in the topology; it is parsed here before it is written, so that a bad one never
-reaches the store.
+A ruleset is a document in the topology. It is parsed here, where its file's lines are known, and again by the
+service before it is written: a bad one never reaches the store.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from typing import Any
 import click
 import yaml
 
-from cellplane.cli.changes import change_options, commit, yes_option
-from cellplane.cli.connection import etcd_options, stamp, with_store
+from cellplane.cli.changes import change_options, commit, document_change, yes_option
 from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table, refuse
-from cellplane.rules_history import CURRENT, KIND, plan_rollback, plan_rules, versions
+from cellplane.cli.reading import read_documents
+from cellplane.cli.service import ServiceSettings, service_options
+from cellplane.rules_history import CURRENT, KIND, Version, version_to_restore, versions
 from cellplane.ruleset_file import read_ruleset
-from cellplane.settings import EtcdSettings
 from envoy.gitlab_rules import import_rules
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
-from topology.apply import read_view
-from topology.planning import Outcome
 from topology.view import View
 
 
@@ -34,11 +32,11 @@ def rules() -> None:
 
 @rules.command("show")
 @click.option("--version", type=int, help="Show a version of the history; by default the one in force.")
-@etcd_options
+@service_options
 @output_option
-def show(version: int | None, etcd: EtcdSettings, output: str) -> None:
+def show(version: int | None, service: ServiceSettings, output: str) -> None:
     """Show a ruleset, as it can be applied again."""
-    view = with_store(etcd, read_view)
+    view = read_documents(service, KIND)
     document = view.documents.get((KIND, CURRENT))
     body: Any = _version(view, version) if version else dict(document.body) if document else DEFAULT_DOCUMENT
     if output == "json":
@@ -64,31 +62,25 @@ def check(file: Path) -> None:
 
 @rules.command("apply")
 @click.argument("file", type=click.Path(path_type=Path))
-@etcd_options
+@service_options
 @change_options
 @output_option
-def apply(file: Path, etcd: EtcdSettings, reason: str, dry_run: bool, output: str) -> None:
+def apply(file: Path, service: ServiceSettings, reason: str, dry_run: bool, output: str) -> None:
     """Put a ruleset in force on every edge."""
     body = _read(file)
-    commit(
-        etcd,
-        lambda view: plan_rules(view, body, stamp(reason)),
-        "applying the ruleset",
-        dry_run=dry_run,
-        output=output,
-    )
+    commit(service, document_change(KIND, CURRENT, body, reason), dry_run=dry_run, output=output)
 
 
 @rules.command("diff")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--version", type=int, help="Compare a version of the history with the ruleset in force.")
-@etcd_options
-def diff(file: Path | None, version: int | None, etcd: EtcdSettings) -> None:
+@service_options
+def diff(file: Path | None, version: int | None, service: ServiceSettings) -> None:
     """Show how a file, or a version, differs from the ruleset in force."""
     if (file is None) == (version is None):
         fail(Exit.USAGE, "name a file, or --version.")
     body = _read(file) if file else None
-    view = with_store(etcd, read_view)
+    view = read_documents(service, KIND)
     document = view.documents.get((KIND, CURRENT))
     here = _yaml(dict(document.body) if document else DEFAULT_DOCUMENT)
     there = _yaml(body if body is not None else _version(view, version or 0))
@@ -98,11 +90,11 @@ def diff(file: Path | None, version: int | None, etcd: EtcdSettings) -> None:
 
 
 @rules.command("history")
-@etcd_options
+@service_options
 @output_option
-def history(etcd: EtcdSettings, output: str) -> None:
+def history(service: ServiceSettings, output: str) -> None:
     """List the rulesets that were in force, the last one first."""
-    kept = versions(with_store(etcd, read_view))[::-1]
+    kept = versions(read_documents(service, KIND))[::-1]
     if output == "json":
         print_json(
             [
@@ -132,23 +124,21 @@ def history(etcd: EtcdSettings, output: str) -> None:
 
 @rules.command("rollback")
 @click.argument("version", type=int, required=False)
-@etcd_options
+@service_options
 @change_options
 @yes_option
 @output_option
 def rollback(
-    version: int | None, etcd: EtcdSettings, reason: str, dry_run: bool, yes: bool, output: str
+    version: int | None, service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str
 ) -> None:
     """Put an earlier version in force again: the one before the last, or the one named."""
     because = reason or f"rollback to {f'version {version}' if version else 'the version before'}"
-
-    def plan(view: View) -> Outcome:
-        return plan_rollback(view, version, stamp(because))
-
+    chosen = version_to_restore(read_documents(service, KIND), version)
+    if not isinstance(chosen, Version):
+        refuse((chosen,), "the rollback")
     commit(
-        etcd,
-        plan,
-        "the rollback",
+        service,
+        document_change(KIND, CURRENT, chosen.body, because),
         dry_run=dry_run,
         yes=yes,
         ask="Put it in force on every edge?",

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Never, TypeVar, cast
 
@@ -19,8 +20,9 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from cellplane.cli.outcome import Exit, fail
+from cellplane.cli.outcome import Exit, fail, refuse
 from cellplane.settings import SettingsError, TlsFiles
+from topology.model import Problem, Stamp
 
 T = TypeVar("T")
 
@@ -31,11 +33,25 @@ _EXITS: Final = {
     grpc.StatusCode.FAILED_PRECONDITION: Exit.REFUSED,
     grpc.StatusCode.INVALID_ARGUMENT: Exit.REFUSED,
     grpc.StatusCode.PERMISSION_DENIED: Exit.REFUSED,
+    grpc.StatusCode.OUT_OF_RANGE: Exit.NOT_FOUND,
     grpc.StatusCode.ABORTED: Exit.CONFLICT,
     grpc.StatusCode.UNAVAILABLE: Exit.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: Exit.UNAVAILABLE,
 }
 _TEMPORARY: Final = "CLAIM_LEASED"
+MENDING: Final = (
+    "Write a cell's record anew with `cellplane cells add --id ID … --mend`; delete any other key with "
+    "`etcdctl del KEY`. A control plane that knew a cell before its record turned bad keeps serving it."
+)
+# What to do next, by the reason of an error.
+_HINTS: Final = {
+    "ACCESS_DENIED": "Show the certificate of somebody who may, with --topology-cert and --topology-key.",
+    "CELL_UNREADABLE": MENDING,
+    "NOT_FOUND": "`cellplane cells list` and `cellplane claims list` show what is there.",
+    "OVERTAKEN": "Look at it, and run the command again if you still want it.",
+    "STORE_UNAVAILABLE": "The service does not reach its store; nothing can be changed until it does.",
+}
+_CHANNEL_OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_metadata_size", 64 * 1024))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +64,13 @@ class ServiceSettings:
     def channel(self) -> grpc.Channel:
         """Open a channel; nothing is sent before its first use."""
         if not self.tls.given:
-            return grpc.insecure_channel(self.address)
+            return grpc.insecure_channel(self.address, _CHANNEL_OPTIONS)
         ca, key, cert = (
             path.read_bytes() if path else None for path in (self.tls.ca, self.tls.key, self.tls.cert)
         )
-        return grpc.secure_channel(self.address, grpc.ssl_channel_credentials(ca, key, cert))
+        return grpc.secure_channel(
+            self.address, grpc.ssl_channel_credentials(ca, key, cert), _CHANNEL_OPTIONS
+        )
 
 
 _FILE = click.Path(path_type=Path)
@@ -107,27 +125,56 @@ def call(service: ServiceSettings, work: Callable[[grpc.Channel], T]) -> T:
 
 def identity() -> tuple[tuple[str, str], ...]:
     """Return who says to be doing this, which counts only where the service verifies nobody."""
-    who = os.environ.get("CELLPLANE_USER") or f"{getpass.getuser()}@{socket.gethostname()}"
-    return (("x-cellplane-user", who),)
+    return (("x-cellplane-user", _user()),)
+
+
+def stamp(reason: str) -> Stamp:
+    """Return who does this now, and why, for a record that the service stamps anew."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Stamp(updated_by=_user(), updated_at=now, reason=reason)
+
+
+def _user() -> str:
+    return os.environ.get("CELLPLANE_USER") or f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    """Give the reason that programs read in an error; empty where it has none."""
+    return str(_details(cast("grpc.Call", error))[0].reason)
 
 
 def _end(service: ServiceSettings, error: grpc.RpcError) -> Never:
     failed = cast("grpc.Call", error)  # of a call that fails, the error is the call
     code, words = failed.code(), failed.details() or "no reason given"
-    if code is grpc.StatusCode.UNAVAILABLE and not _reason(failed):
+    info, problems = _details(failed)
+    if code is grpc.StatusCode.UNAVAILABLE and not info.reason:
         fail(
             Exit.UNAVAILABLE,
             f"the Topology Service does not answer at {service.address}: {words}.",
-            "Name the right address with --topology or CELLPLANE_TOPOLOGY; `cellplane topology` runs one.",
+            "Name the right address with --topology or CELLPLANE_TOPOLOGY; `cellplane topology` runs one, "
+            "`cellplane control-plane --topology-listen` brings one along.",
         )
-    exit_code = Exit.CONFLICT if _reason(failed) == _TEMPORARY else _EXITS.get(code, Exit.FAILED)
-    fail(exit_code, f"{words.rstrip('.')}.")
+    for line in info.metadata.get("done", "").splitlines():
+        click.echo(f"done before: {line}", err=True)
+    what = info.metadata.get("what", "")
+    if info.reason == "OVERTAKEN":
+        lines = "\n".join(f"  {line}" for line in info.metadata.get("changes", "").splitlines())
+        key = info.metadata.get("key", "it")
+        words = (
+            f"{what or 'the change'} was not done: somebody else changed {key} meanwhile; it was left alone"
+        )
+        fail(Exit.CONFLICT, f"{words}.\n{lines}", _HINTS["OVERTAKEN"])
+    if problems and what:
+        refuse(problems, what, already=bool(info.metadata.get("done")))
+    exit_code = Exit.CONFLICT if info.reason == _TEMPORARY else _EXITS.get(code, Exit.FAILED)
+    fail(exit_code, f"{words.rstrip('.')}.", _HINTS.get(info.reason, ""))
 
 
-def _reason(error: grpc.Call) -> str:
+def _details(error: grpc.Call) -> tuple[error_details_pb2.ErrorInfo, tuple[Problem, ...]]:
+    """Take an error apart: why, for programs, and what is wrong with which field."""
     status = rpc_status.from_call(error)
-    info = error_details_pb2.ErrorInfo()
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details if status is not None else ():
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ""
+        if not detail.Unpack(info):
+            detail.Unpack(bad)
+    return info, tuple(Problem(field=each.field, message=each.description) for each in bad.field_violations)

@@ -1,21 +1,21 @@
-"""The changes that the demo makes, planned as everybody's are: cells, their moves, rules.
+"""The changes that the demo asks of the Topology Service, as everybody does: cells, their moves, rules.
 
-The tour hands them to the stage, which commits them.
+The tour hands them to the stage, which calls the service.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+import json
+from typing import Any, TypeAlias
+
+from google.protobuf.duration_pb2 import Duration
 
 from cellplane.demo.stub_cell import StubCell
-from topology.model import Cell, CellState, Endpoint, Stamp
-from topology.planning import Outcome, plan_add, plan_document, plan_set_state
-from topology.view import View
+from pb.cellplane.topology.v1 import cells_pb2, documents_pb2
+from topology.model import CellState
+from topology.service.cells_wire import state_number
 
-Planned = Callable[[View], Outcome]
+Wanted: TypeAlias = cells_pb2.CellChange | documents_pb2.PutDocumentRequest
 UP = (CellState.CANARY, CellState.ACTIVE)
 PATHS = {"/acme": 3, "/globex": 2}
 RULES: dict[str, Any] = {
@@ -35,28 +35,35 @@ RULES: dict[str, Any] = {
 }
 
 
-def stamp(reason: str = "demo") -> Stamp:
-    """Return the stamp of a change made now."""
-    return Stamp(updated_by="demo", updated_at=datetime.now(UTC).isoformat(timespec="seconds"), reason=reason)
-
-
-def added(stub: StubCell) -> Planned:
-    """Plan a cell that answers where a stub does."""
-    cell = Cell(
+def added(stub: StubCell) -> Wanted:
+    """Ask for a cell that answers where a stub does."""
+    cell = cells_pb2.Cell(
         id=stub.cell_id,
         name=f"demo-{stub.cell_id}",
-        state=CellState.PROVISIONING,
-        endpoints=(Endpoint(host=stub.host, port=stub.port, zone="a"),),
-        stamp=stamp("new cell"),
+        endpoints=[cells_pb2.Endpoint(host=stub.host, port=stub.port, zone="a")],
     )
-    return partial(plan_add, cell=cell)
+    return cells_pb2.CellChange(create=cells_pb2.CreateCellRequest(cell=cell, reason="new cell"))
 
 
-def moved(cell_id: int, state: CellState, reason: str = "demo", over_seconds: int | None = None) -> Planned:
-    """Plan a move to another state; a drain takes `over_seconds`."""
-    return lambda view: plan_set_state(view, cell_id, state, stamp(reason), over_seconds=over_seconds)
+def moved(cell_id: int, state: CellState, reason: str = "demo", over_seconds: int | None = None) -> Wanted:
+    """Ask for a move to another state; a drain takes `over_seconds`."""
+    over = None if over_seconds is None else Duration(seconds=over_seconds)
+    request = cells_pb2.TransitionCellRequest(id=cell_id, state=state_number(state), reason=reason, over=over)
+    return cells_pb2.CellChange(transition=request)
 
 
-def ruled(view: View) -> Outcome:
-    """Plan the demo's rules."""
-    return plan_document(view, "rules", "current", RULES, stamp("demo rules"))
+def weighed(cell_id: int, weight: int) -> Wanted:
+    """Ask for another weight."""
+    return cells_pb2.CellChange(set_weight=cells_pb2.SetCellWeightRequest(id=cell_id, weight=weight))
+
+
+def removed(cell_id: int) -> Wanted:
+    """Ask for the end of a cell."""
+    return cells_pb2.CellChange(delete=cells_pb2.DeleteCellsRequest(ids=[cell_id]))
+
+
+def ruled() -> Wanted:
+    """Ask for the demo's rules."""
+    return documents_pb2.PutDocumentRequest(
+        kind="rules", name="current", body=json.dumps(RULES), reason="demo rules"
+    )

@@ -15,6 +15,7 @@ class Ports:
     etcd: int = field(default_factory=free_port)
     etcd_peer: int = field(default_factory=free_port)
     xds: int = field(default_factory=free_port)
+    topology: int = field(default_factory=free_port)
     status: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
 
@@ -32,6 +33,11 @@ class Ports:
     def admin_url(self) -> str:
         """Envoy's admin pages."""
         return f"http://127.0.0.1:{self.admin}"
+
+    @property
+    def topology_address(self) -> str:
+        """What --topology takes."""
+        return f"127.0.0.1:{self.topology}"
 
     @property
     def etcd_endpoint(self) -> str:

@@ -39,3 +39,18 @@ def find_etcd() -> Path:
 
 def _beside_source() -> Path:
     return Path(__file__).resolve().parents[2] / ".tools" / "envoy" / "bin" / "envoy"
+
+
+def etcd_command(data: Path, client: str, peer: str) -> list[str]:
+    """Return the command that starts an etcd of one member at these URLs."""
+    return [
+        str(find_etcd()),
+        "--name=demo",
+        f"--data-dir={data}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=demo={peer}",
+        "--log-level=error",
+    ]

@@ -20,26 +20,23 @@ from typing import Any, Self
 
 import aiohttp
 
+from cellplane.demo.changes import Wanted
 from cellplane.demo.ports import Ports
 from cellplane.demo.processes import Child, ChildFailed, start_child, wait_until
-from cellplane.demo.programs import find_envoy, find_etcd
+from cellplane.demo.programs import etcd_command, find_envoy
 from cellplane.demo.sent import describe, sent_by_type
 from cellplane.demo.stub_cell import StubCell, start_stub_cell
+from cellplane.demo.topology_client import CallFailed, TopologyClient
 from envoy.bootstrap import bootstrap
-from topology.apply import Applied, apply
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
-from topology.planning import Outcome
-from topology.view import View
 
 _READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What one change did: its revision, the time from before its commit to the last ACK, and what was sent
-    meanwhile.
-    """
+    """What one change did: its revision, the time from before the call to the last ACK, and what was sent."""
 
     revision: int
     milliseconds: float
@@ -64,9 +61,11 @@ class Stage:
         self._children: dict[str, Child] = {}
         self._store: EtcdStore | None = None
         self._http: aiohttp.ClientSession | None = None
+        self._topology: TopologyClient | None = None
 
     async def __aenter__(self) -> Self:
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self._topology = await self._stack.enter_async_context(TopologyClient(self.ports.topology_address))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -97,17 +96,7 @@ class Stage:
         client, peer = f"http://{self.etcd_endpoint}", f"http://127.0.0.1:{self.ports.etcd_peer}"
         await self._start(
             "etcd",
-            [
-                str(find_etcd()),
-                "--name=demo",
-                f"--data-dir={self.folder / 'etcd'}",
-                f"--listen-client-urls={client}",
-                f"--advertise-client-urls={client}",
-                f"--listen-peer-urls={peer}",
-                f"--initial-advertise-peer-urls={peer}",
-                f"--initial-cluster=demo={peer}",
-                "--log-level=error",
-            ],
+            etcd_command(self.folder / "etcd", client, peer),
             lambda: self._get(f"{client}/health"),
         )
         if self._store is None:
@@ -129,6 +118,7 @@ class Stage:
                 "control-plane",
                 f"--etcd={self.etcd_endpoint}",
                 f"--xds-listen=127.0.0.1:{self.ports.xds}",
+                f"--topology-listen={self.ports.topology_address}",
                 f"--status-listen=127.0.0.1:{self.ports.status}",
                 f"--edge-listen=127.0.0.1:{self.ports.edge}",
                 f"--state-dir={self.folder / 'state'}",
@@ -171,28 +161,35 @@ class Stage:
         """Return the last lines that a process wrote."""
         return self._children[name].log_tail(100)
 
-    async def commit(self, plan: Callable[[View], Outcome]) -> Applied:
-        """Commit a planned change."""
-        outcome = await apply(self.store, self.keyspace, plan)
-        if not isinstance(outcome, Applied):
-            raise ChildFailed(f"the demo's own change was not taken: {outcome}")
-        return outcome
+    @property
+    def topology(self) -> TopologyClient:
+        """The client of the Topology Service that the control plane brings along."""
+        if self._topology is None:
+            raise AssertionError("the stage has not been entered")
+        return self._topology
 
-    async def change(self, plan: Callable[[View], Outcome]) -> Effect:
-        """Commit a planned change and wait until every Envoy has ACKed what follows from it."""
+    async def commit(self, wanted: Wanted) -> int:
+        """Have the Topology Service make a change; return its revision."""
+        try:
+            return await self.topology.change(wanted)
+        except CallFailed as error:
+            raise ChildFailed(f"the demo's own change was not made: {error}") from error
+
+    async def change(self, wanted: Wanted) -> Effect:
+        """Have a change made and wait until every Envoy has ACKed what follows from it."""
         before = sent_by_type(await self.fleet())
         started = time.time()
-        outcome = await self.commit(plan)
-        fleet = await self.fleet(settled=outcome.revision)
+        revision = await self.commit(wanted)
+        fleet = await self.fleet(settled=revision)
         nodes = fleet["nodes"]
-        late = [node["id"] for node in nodes if node["settled_revision"] < outcome.revision]
+        late = [node["id"] for node in nodes if node["settled_revision"] < revision]
         if late or not nodes:
             raise ChildFailed(
-                f"revision {outcome.revision} was not ACKed by {', '.join(late) or 'any Envoy'}: {fleet}"
+                f"revision {revision} was not ACKed by {', '.join(late) or 'any Envoy'}: {fleet}"
             )
         settled = max(node["settled_at"] for node in nodes)
         sent = describe(sent_by_type(fleet) - before)
-        return Effect(revision=outcome.revision, milliseconds=max(0.0, settled - started) * 1000, sent=sent)
+        return Effect(revision=revision, milliseconds=max(0.0, settled - started) * 1000, sent=sent)
 
     async def fleet(self, settled: int = 0) -> dict[str, Any]:
         """Return the fleet as the control plane sees it, waiting for a revision where one is named."""

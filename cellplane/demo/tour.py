@@ -12,6 +12,7 @@ import time
 import aiohttp
 
 from cellplane.demo.changes import PATHS, UP, added, moved, ruled
+from cellplane.demo.claims import claim_a_path
 from cellplane.demo.kinds import KINDS, is_as_promised
 from cellplane.demo.say import Story
 from cellplane.demo.sent import describe, sent_by_type
@@ -45,6 +46,7 @@ class Tour:
         """Take every step; what fails is in `story.failures`."""
         await self._set_up()
         await self._keys()
+        await claim_a_path(self._stage, self._story)
         async with asyncio.TaskGroup() as tasks:
             traffic = Traffic(self._stage.edge_url, self._round(), RATE_PER_SECOND)
             flow = tasks.create_task(traffic.run())
@@ -67,16 +69,17 @@ class Tour:
         story.step("Three cells, a control plane and a real Envoy")
         await stage.start_etcd()
         story.did(f"started etcd on {stage.etcd_endpoint}")
+        await stage.start_control_plane()
+        story.did(f"started the control plane on 127.0.0.1:{stage.ports.xds}, with the Topology Service")
         for cell_id in (1, 2, 3):
             await stage.commit(added(await stage.start_cell(cell_id)))
             for state in UP:
                 await stage.commit(moved(cell_id, state, "first cells"))
-        await stage.commit(ruled)
-        story.did("wrote cells 1, 2, 3 and the rules (/acme belongs to cell 3, /globex to cell 2) to etcd")
-        await stage.start_control_plane()
+        settled = await stage.commit(ruled())
+        story.did("added cells 1, 2, 3 and the rules (/acme belongs to cell 3, /globex to cell 2)")
         await stage.start_envoy()
-        fleet = await stage.fleet(settled=1)
-        story.did(f"started the control plane on 127.0.0.1:{stage.ports.xds} and Envoy on {stage.edge_url}")
+        fleet = await stage.fleet(settled=settled)
+        story.did(f"started Envoy on {stage.edge_url}")
         story.pushed(f"first configuration ACKed: {describe(sent_by_type(fleet))}")
         story.check(len(fleet["nodes"]) == 1, "one Envoy is connected and has ACKed everything")
 
@@ -209,7 +212,7 @@ class Tour:
     def _told(self, command: str, effect: Effect) -> None:
         self._story.did(f"cellplane {command}")
         self._story.pushed(
-            f"{effect.sent}; etcd commit → ACK {effect.milliseconds:.0f} ms (revision {effect.revision})"
+            f"{effect.sent}; call → ACK {effect.milliseconds:.0f} ms (revision {effect.revision})"
         )
 
     def _owners_hold(self, answers: list[Answer], claim: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cellplane.rules_history import KEPT, plan_rollback, plan_rules, versions
+from cellplane.rules_history import KEPT, Version, plan_rules, version_to_restore, versions
 from topology.apply import Applied, apply, read_view
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
@@ -53,26 +53,22 @@ async def test_a_ruleset_from_before_the_history_is_its_first_version() -> None:
 
 async def test_the_way_back() -> None:
     store = MemoryStore()
+    view = await read_view(store, KEYSPACE)
     for at in (1, 2, 3):
-        await done(store, lambda view, at=at: plan_rules(view, body(at), stamp()))
-    view = await done(store, lambda view: plan_rollback(view, None, stamp("back")))
-    assert view.documents["rules", "current"].body == body(2)
-    view = await done(store, lambda view: plan_rollback(view, 1, stamp("further")))
-    assert view.documents["rules", "current"].body == body(1)
-    assert [each.number for each in versions(view)] == [1, 2, 3, 4, 5]
+        view = await done(store, lambda view, at=at: plan_rules(view, body(at), stamp()))
+    before, first = version_to_restore(view, None), version_to_restore(view, 1)
+    assert isinstance(before, Version)
+    assert isinstance(first, Version)
+    assert (before.body, first.body) == (body(2), body(1))
 
 
 async def test_where_there_is_no_way_back() -> None:
     store = MemoryStore()
     view = await read_view(store, KEYSPACE)
-    for number, words in ((None, "no earlier version"), (1, "there are none")):
-        refusal = plan_rollback(view, number, stamp())
-        assert isinstance(refusal, Refusal)
-        assert words in refusal.problems[0].message
+    assert "no earlier version" in str(version_to_restore(view, None))
+    assert "there are none" in str(version_to_restore(view, 1))
     view = await done(store, lambda view: plan_rules(view, body(1), stamp()))
-    refusal = plan_rollback(view, 7, stamp())
-    assert isinstance(refusal, Refusal)
-    assert "there are 1 to 1" in refusal.problems[0].message
+    assert "there are 1 to 1" in str(version_to_restore(view, 7))
 
 
 async def test_what_etcd_would_not_take_is_refused() -> None:

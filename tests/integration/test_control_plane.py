@@ -16,12 +16,12 @@ import aiohttp
 import pytest
 from grpc import aio
 
-from cellplane.demo.changes import stamp
 from cellplane.demo.ports import Ports
 from cellplane.demo.sent import sent_by_type
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import UNOWNED, Answer, Ask, ask, path_ask, session_ask
 from pb.envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+from tests.cellplane.views import STAMP
 from tests.changes_under_traffic import begin
 from tests.processes import eventually
 from topology.codec import encode
@@ -40,8 +40,9 @@ async def cellplane(stage: Stage, *arguments: str, expect: int = 0) -> str:
     """Run the command as a person does, and return what it says on both outputs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cellplane", *arguments,
-        env={"PATH": "/usr/bin:/bin", "CELLPLANE_USER": "ada", "CELLPLANE_ETCD": stage.etcd_endpoint,
-             "CELLPLANE_STATUS_URL": stage.status_url},
+        env={"PATH": "/usr/bin:/bin", "CELLPLANE_USER": "ada",
+             "CELLPLANE_TOPOLOGY": stage.ports.topology_address,
+             "CELLPLANE_ETCD": stage.etcd_endpoint, "CELLPLANE_STATUS_URL": stage.status_url},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output = (await process.communicate())[0].decode()
@@ -89,9 +90,10 @@ async def test_etcd_away_at_start_the_saved_view_is_served_and_marked_stale(
     await begin(stage)
 
     async def saved() -> bool:
-        return (tmp_path / "state" / "view.json").exists()
+        path = tmp_path / "state" / "view.json"
+        return path.exists() and path.read_text().count("ACTIVE") == 3
 
-    await eventually(saved, "the saved View")
+    await eventually(saved, "the saved View with its three cells")
     await stage.kill("control-plane")
     await stage.kill("etcd")
     await stage.start_control_plane()
@@ -156,7 +158,7 @@ def active(cell_id: int, port: int, host: str = "127.0.0.1") -> Cell:
         name=f"cell-{cell_id}",
         state=CellState.ACTIVE,
         endpoints=(Endpoint(host=host, port=port),),
-        stamp=stamp(),
+        stamp=STAMP,
     )
 
 

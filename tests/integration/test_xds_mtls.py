@@ -18,9 +18,8 @@ async def test_a_certificate_opens_the_door_to_its_own_node_alone(tmp_path: Path
     server = authority.issue("server", "127.0.0.1")
     client = authority.issue("client", "edge-1")
     async with Stage(tmp_path, Ports()) as stage:
-        await begin_topology(stage)
-        await stage.start_control_plane(
-            f"--xds-cert={server.cert}", f"--xds-key={server.key}", f"--xds-client-ca={authority.ca}"
+        await begin_topology(
+            stage, f"--xds-cert={server.cert}", f"--xds-key={server.key}", f"--xds-client-ca={authority.ca}"
         )
         await envoy(edge(stage, "edge-1", authority, client))
         impostor = await envoy(edge(stage, "edge-2", authority, client), wait_ready=False)

@@ -1,29 +1,24 @@
 """Our own CellService: cells read, changed under their guards, and watched from a revision.
 
-The server registers it. Every change goes through `planning` and `apply`, as the command's do. Third road: a
-service call plans a `Txn`; its effect comes back as an Event, and goes out on a watch.
+The server registers it. Every change goes through `planning` and the changer. Third road: a service call
+plans a `Txn`; its effect comes back as an Event, and goes out on a watch.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
-from typing import Final, NoReturn
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 import grpc
 
 from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
-from topology import forms
-from topology.apply import apply, read_view
-from topology.checks import cell_problems, stamp_problems
+from topology import guards
+from topology.checks import cell_problems
 from topology.claims.index import ClaimIndex
 from topology.keys import Keyspace
-from topology.model import Cell, CellState, Problem, Stamp
+from topology.model import Cell, CellState, Problem
 from topology.planning import (
     Outcome,
-    Overtaken,
-    Plan,
     Refusal,
     plan_add,
     plan_remove,
@@ -31,15 +26,16 @@ from topology.planning import (
     plan_set_weight,
     plan_update,
 )
-from topology.service.cells_wire import cell_message, changed_cell, new_cell, seconds_of, state_of
-from topology.service.failure import Failure, invalid, invalid_fields, not_found
-from topology.service.gate import Context, current_caller
+from topology.service.cells_wire import changed_cell, new_cell, seconds_of, state_of
+from topology.service.changer import Changer, stamp_of_caller
+from topology.service.failure import invalid, invalid_fields, not_found
+from topology.service.gate import Context
+from topology.service.reader import Reader, kept_out
 from topology.service.sources import Sources
 from topology.service.watches import Watches, stored_message
+from topology.steps import Step
 from topology.store import Store
 from topology.view import View
-
-log = logging.getLogger("topology.service.cells")
 
 _EMPTY_HANDED: Final = (CellState.DRAINED, CellState.DECOMMISSIONED)
 
@@ -49,59 +45,80 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
 
     def __init__(self, sources: Sources, store: Store, keyspace: Keyspace) -> None:
         self._sources = sources
-        self._store = store
-        self._keyspace = keyspace
+        self._reader = Reader(sources, store, keyspace)
+        self._changer = Changer(store, keyspace)
         self.watches = Watches(store, keyspace)
 
     async def ListCells(
         self, request: cells_pb2.ListCellsRequest, context: Context
     ) -> cells_pb2.ListCellsResponse:
-        view = self._sources.view
-        cells = [stored_message(view, cell) for cell in view.cells.values()]
-        return cells_pb2.ListCellsResponse(cells=cells, revision=view.revision)
+        read = await self._reader.read(request.revision, fresh=request.fresh)
+        return cells_pb2.ListCellsResponse(
+            cells=[stored_message(read.view, cell) for cell in read.view.cells.values()],
+            revision=read.view.revision,
+            kept_out=kept_out(read.view.quarantined.values()),
+            stale=read.stale,
+        )
 
     async def GetCell(self, request: cells_pb2.GetCellRequest, context: Context) -> cells_pb2.GetCellResponse:
-        view = self._sources.view
-        if request.id not in view.cells:
-            raise not_found(f"there is no cell {request.id}")
+        view = (await self._reader.read(0, fresh=request.fresh)).view
+        _check_there(view, request.id)
         return cells_pb2.GetCellResponse(cell=stored_message(view, view.cells[request.id]))
 
     async def CreateCell(
         self, request: cells_pb2.CreateCellRequest, context: Context
     ) -> cells_pb2.ChangeResponse:
-        cell = new_cell(request.cell, _stamp(request.reason))
-        _check_form(cell)
-
-        def plan(view: View) -> Outcome:
-            if cell.id in view.cells or cell.id in view.retired:
-                raise Failure(
-                    grpc.StatusCode.ALREADY_EXISTS,
-                    f"the id {cell.id} has been used: take one that never was",
-                    "CELL_EXISTS",
-                )
-            return plan_add(view, cell)
-
-        return await self._change(plan, dry_run=request.dry_run)
+        return await self._changer.change([_adding(request)], dry_run=request.dry_run)
 
     async def UpdateCell(
         self, request: cells_pb2.UpdateCellRequest, context: Context
     ) -> cells_pb2.ChangeResponse:
-        stamp = _stamp(request.reason)
-
-        def plan(view: View) -> Outcome:
-            before = view.cells.get(request.cell.id)
-            if before is None and view.keyspace.cell(request.cell.id) not in view.quarantined:
-                raise not_found(f"there is no cell {request.cell.id}")
-            cell = changed_cell(request.cell, before, stamp) if before else new_cell(request.cell, stamp)
-            _check_form(cell)
-            return plan_update(view, cell, request.expected_revision or None, force=request.force)
-
-        return await self._change(plan, dry_run=request.dry_run)
+        return await self._changer.change([_updating(request)], dry_run=request.dry_run)
 
     async def TransitionCell(
         self, request: cells_pb2.TransitionCellRequest, context: Context
     ) -> cells_pb2.ChangeResponse:
-        stamp = _stamp(request.reason)
+        return await self._changer.change([self._moving(request)], dry_run=request.dry_run)
+
+    async def SetCellWeight(
+        self, request: cells_pb2.SetCellWeightRequest, context: Context
+    ) -> cells_pb2.ChangeResponse:
+        return await self._changer.change([_weighing(request)], dry_run=request.dry_run)
+
+    async def DeleteCells(
+        self, request: cells_pb2.DeleteCellsRequest, context: Context
+    ) -> cells_pb2.ChangeResponse:
+        return await self._changer.change([self._deleting(request)], dry_run=request.dry_run)
+
+    async def ChangeCells(
+        self, request: cells_pb2.ChangeCellsRequest, context: Context
+    ) -> cells_pb2.ChangeResponse:
+        steps = [self._step(at, change) for at, change in enumerate(request.changes)]
+        return await self._changer.change(steps, dry_run=request.dry_run, shown=request.shown)
+
+    async def Watch(
+        self, request: cells_pb2.WatchCellsRequest, context: Context
+    ) -> AsyncIterator[cells_pb2.WatchCellsResponse]:
+        async for response in self.watches.follow(request.after_revision):
+            yield response
+
+    def _step(self, at: int, change: cells_pb2.CellChange) -> Step:
+        match change.WhichOneof("change"):
+            case "create":
+                return _adding(change.create)
+            case "update":
+                return _updating(change.update)
+            case "transition":
+                return self._moving(change.transition)
+            case "set_weight":
+                return _weighing(change.set_weight)
+            case "delete":
+                return self._deleting(change.delete)
+            case _:
+                raise invalid(f"changes[{at}]: says no change that this version knows")
+
+    def _moving(self, request: cells_pb2.TransitionCellRequest) -> Step:
+        stamp = stamp_of_caller(request.reason)
         to = state_of(request.state, "state")
         if to is None:
             raise invalid("state: is not said: name where the cell shall go")
@@ -116,24 +133,10 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
             expected = request.expected_revision or None
             return plan_set_state(view, request.id, to, stamp, over, expected, force=request.force)
 
-        return await self._change(plan, dry_run=request.dry_run)
+        return Step(f"moving cell {request.id} to {to}", plan)
 
-    async def SetCellWeight(
-        self, request: cells_pb2.SetCellWeightRequest, context: Context
-    ) -> cells_pb2.ChangeResponse:
-        stamp = _stamp(request.reason)
-
-        def plan(view: View) -> Outcome:
-            _check_there(view, request.id)
-            expected = request.expected_revision or None
-            return plan_set_weight(view, request.id, request.weight, stamp, expected, force=request.force)
-
-        return await self._change(plan, dry_run=request.dry_run)
-
-    async def DeleteCells(
-        self, request: cells_pb2.DeleteCellsRequest, context: Context
-    ) -> cells_pb2.ChangeResponse:
-        stamp = _stamp(request.reason)
+    def _deleting(self, request: cells_pb2.DeleteCellsRequest) -> Step:
+        stamp = stamp_of_caller(request.reason)
 
         def plan(view: View) -> Outcome:
             for cell_id in request.ids:
@@ -147,26 +150,7 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
                 return Refusal(problems=tuple(problems))
             return plan_remove(view, request.ids, stamp, force=request.force)
 
-        return await self._change(plan, dry_run=request.dry_run)
-
-    async def Watch(
-        self, request: cells_pb2.WatchCellsRequest, context: Context
-    ) -> AsyncIterator[cells_pb2.WatchCellsResponse]:
-        async for response in self.watches.follow(request.after_revision):
-            yield response
-
-    async def _change(self, plan: Callable[[View], Outcome], *, dry_run: bool) -> cells_pb2.ChangeResponse:
-        if dry_run:
-            planned = plan(await read_view(self._store, self._keyspace))
-            if not isinstance(planned, Plan):
-                _refuse(planned)
-            return _changed(0, planned.summary, planned.cell)
-        outcome = await apply(self._store, self._keyspace, plan)
-        if isinstance(outcome, Refusal | Overtaken):
-            _refuse(outcome)
-        caller = current_caller().name
-        log.info("cells_changed by=%s revision=%d what=%s", caller, outcome.revision, list(outcome.summary))
-        return _changed(outcome.revision, outcome.summary, outcome.cell)
+        return Step(f"removing cell {', '.join(map(str, request.ids))}", plan)
 
 
 def still_owned(index: ClaimIndex, cell_id: int, to: CellState | None) -> Iterator[Problem]:
@@ -181,18 +165,41 @@ def still_owned(index: ClaimIndex, cell_id: int, to: CellState | None) -> Iterat
         yield Problem(field="claims", message=message)
 
 
-def _changed(revision: int, summary: tuple[str, ...], cell: Cell | None) -> cells_pb2.ChangeResponse:
-    message = None if cell is None else cell_message(cell, revision)
-    return cells_pb2.ChangeResponse(revision=revision, summary=summary, cell=message)
+def _adding(request: cells_pb2.CreateCellRequest) -> Step:
+    cell = new_cell(request.cell, stamp_of_caller(request.reason))
+    _check_form(cell)
+
+    def plan(view: View) -> Outcome:
+        if used := tuple(guards.already_used(view, cell)):
+            raise invalid_fields(used, grpc.StatusCode.ALREADY_EXISTS, "CELL_EXISTS")
+        return plan_add(view, cell)
+
+    return Step(f"adding cell {cell.id}", plan)
 
 
-def _stamp(reason: str) -> Stamp:
-    stamp = Stamp(
-        updated_by=current_caller().name, updated_at=forms.format_utc(datetime.now(UTC)), reason=reason
-    )
-    if problems := stamp_problems(stamp):
-        raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "STAMP_INVALID")
-    return stamp
+def _updating(request: cells_pb2.UpdateCellRequest) -> Step:
+    stamp = stamp_of_caller(request.reason)
+
+    def plan(view: View) -> Outcome:
+        before = view.cells.get(request.cell.id)
+        if before is None and view.keyspace.cell(request.cell.id) not in view.quarantined:
+            _check_there(view, request.cell.id)
+        cell = changed_cell(request.cell, before, stamp) if before else new_cell(request.cell, stamp)
+        _check_form(cell)
+        return plan_update(view, cell, request.expected_revision or None, force=request.force)
+
+    return Step(f"updating cell {request.cell.id}", plan)
+
+
+def _weighing(request: cells_pb2.SetCellWeightRequest) -> Step:
+    stamp = stamp_of_caller(request.reason)
+
+    def plan(view: View) -> Outcome:
+        _check_there(view, request.id)
+        expected = request.expected_revision or None
+        return plan_set_weight(view, request.id, request.weight, stamp, expected, force=request.force)
+
+    return Step(f"setting the weight of cell {request.id}", plan)
 
 
 def _check_form(cell: Cell) -> None:
@@ -201,16 +208,9 @@ def _check_form(cell: Cell) -> None:
 
 
 def _check_there(view: View, cell_id: int) -> None:
-    if cell_id not in view.cells:
-        raise not_found(f"there is no cell {cell_id}")
-
-
-def _refuse(outcome: Refusal | Overtaken) -> NoReturn:
-    if isinstance(outcome, Refusal):
-        raise invalid_fields(outcome.problems, grpc.StatusCode.FAILED_PRECONDITION, "REFUSED")
-    words = (
-        f"somebody else changed {outcome.key} meanwhile ({'; '.join(outcome.changes)}): look, then try again"
-    )
-    raise Failure(
-        grpc.StatusCode.ABORTED, words, "OVERTAKEN", {"key": outcome.key, "revision": str(outcome.revision)}
-    )
+    if cell_id in view.cells:
+        return
+    if record := view.quarantined.get(view.keyspace.cell(cell_id)):
+        words = f"what the store holds for cell {cell_id} cannot be read: {record.reason}"
+        raise not_found(words, "CELL_UNREADABLE")
+    raise not_found(f"there is no cell {cell_id}")

@@ -6,6 +6,7 @@ ends of the third road.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pb.cellplane.topology.v1 import cells_pb2
 from topology import forms
-from topology.model import Cell, CellState, Endpoint, SequenceRange, Stamp
+from topology.model import Cell, CellState, Drain, Endpoint, SequenceRange, Stamp
 from topology.service.failure import invalid
 
 _PREFIX: Final = "CELL_STATE_"
@@ -46,23 +47,13 @@ def new_cell(message: cells_pb2.Cell, stamp: Stamp) -> Cell:
 def changed_cell(message: cells_pb2.Cell, before: Cell, stamp: Stamp) -> Cell:
     """Read new contents for a cell; what only the service says is taken over from before."""
     cell = _cell(message, stamp, state_of(message.state, "cell.state") or before.state)
-    return Cell(
-        id=cell.id,
-        name=cell.name,
-        state=cell.state,
-        addresses=cell.addresses,
-        endpoints=cell.endpoints,
-        http2=cell.http2,
+    return replace(
+        cell,
         session_prefix=message.session_prefix or before.session_prefix,
-        sequence_ranges=cell.sequence_ranges,
-        capacity=cell.capacity,
         weight=cell.weight if message.HasField("weight") else before.weight,
-        ring=cell.ring,
-        region=cell.region,
         epoch=before.epoch,
         drain=before.drain,
         previous_state=before.previous_state,
-        stamp=stamp,
     )
 
 
@@ -90,12 +81,31 @@ def cell_message(cell: Cell, revision: int) -> cells_pb2.Cell:
         epoch=cell.epoch,
         drain=None
         if drain is None
-        else cells_pb2.Drain(started_at=_timestamp(drain.started_at), over=Duration(seconds=drain.seconds)),
+        else cells_pb2.Drain(started_at=timestamp(drain.started_at), over=Duration(seconds=drain.seconds)),
         previous_state=state_number(cell.previous_state),
         updated_by=cell.stamp.updated_by,
-        updated_at=_timestamp(cell.stamp.updated_at),
+        updated_at=timestamp(cell.stamp.updated_at),
         reason=cell.stamp.reason,
         revision=revision,
+    )
+
+
+def stored_cell(message: cells_pb2.Cell) -> Cell:
+    """Read a cell that the service gave, with all that only the service says."""
+    state = state_of(message.state, "state")
+    if state is None:
+        raise AssertionError("the service says a state with every cell")
+    stamp = Stamp(
+        updated_by=message.updated_by, updated_at=message.updated_at.ToJsonString(), reason=message.reason
+    )
+    drain = None
+    if message.HasField("drain"):
+        drain = Drain(started_at=message.drain.started_at.ToJsonString(), seconds=message.drain.over.seconds)
+    return replace(
+        _cell(message, stamp, state),
+        epoch=message.epoch,
+        drain=drain,
+        previous_state=state_of(message.previous_state, "previous_state"),
     )
 
 
@@ -139,7 +149,8 @@ def _cell(message: cells_pb2.Cell, stamp: Stamp, state: CellState) -> Cell:
     )
 
 
-def _timestamp(text: str) -> Timestamp:
+def timestamp(text: str) -> Timestamp:
+    """Spell a time that is on record."""
     moment: datetime | None = forms.parse_utc(text)
     if moment is None:
         raise AssertionError(f"{text!r} is on record, and no View lets in what is no time")

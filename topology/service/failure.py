@@ -6,7 +6,7 @@ what the caller may not see. Stands behind `Request -> ClassificationKey -> Deci
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +18,9 @@ from topology.claims.rules import Leased, NotThere, NotYours, Obstacle, Taken, U
 from topology.model import Problem
 
 DOMAIN: Final = "topology.cellplane"
+# gRPC refuses an answer whose trailers pass 8 KiB; the words go twice, and binary as base64.
+_WORDS: Final = 1500
+_PROBLEM_BYTES: Final = 2500
 DETAILS: Final = "grpc-status-details-bin"
 # Where several things stand in the way, the one that no waiting mends is told.
 _PERMANENT_FIRST: Final = (Taken, NotYours, NotThere, Unreadable, Leased)
@@ -63,9 +66,19 @@ def invalid(message: str, reason: str = "INVALID") -> Failure:
 
 def invalid_fields(problems: Sequence[Problem], code: grpc.StatusCode, reason: str) -> Failure:
     """Say which rules the request breaks."""
-    words = "; ".join(str(problem) for problem in problems[:10])
+    words = "; ".join(str(problem) for problem in problems[:10])[:_WORDS]
     more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-    return Failure(code, words + more, reason, problems=problems[:100])
+    return Failure(code, words + more, reason, problems=tuple(_fitting(problems)))
+
+
+def _fitting(problems: Sequence[Problem]) -> Iterator[Problem]:
+    """Give as many problems as trailers can carry."""
+    left = _PROBLEM_BYTES
+    for problem in problems:
+        left -= len(str(problem).encode()) + 16
+        if left < 0:
+            return
+        yield problem
 
 
 def not_found(message: str, reason: str = "NOT_FOUND") -> Failure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import grpc
@@ -16,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
+from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc, documents_pb2, documents_pb2_grpc
 from pb.gitlab.cells.topology_service import (
     cell_service_pb2,
     cell_service_pb2_grpc,
@@ -32,9 +33,12 @@ from pb.gitlab.cells.topology_service.claims.v1 import service_pb2_grpc as claim
 from topology.claims.store import ClaimStore
 from topology.keys import Keyspace
 from topology.service.cells_service import CellsService
+from topology.service.changer import Changer
 from topology.service.claim_service import ClaimService
+from topology.service.documents_service import DocumentsService, Writers
 from topology.service.gate import Counts, Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
+from topology.service.reader import Reader
 from topology.service.routing_services import CellService, ClassifyService, HealthService
 from topology.service.sources import Sources
 from topology.store import Store
@@ -44,6 +48,7 @@ FILES: Final = (
     cell_service_pb2.DESCRIPTOR,
     claim_service_pb2.DESCRIPTOR,
     classify_service_pb2.DESCRIPTOR,
+    documents_pb2.DESCRIPTOR,
     health_service_pb2.DESCRIPTOR,
     sequence_service_pb2.DESCRIPTOR,
 )
@@ -78,12 +83,14 @@ class TopologyServer:
         store: Store,
         keyspace: Keyspace,
         *,
+        writers: Writers = MappingProxyType({}),
         names: Names = NO_MORE_NAMES,
         options: ServerOptions = DEFAULT_OPTIONS,
     ) -> None:
         self.counts = Counts()
         self.classify = ClassifyService(sources)
         self.cells = CellsService(sources, store, keyspace)
+        self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
         self._claims = ClaimService(sources, claims)
         self._sources = sources
         self._names = names
@@ -139,6 +146,7 @@ class TopologyServer:
         )
         claim_service_pb2_grpc.add_ClaimServiceServicer_to_server(self._claims, guarded)
         cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, guarded)
+        documents_pb2_grpc.add_DocumentServiceServicer_to_server(self.documents, guarded)
         # Nothing is told here but whether the service is up, and what its API is.
         health_service_pb2_grpc.add_HealthServiceServicer_to_server(HealthService(self._sources), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -17,10 +17,11 @@ from topology.view import View
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The View and the claims, as they are now."""
+    """The View and the claims, as they are now. `followed` tells whether the View is kept up to date."""
 
     newest_view: Callable[[], View | None]
     follower: ClaimFollower
+    followed: Callable[[], bool] = lambda: True
 
     @property
     def view(self) -> View:
@@ -29,6 +30,12 @@ class Sources:
         if view is None:
             raise not_ready("the topology")
         return view
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether the store may have gone on without the View."""
+        view = self.newest_view()
+        return view is not None and (view.stale or not self.followed())
 
     @property
     def claims(self) -> ClaimIndex:

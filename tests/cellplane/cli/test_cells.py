@@ -1,4 +1,4 @@
-"""`cellplane cells` against a real etcd: what is written, what is refused, and what nobody may do by
+"""`cellplane cells` over gRPC to a real etcd: what is written, what is refused, and what nobody may do by
 accident.
 """
 
@@ -15,6 +15,7 @@ import pytest
 from click.testing import Result
 
 from cellplane.cli.outcome import Exit
+from tests.cellplane.cli.topology_thread import Topology
 from tests.etcd_server import EtcdServer
 from topology.apply import read_view
 from topology.codec import encode
@@ -238,7 +239,7 @@ def test_only_what_is_given_is_updated(run: Run) -> None:
     ("arguments", "code", "named"),
     [
         (["1"], Exit.USAGE, "nothing to change"),
-        (["7", "--ring", "1"], Exit.REFUSED, "there is no cell 7"),
+        (["7", "--ring", "1"], Exit.NOT_FOUND, "there is no cell 7"),
         (["1", "--endpoint", "10.0.1.1"], Exit.REFUSED, "--endpoint"),
         (["1", "--endpoint", "10.0.1.1:0"], Exit.REFUSED, "endpoints[0].port"),
         (["1", "--ring", "1", "--expect-revision", "1"], Exit.CONFLICT, "somebody else changed"),
@@ -331,21 +332,29 @@ def test_garbage_in_etcd_is_shown_and_hurts_nobody_else(
     assert keyspace.cell(2) in run("cells", "list").stdout
 
 
-def test_no_etcd_is_one_clear_error(run: Run) -> None:
-    result = run(
-        "cells",
-        "list",
-        "--etcd",
-        "127.0.0.1:1",
-        "--status-url",
-        "http://127.0.0.1:1",
-        expect=Exit.UNAVAILABLE,
-    )
+def test_no_service_is_one_clear_error(run: Run, free_port: Callable[[], int]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    result = run("cells", "list", "--topology", address, expect=Exit.UNAVAILABLE)
 
-    assert "etcd does not answer at 127.0.0.1:1" in result.stderr
-    assert "Traceback" not in result.output
+    assert f"the Topology Service does not answer at {address}" in result.stderr
+    assert "--topology-listen" in result.stderr
+
+
+def test_a_cell_that_owns_something_is_not_drained(run: Run, service: Topology) -> None:
+    add(run, 1, "--state", "ACTIVE")
+    add(run, 2, "--state", "ACTIVE")
+    run("claims", "create", "--cell", "2", "ROUTES", "acme")
+    run("cells", "set-state", "2", "DRAINING", "--over", "0s", "--yes")
+    service.caught_up()
+
+    refused = run("cells", "set-state", "2", "DRAINED", "--yes", expect=Exit.REFUSED)
+
+    assert "cell 2 owns 1 claims" in refused.stderr
+    run("claims", "destroy", "--cell", "2", "ROUTES", "acme")
+    service.caught_up()
+    run("cells", "set-state", "2", "DRAINED", "--yes")
 
 
 def test_a_cell_that_is_not_there(run: Run) -> None:
     assert "there is no cell 7" in run("cells", "get", "7", expect=Exit.NOT_FOUND).stderr
-    run("cells", "set-weight", "7", "1", expect=Exit.REFUSED)
+    run("cells", "set-weight", "7", "1", expect=Exit.NOT_FOUND)

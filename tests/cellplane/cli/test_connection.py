@@ -1,4 +1,4 @@
-"""Options that reach etcd, and who it is that writes."""
+"""Options that reach etcd."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cellplane.cli.connection import etcd_options, stamp
+from cellplane.cli.connection import etcd_options
 from cellplane.settings import EtcdSettings
 
 
@@ -50,13 +50,3 @@ def test_mistakes_are_named(arguments: tuple[str, ...], named: str) -> None:
 
     assert isinstance(found, str), found
     assert named in found
-
-
-def test_a_stamp_says_who_when_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CELLPLANE_USER", "ada")
-    mark = stamp("because")
-
-    assert (mark.updated_by, mark.reason) == ("ada", "because")
-    assert mark.updated_at.endswith("+00:00")
-    monkeypatch.delenv("CELLPLANE_USER")
-    assert "@" in stamp("").updated_by

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from cellplane.cli.outcome import Exit
 from cellplane.cli.root import cellplane
-from cellplane.cli.service import identity
+from cellplane.cli.service import identity, stamp
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -53,3 +53,13 @@ def test_a_ca_that_is_no_certificate_is_an_answer_too(tmp_path: Path, free_port:
     ca.write_text("nonsense")
     code, _ = run("--topology", f"127.0.0.1:{free_port()}", "--topology-ca", str(ca))
     assert code == Exit.UNAVAILABLE
+
+
+def test_a_stamp_says_who_when_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLPLANE_USER", "ada")
+    mark = stamp("because")
+
+    assert (mark.updated_by, mark.reason) == ("ada", "because")
+    assert mark.updated_at.endswith("+00:00")
+    monkeypatch.delenv("CELLPLANE_USER")
+    assert "@" in stamp("").updated_by

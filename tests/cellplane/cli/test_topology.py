@@ -41,14 +41,14 @@ def test_options_become_settings(told: list[Any], tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     (settings,) = told
-    assert (settings.listen, settings.status_listen) == (
+    assert (settings.serving.listen, settings.status_listen) == (
         Listen(host="0.0.0.0", port=1),
         Listen(host="0.0.0.0", port=2),
     )
-    assert settings.rest_listen == Listen(host="0.0.0.0", port=3)
-    assert settings.lifetimes == Lifetimes(found=9, not_found=5)
-    assert settings.tls == TlsFiles(**files)
-    assert settings.names == Names(routers=frozenset({"edge", "ssh"}), admins=frozenset({"ops"}))
+    assert settings.serving.rest_listen == Listen(host="0.0.0.0", port=3)
+    assert settings.serving.lifetimes == Lifetimes(found=9, not_found=5)
+    assert settings.serving.tls == TlsFiles(**files)
+    assert settings.serving.names == Names(routers=frozenset({"edge", "ssh"}), admins=frozenset({"ops"}))
     assert settings.etcd.endpoints == ("a:1", "b:2")
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from cellplane.document_writers import WRITERS
 from tests.topology.samples import cell
 from tests.topology.service.stage import Stage, playing
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
+from topology.model import Cell
+from topology.store import Store
 
 T = TypeVar("T")
 
@@ -35,17 +38,27 @@ class Topology:
         self.do(self.stage.caught_up())
 
 
+TWO_CELLS = (cell(1), cell(2, addresses={"web": "https://cell-2.example.com"}))
+
+
 @contextmanager
-def topology_in_a_thread() -> Iterator[Topology]:
-    """Run a service with two cells until the block ends."""
+def topology_in_a_thread(
+    open_store: Callable[[], Store] = MemoryStore,
+    keyspace: Keyspace = Keyspace("/service"),  # noqa: B008  a value
+    cells: tuple[Cell, ...] = TWO_CELLS,
+) -> Iterator[Topology]:
+    """Run a service until the block ends."""
     started: Future[Topology] = Future()
     done = asyncio.Event()
 
     async def play() -> None:
-        cells = (cell(1), cell(2, addresses={"web": "https://cell-2.example.com"}))
-        async with playing(MemoryStore(), Keyspace("/service"), cells) as stage:
-            started.set_result(Topology(stage, asyncio.get_running_loop()))
-            await done.wait()
+        store = open_store()
+        try:
+            async with playing(store, keyspace, cells, writers=WRITERS) as stage:
+                started.set_result(Topology(stage, asyncio.get_running_loop()))
+                await done.wait()
+        finally:
+            await store.close()
 
     def run() -> None:
         try:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -13,7 +14,7 @@ import grpc.aio
 import trustme
 from google.rpc import error_details_pb2, status_pb2
 
-from pb.cellplane.topology.v1 import cells_pb2_grpc
+from pb.cellplane.topology.v1 import cells_pb2_grpc, documents_pb2_grpc
 from pb.gitlab.cells.topology_service import (
     cell_service_pb2_grpc,
     classify_service_pb2_grpc,
@@ -26,6 +27,7 @@ from topology.claims.stored import StoredClaims
 from topology.codec import encode
 from topology.keys import Keyspace
 from topology.model import Cell
+from topology.service.documents_service import Writers
 from topology.service.server import TopologyServer
 from topology.service.sources import Sources
 from topology.store import Committed, Store, Txn
@@ -46,6 +48,7 @@ class Client:
         self.health = health_service_pb2_grpc.HealthServiceStub(self.channel)
         self.claims = claims_grpc.ClaimServiceStub(self.channel)
         self.cells = cells_pb2_grpc.CellServiceStub(self.channel)
+        self.documents = documents_pb2_grpc.DocumentServiceStub(self.channel)
 
 
 @dataclass
@@ -108,11 +111,13 @@ async def playing(
     *,
     verified: bool = False,
     follow: bool = True,
+    writers: Writers = MappingProxyType({}),
 ) -> AsyncIterator[Stage]:
     """Run a service on a store."""
     claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
     watcher, follower = Watcher(store, keyspace, backoff=EAGER), ClaimFollower(claims, backoff=EAGER)
-    server = TopologyServer(Sources(lambda: watcher.view, follower), claims, store, keyspace)
+    sources = Sources(lambda: watcher.view, follower, lambda: watcher.state.connected)
+    server = TopologyServer(sources, claims, store, keyspace, writers=writers)
     authority = trustme.CA() if verified else None
     credentials = None
     if authority is not None:

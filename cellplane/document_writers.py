@@ -1,0 +1,58 @@
+"""What must hold for a document that is written through the Topology Service, by its kind.
+
+The composition root hands it to the service, which knows neither rules nor pushes. What is not listed here
+only the control plane writes. Third road: a service call plans a `Txn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from cellplane.held_versions import REJECTED
+from cellplane.pushes import RELEASED, held_pushes
+from cellplane.rules_history import CURRENT, KIND, plan_rules
+from envoy.rules import Ruleset, parse_ruleset
+from topology.model import Problem, Stamp
+from topology.planning import Outcome, Refusal, plan_document
+from topology.service.documents_service import Writers
+from topology.view import View
+
+
+def write_rules(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan another ruleset in force, which must hold; its history is kept beside it."""
+    if name != CURRENT:
+        return _refused("name", f"{name!r} is history: write {CURRENT!r}")
+    if body is None:
+        return _refused("name", "the ruleset in force is never deleted: write another one")
+    ruleset = parse_ruleset(body)
+    if not isinstance(ruleset, Ruleset):
+        return Refusal(problems=tuple(ruleset))
+    return plan_rules(view, body, stamp)
+
+
+def release_push(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan the release of a snapshot that is held."""
+    push = next((each for each in held_pushes(view) if each.id == name), None)
+    if push is None:
+        return _refused("name", f"no push {name!r} is held: name one that is")
+    if body is None:
+        return _refused("name", "a release is not taken back: the push has gone out")
+    return plan_document(view, RELEASED, name, {"group": push.group, "revision": push.revision}, stamp)
+
+
+def release_version(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan the end of what is held against a version that Envoys rejected."""
+    if body is not None:
+        return _refused("body", "what Envoys rejected only the control plane writes: delete it to release it")
+    return plan_document(view, REJECTED, name, None, stamp)
+
+
+WRITERS: Final[Writers] = MappingProxyType(
+    {KIND: write_rules, RELEASED: release_push, REJECTED: release_version}
+)
+
+
+def _refused(field: str, message: str) -> Refusal:
+    return Refusal(problems=(Problem(field=field, message=message),))
