@@ -33,6 +33,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/demo/tour.py": "tests/integration/test_demo.py",
     "cellplane/pages.py": "tests/cellplane/test_status.py",
     "cellplane/metrics.py": "tests/cellplane/test_status.py",
+    "topology/claims/beginning.py": "tests/contract/test_claim_store.py",
+    "topology/claims/transferring.py": "tests/contract/test_transfers.py",
 }
 
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))

@@ -55,10 +55,7 @@ class MemoryStore:
         self._fail_if_wanted("list")
         at = self._revision if revision is None else revision
         self._check_known(at)
-        records = dict(self._compacted_records)
-        for batch in self._history:
-            if batch.revision <= at:
-                _replay(records, batch.events)
+        records = self._records if at == self._revision else self._as_of(at)
         return Listing(at, tuple(records[key] for key in sorted(records) if key.startswith(prefix)))
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
@@ -149,6 +146,13 @@ class MemoryStore:
         self._records, self._compacted_records = dict(other._records), dict(other._records)
         self._history = []
         self._stir()
+
+    def _as_of(self, revision: int) -> dict[str, Record]:
+        records = dict(self._compacted_records)
+        for batch in self._history:
+            if batch.revision <= revision:
+                _replay(records, batch.events)
+        return records
 
     def _fail_if_wanted(self, method: str) -> None:
         if self._closed:

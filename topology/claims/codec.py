@@ -94,21 +94,21 @@ def decode_record(bucket: Bucket, value: bytes) -> Record | Undecodable:
     if (found := quickly(bucket, value)) is not None:
         return found
     try:
-        fields = _fields(value)
+        fields = read_claim_fields(value)
         record = Record(
-            uuid=_uuid(fields, "uuid"),
+            uuid=read_uuid(fields, "uuid"),
             metadata=Metadata(
                 bucket=_bucket(fields.take("bucket", list, "list"), "bucket"),
-                subject=_subject(Fields(fields.mapping("subject"), "subject")),
+                subject=read_subject(Fields(fields.mapping("subject"), "subject")),
                 source=_source(Fields(fields.mapping("source"), "source")),
                 user_data=fields.optional("user_data", _user_data),
-                spelling=_word(fields, "spelling", Spelling),
+                spelling=read_word(fields, "spelling", Spelling),
             ),
             cell_id=fields.integer("cell_id"),
-            status=_word(fields, "status", Status),
-            lease="" if fields.text("lease") == "" else _uuid(fields, "lease"),
-            created_at=_read(fields, "created_at"),
-            updated_at=_read(fields, "updated_at"),
+            status=read_word(fields, "status", Status),
+            lease="" if fields.text("lease") == "" else read_uuid(fields, "lease"),
+            created_at=read_moment(fields, "created_at"),
+            updated_at=read_moment(fields, "updated_at"),
             updated_by=fields.text("updated_by"),
         )
         fields.end()
@@ -124,16 +124,16 @@ def decode_record(bucket: Bucket, value: bytes) -> Record | Undecodable:
 def decode_lease(key: LeaseKey, value: bytes) -> Lease | Undecodable:
     """Read the lease of a key."""
     try:
-        fields = _fields(value)
+        fields = read_claim_fields(value)
         lease = Lease(
-            uuid=_uuid(fields, "uuid"),
+            uuid=read_uuid(fields, "uuid"),
             cell_id=fields.integer("cell_id"),
-            phase=_word(fields, "phase", Phase),
+            phase=read_word(fields, "phase", Phase),
             creates=_buckets(fields, "creates"),
             destroys=_buckets(fields, "destroys"),
             parts=fields.integer("parts"),
-            created_at=_read(fields, "created_at"),
-            updated_at=_read(fields, "updated_at"),
+            created_at=read_moment(fields, "created_at"),
+            updated_at=read_moment(fields, "updated_at"),
             updated_by=fields.text("updated_by"),
         )
         fields.end()
@@ -147,7 +147,7 @@ def decode_lease(key: LeaseKey, value: bytes) -> Lease | Undecodable:
 def decode_part(_: PartKey, value: bytes) -> tuple[tuple[Bucket, ...], tuple[Bucket, ...]] | Undecodable:
     """Read which records a part creates, and which it destroys."""
     try:
-        fields = _fields(value)
+        fields = read_claim_fields(value)
         creates, destroys = _buckets(fields, "creates"), _buckets(fields, "destroys")
         fields.end()
     except MalformedError as error:
@@ -174,28 +174,32 @@ def _pair(bucket: Bucket) -> list[str]:
     return [bucket.type.name, bucket.value]
 
 
-def _fields(value: bytes) -> Fields:
+def read_claim_fields(value: bytes) -> Fields:
+    """Begin to read a record of the schema that this version knows. Raises MalformedError, as those below."""
     fields = Fields(parse(value))
     if (schema := fields.integer("schema")) != SCHEMA:
         raise MalformedError(f"schema: {schema} is not read by this version, which knows {SCHEMA}")
     return fields
 
 
-def _read(fields: Fields, name: str) -> datetime:
+def read_moment(fields: Fields, name: str) -> datetime:
+    """Take a moment."""
     moment = forms.parse_utc(fields.text(name))
     if moment is None:
         raise MalformedError(f"{name}: is no time such as 2026-03-01T12:00:00.000000Z")
     return moment
 
 
-def _uuid(fields: Fields, name: str) -> str:
+def read_uuid(fields: Fields, name: str) -> str:
+    """Take a UUID."""
     text = fields.text(name)
     if not is_uuid(text):
         raise MalformedError(f"{name}: {text!r} is no UUID")
     return text
 
 
-def _word(fields: Fields, name: str, words: type[Word]) -> Word:
+def read_word(fields: Fields, name: str, words: type[Word]) -> Word:
+    """Take one of a closed set of words."""
     text = fields.text(name)
     if text not in words.__members__:
         raise MalformedError(f"{name}: {text!r} is none of {', '.join(words)}")
@@ -219,7 +223,8 @@ def _buckets(fields: Fields, name: str) -> tuple[Bucket, ...]:
     return tuple(_bucket(pair, f"{name}[{at}]") for at, pair in enumerate(pairs))
 
 
-def _subject(fields: Fields) -> Subject:
+def read_subject(fields: Fields) -> Subject:
+    """Take a subject."""
     subject = Subject(type=_number("subject.type", fields.text("type"), SubjectType), id=fields.integer("id"))
     fields.end()
     return subject

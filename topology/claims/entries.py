@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from topology.claims.codec import decode_lease, decode_record
-from topology.claims.keys import ClaimKeyspace, LeaseKey, PartKey
+from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey, TransferKey
 from topology.claims.model import Bucket
+from topology.claims.owner_codec import decode_owner
+from topology.claims.owners import OwnerGone, name_of
 from topology.claims.store import Entry, Gone, LeaseGone, Odd
 from topology.codec import Undecodable
 from topology.keys import UnknownKey
@@ -18,7 +20,7 @@ from topology.store import Event, Record
 
 
 def entry_of(keyspace: ClaimKeyspace, record: Record) -> Entry | None:
-    """Say what was written; None where it is a part of a lease, which says nothing that the records don't."""
+    """Say what was written; None where it is a part or a transfer: these say nothing that others don't."""
     match keyspace.parse(record.key):
         case Bucket() as bucket:
             found = decode_record(bucket, record.value)
@@ -26,7 +28,12 @@ def entry_of(keyspace: ClaimKeyspace, record: Record) -> Entry | None:
         case LeaseKey() as key:
             lease = decode_lease(key, record.value)
             return Odd(record.key, lease.reason, key.uuid) if isinstance(lease, Undecodable) else lease
-        case PartKey():
+        case OwnerKey(subject) as owned:
+            owner = decode_owner(owned, record.value)
+            return (
+                Odd(record.key, owner.reason, name_of(subject)) if isinstance(owner, Undecodable) else owner
+            )
+        case PartKey() | TransferKey():
             return None
         case UnknownKey(reason):
             return Odd(record.key, reason, record.key)
@@ -39,7 +46,9 @@ def removal_of(keyspace: ClaimKeyspace, key: str) -> Entry | None:
             return Gone(bucket)
         case LeaseKey(uuid):
             return LeaseGone(uuid)
-        case PartKey():
+        case OwnerKey(subject):
+            return OwnerGone(subject)
+        case PartKey() | TransferKey():
             return None
         case UnknownKey():
             return Odd(key, "", key)

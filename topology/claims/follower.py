@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 
 from topology.claims.index import ClaimIndex
+from topology.claims.model import Bucket, Subject
 from topology.claims.store import ClaimStore
 from topology.errors import ListAgain, StoreError, StoreUnavailable
 from topology.watcher import DEFAULT_BACKOFF, Backoff, WatcherState
 
 SETTLE_SECONDS = 10.0
+INVENTORY_SECONDS = 5.0  # a change that was just written arrives within milliseconds
 
 
 class ClaimFollower:
@@ -55,6 +57,15 @@ class ClaimFollower:
         while not self.loaded or self.index.cursor < cursor:
             await self._moved.wait()
 
+    async def claimed_for(self, subjects: Collection[Subject], cursor: int) -> tuple[Bucket, ...]:
+        """Name every claim of these owners as of a cursor or later: an `Inventory`."""
+        try:
+            async with asyncio.timeout(INVENTORY_SECONDS):
+                await self.reached(cursor)
+        except TimeoutError:
+            raise StoreUnavailable(f"cursor {cursor} was not reached within {INVENTORY_SECONDS} s") from None
+        return tuple(bucket for subject in subjects for bucket in self.index.claimed_for(subject))
+
     async def _follow(self) -> None:
         while True:
             try:
@@ -89,9 +100,9 @@ class ClaimFollower:
         """Finish what nobody finishes. The store leaves alone what somebody may still be preparing."""
         while True:
             await self._sleep(SETTLE_SECONDS * (0.5 + self._chance()))
-            for lease in self.index.unfinished():
+            for uuid in self.index.unfinished():
                 try:
-                    await self._store.settle(lease)
+                    await self._store.settle(uuid)
                 except StoreError as error:
                     self._note(error)
 

@@ -35,8 +35,10 @@ def slots(buckets: Iterable[Bucket]) -> tuple[int, ...]:
 
 def rewritten(keyspace: Keyspace, buckets: Iterable[Bucket], stamp: Stamp) -> tuple[tuple[str, bytes], ...]:
     """Give what is put where these claims are dropped or moved. Nobody compares these keys."""
-    touched = slots(buckets)
-    if not touched:
-        return ()
+    return written(keyspace, slots(buckets), stamp)
+
+
+def written(keyspace: Keyspace, touched: Iterable[int], stamp: Stamp) -> tuple[tuple[str, bytes], ...]:
+    """Give what is put to write these slots anew."""
     value = to_json({"schema": SCHEMA, **stamp_body(stamp)})
     return tuple((keyspace.generation(each), value) for each in touched)

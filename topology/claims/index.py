@@ -6,17 +6,15 @@ millions, of which a change touches few. `Request -> ClassificationKey -> Decisi
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import merge
 
-from topology.claims.model import Bucket, BucketType, Lease, Phase, Record, SourceType
-from topology.claims.rules import amounts_to
+from topology.claims.model import Bucket, BucketType, Lease, Phase, Record, SourceType, Subject
+from topology.claims.owners import Owner, OwnerGone, is_owner
+from topology.claims.rules import amounts_to, placed
+from topology.claims.shelves import Possessions, Shelves
 from topology.claims.store import Changes, Gone, LeaseGone, Odd
-
-_Place = tuple[bytes, int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,9 @@ class LeaseQuery:
 
 
 class ClaimIndex:
-    """Claims and leases as of a cursor. What it answers is what records count as, leases considered."""
+    """Claims and leases as of a cursor. What it answers is what records count as, leases and owners
+    considered.
+    """
 
     def __init__(self) -> None:
         self.cursor = 0
@@ -53,12 +53,20 @@ class ClaimIndex:
         """What can't be read."""
         self._records: dict[Bucket, Record] = {}
         self._leases: dict[str, Lease] = {}
-        self._places: dict[tuple[int, SourceType], list[_Place]] = {}
+        self._owners: dict[Subject, Owner] = {}
+        self._held: dict[Subject, str] = {}
+        self._shelves = Shelves()
+        self._possessions = Possessions()
 
     @property
     def leases(self) -> Mapping[str, Lease]:
         """Every lease, in whatever phase."""
         return self._leases
+
+    @property
+    def owners(self) -> Mapping[Subject, Owner]:
+        """Every owner that was moved, or is about to be."""
+        return self._owners
 
     def __len__(self) -> int:
         """Count the records, those in leases too."""
@@ -66,18 +74,21 @@ class ClaimIndex:
 
     def load(self, listing: Changes) -> None:
         """Hold exactly what a listing says."""
-        self.odd, self._records, self._leases, self._places = {}, {}, {}, {}
+        self.odd, self._records, self._leases, self._owners, self._held = {}, {}, {}, {}, {}
+        self._possessions = Possessions()
         for entry in listing.entries:
             match entry:
                 case Record():
                     self._records[entry.bucket] = entry
-                    self._places.setdefault(_shelf(entry), []).append(_place(entry))
+                    self._possess(entry)
                 case Lease():
                     self._leases[entry.uuid] = entry
+                case Owner():
+                    self._owners[entry.subject] = entry
+                    self._hold(entry)
                 case Odd(about=about):
                     self.odd[about] = entry
-        for places in self._places.values():
-            places.sort()
+        self._shelves.fill(placed(record, self._owners) for record in self._records.values())
         self.cursor = listing.cursor
 
     def apply(self, changes: Changes) -> None:
@@ -97,6 +108,10 @@ class ClaimIndex:
                 case LeaseGone(uuid):
                     self.odd.pop(uuid, None)
                     self._leases.pop(uuid, None)
+                case Owner():
+                    self._own(entry.subject, entry)
+                case OwnerGone(subject):
+                    self._own(subject, None)
                 case Odd(reason="", about=about):
                     self.odd.pop(about, None)
                 case Odd(about=about):
@@ -106,13 +121,16 @@ class ClaimIndex:
 
     def owned_by(self, cell_id: int) -> tuple[int, int]:
         """Count the records and the leases of a cell."""
-        records = sum(len(places) for (owner, _), places in self._places.items() if owner == cell_id)
-        return records, sum(lease.cell_id == cell_id for lease in self._leases.values())
+        return self._shelves.count(cell_id), sum(lease.cell_id == cell_id for lease in self._leases.values())
 
     def find(self, bucket: Bucket) -> Record | None:
         """Give the record of a bucket as it counts."""
         record = self._records.get(bucket)
         return None if record is None else self._seen(record)
+
+    def claimed_for(self, subject: Subject) -> tuple[Bucket, ...]:
+        """Name every claim of an owner, in whatever lease, also one that does not count yet."""
+        return self._possessions.of(subject)
 
     def records(self, query: RecordQuery) -> tuple[tuple[Record, ...], bool]:
         """Give a page of records, and whether there are more.
@@ -143,8 +161,11 @@ class ClaimIndex:
         return tuple(found[: query.limit]), len(found) > query.limit
 
     def unfinished(self) -> tuple[str, ...]:
-        """Name the leases that are not open: somebody is at them, or died over them."""
-        return tuple(lease.uuid for lease in self._leases.values() if lease.phase is not Phase.OPEN)
+        """Name the leases that are not open and the transfers that are not over: somebody is at them, or died
+        over them.
+        """
+        leases = (lease.uuid for lease in self._leases.values() if lease.phase is not Phase.OPEN)
+        return (*leases, *dict.fromkeys(self._held.values()))
 
     def oldest_lease(self) -> Lease | None:
         """Give the lease that has been open for longest."""
@@ -153,11 +174,9 @@ class ClaimIndex:
 
     def _matching(self, query: RecordQuery) -> Iterator[Record]:
         sources = tuple(SourceType) if query.source is None else (query.source,)
-        shelves = [self._places.get((query.cell_id, source), []) for source in sources]
-        for source_id, kind, value in merge(*(_after(shelf, query.after) for shelf in shelves)):
+        for source_id, bucket in self._shelves.walk(query.cell_id, sources, query.after):
             if query.upto and source_id > query.upto:
                 return
-            bucket = Bucket(BucketType(kind), value)
             if query.buckets and bucket.type not in query.buckets:
                 continue
             record = self.find(bucket)
@@ -165,39 +184,42 @@ class ClaimIndex:
                 yield record
 
     def _seen(self, record: Record) -> Record | None:
-        if not record.lease:
-            return record
-        lease = self._leases.get(record.lease)
-        return amounts_to(record, lease.phase if lease else Phase.OPEN)
+        lease = self._leases.get(record.lease) if record.lease else None
+        return amounts_to(record, lease.phase if lease else Phase.OPEN, self._owners)
 
     def _put(self, record: Record) -> None:
         self.odd.pop(record.bucket, None)
         before = self._records.get(record.bucket)
-        # Most changes are of a lease alone; only others move a record on its shelf, which may be a long one.
-        if before is None or (_shelf(before), _place(before)) != (_shelf(record), _place(record)):
-            self._remove(record.bucket)
-            insort(self._places.setdefault(_shelf(record), []), _place(record))
+        if before is not None and before.metadata.subject != record.metadata.subject:
+            self._possessions.discard(before.metadata.subject, before.bucket)
+        self._shelves.replace(before and placed(before, self._owners), placed(record, self._owners))
         self._records[record.bucket] = record
+        self._possess(record)
 
     def _remove(self, bucket: Bucket) -> None:
         record = self._records.pop(bucket, None)
         if record is not None:
-            places = self._places[_shelf(record)]
-            places.pop(bisect_right(places, _place(record)) - 1)
+            self._shelves.replace(placed(record, self._owners), None)
+            self._possessions.discard(record.metadata.subject, bucket)
 
+    def _possess(self, record: Record) -> None:
+        if is_owner(record.metadata.subject):
+            self._possessions.add(record.metadata.subject, record.bucket)
 
-def _shelf(record: Record) -> tuple[int, SourceType]:
-    return record.cell_id, record.metadata.source.type
+    def _own(self, subject: Subject, owner: Owner | None) -> None:
+        """Note where an owner is; all its claims are there with it."""
+        records = [self._records[bucket] for bucket in self.claimed_for(subject)]
+        before = [placed(record, self._owners) for record in records]
+        self._held.pop(subject, None)
+        if owner is None:
+            self._owners.pop(subject, None)
+        else:
+            self.odd.pop(owner.name, None)
+            self._owners[subject] = owner
+            self._hold(owner)
+        for was, record in zip(before, records, strict=True):
+            self._shelves.replace(was, placed(record, self._owners))
 
-
-def _place(record: Record) -> _Place:
-    return record.metadata.source.id, int(record.bucket.type), record.bucket.value
-
-
-def _after(places: list[_Place], source_id: bytes) -> Iterator[_Place]:
-    """Give the places behind all those of a source id; no id: all."""
-    if not source_id:
-        return iter(places)
-    # The first id that is greater is this one with a zero byte behind it.
-    first = bisect_right(places, (source_id + b"\0", 0, ""))
-    return (places[at] for at in range(first, len(places)))
+    def _hold(self, owner: Owner) -> None:
+        if owner.transfer:
+            self._held[owner.subject] = owner.transfer

@@ -5,7 +5,9 @@ keys, not below them: a View of cells must not grow with claims. Third road: nam
 
     /cellplane/v1-claims/records/ROUTES/acme      a claim
     /cellplane/v1-claims/leases/<uuid>            a lease
-    /cellplane/v1-claims/parts/<uuid>/0003        a part of a lease that one transaction can't hold
+    /cellplane/v1-claims/parts/<uuid>/0003        a part of one that a transaction can't hold
+    /cellplane/v1-claims/owners/ORGANIZATION/42   an owner that was moved, or is about to be
+    /cellplane/v1-claims/transfers/<uuid>         a transfer
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
 
-from topology.claims.model import Bucket, BucketType
+from topology.claims.model import Bucket, BucketType, Subject
+from topology.claims.owners import name_of, subject_of
 from topology.keys import Keyspace, UnknownKey
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -42,7 +45,21 @@ class PartKey:
     number: int
 
 
-ParsedKey = Bucket | LeaseKey | PartKey | UnknownKey
+@dataclass(frozen=True, slots=True)
+class OwnerKey:
+    """The key of an owner."""
+
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class TransferKey:
+    """The key of a transfer."""
+
+    id: str
+
+
+ParsedKey = Bucket | LeaseKey | PartKey | OwnerKey | TransferKey | UnknownKey
 
 
 def is_uuid(text: str) -> bool:
@@ -82,6 +99,18 @@ class ClaimKeyspace:
         """Spell what the keys of all parts of a lease begin with."""
         return f"{self.root}parts/{uuid}/"
 
+    def records(self) -> str:
+        """Spell what the keys of all claims begin with."""
+        return f"{self.root}records/"
+
+    def owner(self, subject: Subject) -> str:
+        """Spell the key of an owner."""
+        return f"{self.root}owners/{name_of(subject)}"
+
+    def transfer(self, transfer: str) -> str:
+        """Spell the key of a transfer."""
+        return f"{self.root}transfers/{transfer}"
+
     def parse(self, key: str) -> ParsedKey:
         """Say what a key stands for. Each thing has one spelling, so that no two keys mean the same."""
         if not key.startswith(self.root):
@@ -94,7 +123,13 @@ class ClaimKeyspace:
             return LeaseKey(rest)
         if kind == "parts" and is_uuid(first) and _PART.match(second):
             return PartKey(first, int(second))
-        return UnknownKey("nothing of this version lives at this key")
+        return _parse_moving(kind, rest) or UnknownKey("nothing of this version lives at this key")
+
+
+def _parse_moving(kind: str, rest: str) -> OwnerKey | TransferKey | None:
+    if kind == "owners" and (subject := subject_of(rest)) is not None:
+        return OwnerKey(subject)
+    return TransferKey(rest) if kind == "transfers" and is_uuid(rest) else None
 
 
 def _parse_record(kind: str, name: str) -> Bucket | UnknownKey:

@@ -6,7 +6,7 @@ Third road: commits one wish as several `Txn`s that count together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,9 +14,9 @@ from typing import Final
 from topology.claims import closing as ending
 from topology.claims import plan
 from topology.claims.closing import Closing
-from topology.claims.ledger import ATTEMPTS, Ledger, SeenLease
-from topology.claims.model import ClaimBatch, Lease, Phase, Record
-from topology.claims.plan import Opening, Seen, Write
+from topology.claims.ledger import ATTEMPTS, Ledger
+from topology.claims.model import ClaimBatch, Lease, Phase, Record, Subject
+from topology.claims.plan import Opening, Seen, SeenLease, Write
 from topology.claims.rules import DECIDED
 from topology.errors import StoreUnavailable
 from topology.store import Committed, Conflict
@@ -32,20 +32,26 @@ class LargeLeases:
         self._ledger = ledger
         self._clock = clock
 
-    async def begin(self, batch: ClaimBatch, opening: Opening, writes: tuple[Write, ...]) -> Lease | Conflict:
+    async def begin(
+        self,
+        batch: ClaimBatch,
+        opening: Opening,
+        writes: tuple[Write, ...],
+        owners: Mapping[Subject, int] = plan.NEVER_MOVED,
+    ) -> Lease | Conflict:
         """Prepare a lease in parts and open it. A conflict: nothing of it is left."""
         keyspace = self._ledger.keyspace
         parts = plan.divide(writes)
         lease = plan.lease_of(batch, opening, len(parts))
-        begun = await self._change(lease, 0)
+        begun = SeenLease(lease, await self._change(lease, 0))
         for number, part in enumerate(parts):
-            txn = plan.write_part(keyspace, lease, begun, number, part)
+            txn = plan.write_part(keyspace, begun, number, part, owners)
             outcome = await self._ledger.commit(txn, keyspace.part(lease.uuid, number))
             if isinstance(outcome, Conflict):
-                await self._give_up(SeenLease(lease, begun))
+                await self._give_up(begun)
                 return outcome
         opened = replace(lease, phase=Phase.OPEN)
-        await self._change(opened, begun)
+        await self._change(opened, begun.revision)
         return opened
 
     async def decide(self, seen: SeenLease, closing: Closing) -> None:

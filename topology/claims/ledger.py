@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from topology.claims.codec import decode_lease, decode_part, decode_record
-from topology.claims.keys import ClaimKeyspace, LeaseKey, PartKey
-from topology.claims.model import Bucket, Lease
-from topology.claims.plan import Seen
+from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey
+from topology.claims.model import Bucket, Subject
+from topology.claims.owner_codec import decode_owner
+from topology.claims.owners import is_owner
+from topology.claims.plan import Seen, SeenLease, SeenOwner
 from topology.claims.rules import Unreadable
 from topology.codec import Undecodable
 from topology.errors import OutcomeUnknown, StoreRefused
@@ -21,14 +23,6 @@ from topology.store import MAX_TXN_OPERATIONS, Committed, Compare, Conflict, Rec
 
 ATTEMPTS: Final = 5
 Found = Mapping[Bucket, Seen | Unreadable]
-
-
-@dataclass(frozen=True, slots=True)
-class SeenLease:
-    """A lease and the revision at which it was written."""
-
-    lease: Lease
-    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +72,23 @@ class Ledger:
                     else Seen(record, stored.mod_revision)
                 )
         return found
+
+    async def owners(self, subjects: Iterable[Subject]) -> dict[Subject, SeenOwner]:
+        """Read the records of owners; those that were never moved have none."""
+        wanted = dict.fromkeys(subject for subject in subjects if is_owner(subject))
+        return self.owners_in(await self.fetch([self.keyspace.owner(subject) for subject in wanted]))
+
+    def owners_in(self, records: Iterable[Record]) -> dict[Subject, SeenOwner]:
+        """Decode those that are owners. Raises StoreRefused where one can't be read: a person mends that."""
+        owners: dict[Subject, SeenOwner] = {}
+        for stored in records:
+            key = self.keyspace.parse(stored.key)
+            if isinstance(key, OwnerKey):
+                owner = decode_owner(key, stored.value)
+                if isinstance(owner, Undecodable):
+                    raise StoreRefused(f"the owner at {stored.key} can't be read: {owner.reason}")
+                owners[key.subject] = SeenOwner(owner, stored.mod_revision)
+        return owners
 
     async def lease(self, uuid: str) -> SeenLease | None:
         """Read a lease; None where it is closed, or never was."""

@@ -7,6 +7,7 @@ How a batch stays whole: a lease that fits into one transaction begins and ends 
 written as PREPARING, then its records in parts, each of which compares the lease's revision. It counts from
 the one write that makes it OPEN, and ends by the one that makes it COMMITTING or ROLLING_BACK, after which
 anybody may rewrite its parts. Whoever gives a lease up changes it first: no late part commits after that.
+Every write of a record compares the record of its owner, so that none slips past a transfer.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Final
 
 from topology.claims.codec import encode_lease, encode_part, encode_record
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Status
+from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Status, Subject
+from topology.claims.owners import Owner, is_owner
 from topology.store import MAX_TXN_BYTES, MAX_TXN_OPERATIONS, Compare, Txn
 
-MAX_RECORDS_WHOLE: Final = MAX_TXN_OPERATIONS - 1  # beside the lease
+MAX_RECORDS_WHOLE: Final = MAX_TXN_OPERATIONS - 1  # beside the lease; owners take room too
+NEVER_MOVED: Final[Mapping[Subject, int]] = {}
 MAX_RECORDS_PART: Final = MAX_TXN_OPERATIONS - 2  # beside the lease and the part
 _ROOM: Final = MAX_TXN_BYTES - 10_000  # for the lease or the part itself, without its buckets
 
@@ -31,6 +34,22 @@ class Seen:
     """A record and the revision at which it was written."""
 
     record: Record
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenLease:
+    """A lease and the revision at which it was written."""
+
+    lease: Lease
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOwner:
+    """An owner and the revision at which it was written."""
+
+    owner: Owner
     revision: int
 
 
@@ -59,6 +78,12 @@ class Write:
         lease.
         """
         return 4 * len(self.key) + len(self.value) + 100
+
+    @property
+    def owner(self) -> Subject | None:
+        """Whose record it is; None of nobody who can be moved."""
+        subject = self.record.metadata.subject
+        return subject if is_owner(subject) else None
 
 
 def writes(
@@ -99,18 +124,22 @@ def writes(
 
 def fits(batch: tuple[Write, ...]) -> bool:
     """Tell whether one transaction holds the records and their lease."""
-    return len(batch) <= MAX_RECORDS_WHOLE and sum(each.weight for each in batch) <= _ROOM
+    size = len(batch) + len(_owners(batch))
+    return size <= MAX_RECORDS_WHOLE and sum(each.weight for each in batch) <= _ROOM
 
 
 def divide(batch: tuple[Write, ...]) -> tuple[tuple[Write, ...], ...]:
     """Divide the records into parts that one transaction each can hold."""
     parts: list[list[Write]] = [[]]
+    owners: set[Subject | None] = set()
     weight = 0
     for each in batch:
-        if len(parts[-1]) == MAX_RECORDS_PART or weight + each.weight > _ROOM:
+        size = len(parts[-1]) + 1 + len((owners | {each.owner}) - {None})
+        if size > MAX_RECORDS_PART or weight + each.weight > _ROOM:
             parts.append([])
-            weight = 0
+            owners, weight = set(), 0
         parts[-1].append(each)
+        owners.add(each.owner)
         weight += each.weight
     return tuple(tuple(part) for part in parts)
 
@@ -135,11 +164,20 @@ def lease_of(batch: ClaimBatch, opening: Opening, parts: int = 0) -> Lease:
     )
 
 
-def begin_whole(keyspace: ClaimKeyspace, lease: Lease, batch: tuple[Write, ...]) -> Txn:
-    """Plan a lease and its records in one transaction."""
+def begin_whole(
+    keyspace: ClaimKeyspace,
+    lease: Lease,
+    batch: tuple[Write, ...],
+    owners: Mapping[Subject, int] = NEVER_MOVED,
+) -> Txn:
+    """Plan a lease and its records in one transaction; `owners` come with the revisions of their records."""
     key = keyspace.lease(lease.uuid)
     return Txn(
-        compares=(Compare(key, 0), *(Compare(each.key, each.revision) for each in batch)),
+        compares=(
+            Compare(key, 0),
+            *(Compare(each.key, each.revision) for each in batch),
+            *guards(keyspace, batch, owners),
+        ),
         puts=((key, encode_lease(lease)), *((each.key, each.value) for each in batch)),
     )
 
@@ -150,16 +188,32 @@ def change_lease(keyspace: ClaimKeyspace, lease: Lease, revision: int) -> Txn:
     return Txn(compares=(Compare(key, revision),), puts=((key, encode_lease(lease)),))
 
 
+def guards(
+    keyspace: ClaimKeyspace, batch: Iterable[Write], owners: Mapping[Subject, int]
+) -> tuple[Compare, ...]:
+    """Compare the owners of records with how they were seen; those that were not have never moved."""
+    return tuple(Compare(keyspace.owner(owner), owners.get(owner, 0)) for owner in _owners(batch))
+
+
+def _owners(batch: Iterable[Write]) -> tuple[Subject, ...]:
+    return tuple(dict.fromkeys(each.owner for each in batch if each.owner is not None))
+
+
 def write_part(
-    keyspace: ClaimKeyspace, lease: Lease, revision: int, number: int, part: tuple[Write, ...]
+    keyspace: ClaimKeyspace,
+    lease: SeenLease,
+    number: int,
+    part: tuple[Write, ...],
+    owners: Mapping[Subject, int] = NEVER_MOVED,
 ) -> Txn:
     """Plan one part of a lease that is being prepared and has not been given up."""
-    key = keyspace.part(lease.uuid, number)
+    key = keyspace.part(lease.lease.uuid, number)
     return Txn(
         compares=(
-            Compare(keyspace.lease(lease.uuid), revision),
+            Compare(keyspace.lease(lease.lease.uuid), lease.revision),
             Compare(key, 0),
             *(Compare(each.key, each.revision) for each in part),
+            *guards(keyspace, part, owners),
         ),
         puts=((key, part_value(each.record for each in part)), *((each.key, each.value) for each in part)),
     )

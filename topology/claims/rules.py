@@ -25,7 +25,9 @@ from topology.claims.model import (
     Record,
     Spelling,
     Status,
+    Subject,
 )
+from topology.claims.owners import Owner, OwnerElsewhere, OwnerMoving
 from topology.model import MAX_ID, Problem
 
 
@@ -94,7 +96,8 @@ _AMOUNTS_TO: Final[Mapping[tuple[Status, Phase], Status | None]] = {
     (Status.LEASE_DESTROYING, Phase.COMMITTING): None,
 }
 
-Obstacle = Taken | Leased | NotThere | NotYours | Unreadable
+Obstacle = Taken | Leased | NotThere | NotYours | Unreadable | OwnerElsewhere | OwnerMoving
+NOBODY: Final[Mapping[Subject, Owner]] = {}
 
 
 def batch_problems(batch: ClaimBatch) -> tuple[Problem, ...]:
@@ -153,10 +156,15 @@ def number_of(bucket: Bucket) -> int | None:
     return number if str(number) == value and -MAX_INT64 - 1 <= number <= MAX_INT64 else None
 
 
-def obstacles(batch: ClaimBatch, found: Mapping[Bucket, Record | Unreadable]) -> tuple[Obstacle, ...]:
-    """Say what stands in the way of a batch, in its order; `found` is what is on record as it stands.
+def obstacles(
+    batch: ClaimBatch,
+    found: Mapping[Bucket, Record | Unreadable],
+    owners: Mapping[Subject, Owner] = NOBODY,
+) -> tuple[Obstacle, ...]:
+    """Say what stands in the way of a batch, in its order; `found` and `owners` are what is on record.
 
-    A leased record is untouchable whatever its lease will come to, also for the cell that owns it.
+    A leased record is untouchable whatever its lease will come to, also for the cell that owns it. An owner
+    that went elsewhere, or is going, gets nothing and loses nothing.
     """
     standing: list[Obstacle] = []
     for metadata in batch.creates:
@@ -164,26 +172,49 @@ def obstacles(batch: ClaimBatch, found: Mapping[Bucket, Record | Unreadable]) ->
         if isinstance(there, Unreadable):
             standing.append(there)
         elif there is not None:
-            held = Leased(there.bucket, there.lease) if there.lease else Taken(there.bucket, there.cell_id)
+            seen = placed(there, owners)
+            held = Leased(there.bucket, there.lease) if there.lease else Taken(there.bucket, seen.cell_id)
             standing.append(held)
+        elif away := _away(batch.cell_id, owners.get(metadata.subject)):
+            standing.append(away)
     for metadata in batch.destroys:
         there = found.get(metadata.bucket)
         if isinstance(there, Unreadable):
             standing.append(there)
         elif there is None:
             standing.append(NotThere(metadata.bucket))
-        elif there.cell_id != batch.cell_id:
-            standing.append(NotYours(there.bucket, there.cell_id))
+        elif (cell_id := placed(there, owners).cell_id) != batch.cell_id:
+            standing.append(NotYours(there.bucket, cell_id))
         elif there.lease:
             standing.append(Leased(there.bucket, there.lease))
-    return tuple(standing)
+        elif away := _away(batch.cell_id, owners.get(there.metadata.subject)):
+            standing.append(away)
+    return tuple(dict.fromkeys(standing))
 
 
-def amounts_to(record: Record, phase: Phase) -> Record | None:
-    """Say what a record counts as, given the phase of the lease that holds it; None: it does not count.
+def placed(record: Record, owners: Mapping[Subject, Owner]) -> Record:
+    """Give a record where its owner is, which decides."""
+    owner = owners.get(record.metadata.subject)
+    if owner is None or owner.cell_id == record.cell_id:
+        return record
+    return replace(record, cell_id=owner.cell_id)
+
+
+def _away(cell_id: int, owner: Owner | None) -> OwnerElsewhere | OwnerMoving | None:
+    if owner is None:
+        return None
+    if owner.cell_id != cell_id:
+        return OwnerElsewhere(owner.subject, owner.cell_id, owner.epoch)
+    return OwnerMoving(owner.subject, owner.transfer) if owner.transfer else None
+
+
+def amounts_to(record: Record, phase: Phase, owners: Mapping[Subject, Owner] = NOBODY) -> Record | None:
+    """Say what a record counts as, given the phase of the lease that holds it and its owner, if on record;
+    None: it does not count.
 
     In an open lease, and in none, it is what it says it is: LEASE_CREATING is owned and routes already.
     """
+    record = placed(record, owners)
     if not record.lease or phase is Phase.OPEN:
         return record
     status = _AMOUNTS_TO[record.status, phase]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from topology.claims.model import Bucket, ClaimBatch, Lease, Record
+from topology.claims.owners import Owner, OwnerGone
 from topology.claims.rules import Obstacle, Unreadable
 from topology.model import Problem
 
@@ -70,7 +71,8 @@ class LeaseGone:
 class Odd:
     """Something lies in the store that this version can't read, and why; no reason: not any more.
 
-    `about` is what should be there: a claim, a lease by its uuid, or by the key itself nothing known.
+    `about` is what should be there: a claim, a lease by its uuid, an owner by its name, or by the key itself
+    nothing known.
     """
 
     key: str
@@ -78,7 +80,7 @@ class Odd:
     about: Bucket | str
 
 
-Entry = Record | Gone | Lease | LeaseGone | Odd
+Entry = Record | Gone | Lease | LeaseGone | Owner | OwnerGone | Odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,9 @@ class ClaimStore(Protocol):
         """Look a record up: the newest that is committed, never one of the past."""
         ...
 
-    async def settle(self, lease: str) -> None:
-        """Finish what a writer that died left of a lease: rewrite a decided one, give up one long prepared.
+    async def settle(self, uuid: str) -> None:
+        """Finish what a writer that died left of a lease or a transfer: rewrite the records of a decided one,
+        give up one long prepared.
 
         An open lease stays: nobody but its cell knows what became of the transaction behind it.
         """

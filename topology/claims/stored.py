@@ -9,37 +9,30 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from topology.claims import closing as ending
-from topology.claims import plan
+from topology.claims.beginning import Beginnings, Whole
 from topology.claims.closing import Closing
 from topology.claims.entries import entries_of, entry_of
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.large import LargeLeases
-from topology.claims.ledger import ATTEMPTS, Found, Ledger, SeenLease
-from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record
-from topology.claims.plan import Opening, Seen
-from topology.claims.rules import Leased, Obstacle, Unreadable, amounts_to, batch_problems, obstacles
+from topology.claims.ledger import ATTEMPTS, Ledger
+from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Subject
+from topology.claims.owners import Owner, is_owner
+from topology.claims.plan import Seen, SeenLease
+from topology.claims.rules import Unreadable, amounts_to
 from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
+from topology.claims.transfer import Hindered, Inventory, Previewed, Transferred, TransferWish
+from topology.claims.transferring import Transfers
 from topology.errors import Compacted, OutcomeUnknown, StoreUnavailable
-from topology.store import Committed, Conflict, Store
+from topology.store import Committed, Store
 
 REMEMBERED: Final = 50_000  # records
 READ_AT_ONCE: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """A lease that is closed by one write, its revision, and its records."""
-
-    lease: Lease
-    revision: int
-    records: tuple[Record, ...]
 
 
 class StoredClaims:
@@ -56,31 +49,18 @@ class StoredClaims:
         self._ledger = Ledger(store, keyspace)
         self._large = LargeLeases(self._ledger, clock)
         self._clock = clock
-        self._new_uuid = new_uuid
-        self._begun: OrderedDict[str, _Open] = OrderedDict()
+        self._transfers = Transfers(self._ledger, clock)
+        self._beginnings = Beginnings(self._ledger, self._large, self._transfers, clock, new_uuid)
+        self._begun: OrderedDict[str, Whole] = OrderedDict()
         self._remembered = 0
 
     async def begin(self, batch: ClaimBatch, by: str) -> Begun | Invalid | Obstructed:
         """Take a lease on every record of a batch, or on none."""
-        if problems := batch_problems(batch):
-            return Invalid(problems)
-        # What is to be created is taken to be absent: if not, the commit's answer says what is there.
-        blind = not batch.destroys and len(batch.creates) <= plan.MAX_RECORDS_WHOLE
-        found = {} if blind else await self._ledger.read(batch.buckets)
-        before: tuple[Obstacle, ...] = ()
-        for _ in range(ATTEMPTS):
-            standing = obstacles(batch, {bucket: _plain(each) for bucket, each in found.items()})
-            if standing:
-                if standing == before or not await self._cleared(standing):
-                    return Obstructed(standing)
-                before = standing
-                found = await self._ledger.read(batch.buckets)
-                continue
-            outcome = await self._try_begin(batch, self._opening(batch, by), found)
-            if isinstance(outcome, Begun):
-                return outcome
-            found = self._after(outcome, found)
-        raise StoreUnavailable(f"other writers were faster {ATTEMPTS} times in a row: try again")
+        outcome = await self._beginnings.begin(batch, by)
+        if isinstance(outcome, Whole):
+            self._remember(outcome)
+            return Begun(outcome.lease)
+        return outcome
 
     async def commit(self, cell_id: int, lease: str, by: str) -> Closed | WrongCell:
         """Keep what was created, drop what was destroyed."""
@@ -97,19 +77,37 @@ class StoredClaims:
             seen = (await self._ledger.read([bucket])).get(bucket)
             if not isinstance(seen, Seen):
                 return seen
-            if not seen.record.lease:
+            keys, subject = [keyspace.record(bucket)], seen.record.metadata.subject
+            if seen.record.lease:
+                keys.append(keyspace.lease(seen.record.lease))
+            if is_owner(subject):
+                keys.append(keyspace.owner(subject))
+            if len(keys) == 1:
                 return seen.record
-            # Both at once: the lease in whose light the record is seen must be the one that holds it.
-            both = await self._ledger.fetch((keyspace.record(bucket), keyspace.lease(seen.record.lease)))
-            again = self._ledger.found(both).get(bucket)
-            if isinstance(again, Seen) and again.record.lease == seen.record.lease:
-                lease = self._ledger.lease_in(both)
-                return amounts_to(again.record, lease.lease.phase if lease else Phase.OPEN)
+            # Together: what the record is seen in the light of must be what holds and owns it.
+            together = await self._ledger.fetch(keys)
+            again = self._ledger.found(together).get(bucket)
+            if isinstance(again, Seen) and _same_light(again.record, seen.record):
+                lease = self._ledger.lease_in(together)
+                owners = {each: found.owner for each, found in self._ledger.owners_in(together).items()}
+                return amounts_to(again.record, lease.lease.phase if lease else Phase.OPEN, owners)
         raise StoreUnavailable(f"{bucket} changed {ATTEMPTS} times while it was read: try again")
 
-    async def settle(self, lease: str) -> None:
-        """Finish what a writer that died left of a lease."""
-        await self._large.settle(lease)
+    async def transfer(
+        self, wish: TransferWish, by: str, inventory: Inventory | None = None
+    ) -> Transferred | Previewed | Invalid | Hindered:
+        """Move the claims of owners from one cell to another, all or none."""
+        return await self._transfers.transfer(wish, by, inventory)
+
+    async def owner(self, subject: Subject) -> Owner | None:
+        """Look an owner up; None where it was never moved."""
+        seen = (await self._ledger.owners([subject])).get(subject)
+        return None if seen is None else seen.owner
+
+    async def settle(self, uuid: str) -> None:
+        """Finish what a writer that died left of a lease or a transfer."""
+        await self._large.settle(uuid)
+        await self._transfers.settle(uuid)
 
     async def list(self) -> Changes:
         """Give everything at one cursor."""
@@ -136,29 +134,14 @@ class StoredClaims:
             async for batch in batches:
                 yield Changes(batch.revision, entries_of(ledger.keyspace, batch.events))
 
-    async def _try_begin(self, batch: ClaimBatch, opening: Opening, found: Found) -> Begun | Conflict:
-        ledger = self._ledger
-        seen = {bucket: each for bucket, each in found.items() if isinstance(each, Seen)}
-        writes = plan.writes(ledger.keyspace, batch, opening, seen)
-        if not plan.fits(writes):
-            begun = await self._large.begin(batch, opening, writes)
-            return begun if isinstance(begun, Conflict) else Begun(begun)
-        lease = plan.lease_of(batch, opening)
-        txn = plan.begin_whole(ledger.keyspace, lease, writes)
-        outcome = await ledger.commit(txn, ledger.keyspace.lease(lease.uuid))
-        if isinstance(outcome, Conflict):
-            return outcome
-        self._remember(_Open(lease, outcome.revision, tuple(each.record for each in writes)))
-        return Begun(lease)
-
-    def _remember(self, begun: _Open) -> None:
+    def _remember(self, begun: Whole) -> None:
         self._begun[begun.lease.uuid] = begun
         self._remembered += len(begun.records)
         while self._remembered > REMEMBERED:
             _, oldest = self._begun.popitem(last=False)
             self._remembered -= len(oldest.records)
 
-    def _recall(self, lease: str) -> _Open | None:
+    def _recall(self, lease: str) -> Whole | None:
         begun = self._begun.pop(lease, None)
         if begun is not None:
             self._remembered -= len(begun.records)
@@ -179,7 +162,7 @@ class StoredClaims:
                 if isinstance(seen, SeenLease) and seen.lease.parts:
                     await self._large.decide(seen, closing)
                     return Closed(found=True)
-                records = seen.records if isinstance(seen, _Open) else await self._records(seen.lease)
+                records = seen.records if isinstance(seen, Whole) else await self._records(seen.lease)
                 taken, left = ending.at_once(seen.lease, records, closing)
                 if left:
                     whole = SeenLease(seen.lease, seen.revision)
@@ -197,34 +180,6 @@ class StoredClaims:
         found = await self._ledger.read((*lease.creates, *lease.destroys))
         return tuple(each.record for each in found.values() if isinstance(each, Seen))
 
-    async def _cleared(self, standing: Iterable[Obstacle]) -> bool:
-        """Finish decided leases that stand in the way; True where one did, so that looking again pays."""
-        if not all(isinstance(each, Leased) for each in standing):
-            return False
-        cleared = False
-        for uuid_ in dict.fromkeys(each.lease for each in standing if isinstance(each, Leased)):
-            before = await self._ledger.lease(uuid_)
-            if before is not None and before.lease.phase is not Phase.OPEN:
-                await self._large.settle(uuid_)
-                before = await self._ledger.lease(uuid_)
-            cleared |= before is None
-        return cleared
 
-    def _after(self, conflict: Conflict, found: Found) -> Found:
-        """Correct what was found by what the conflict says."""
-        parsed = (self._ledger.keyspace.parse(key) for key in conflict.keys)
-        differing = {each for each in parsed if isinstance(each, Bucket)}
-        rest = {bucket: each for bucket, each in found.items() if bucket not in differing}
-        return {**rest, **self._ledger.found(conflict.records)}
-
-    def _opening(self, batch: ClaimBatch, by: str) -> Opening:
-        return Opening(
-            uuid=self._new_uuid(),
-            uuids=tuple(self._new_uuid() for _ in batch.creates),
-            now=self._clock(),
-            by=by,
-        )
-
-
-def _plain(found: Seen | Unreadable) -> Record | Unreadable:
-    return found.record if isinstance(found, Seen) else found
+def _same_light(one: Record, other: Record) -> bool:
+    return (one.lease, one.metadata.subject) == (other.lease, other.metadata.subject)

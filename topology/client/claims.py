@@ -213,7 +213,7 @@ def _meaning(error: grpc.aio.AioRpcError) -> ClaimError:
         return ServiceAway(words, reason)
     if error.code() is grpc.StatusCode.ALREADY_EXISTS:
         return NameTaken(words, reason)
-    if reason == "CLAIM_LEASED":
+    if reason in ("CLAIM_LEASED", "OWNER_MOVING"):
         return NameHeld(words, reason)
     return ClaimRefused(words, reason)
 

@@ -14,6 +14,7 @@ import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from topology.claims.owners import OwnerElsewhere, OwnerMoving, name_of
 from topology.claims.rules import Leased, NotThere, NotYours, Obstacle, Taken, Unreadable
 from topology.model import Problem
 
@@ -23,7 +24,7 @@ _WORDS: Final = 1500
 _PROBLEM_BYTES: Final = 2500
 DETAILS: Final = "grpc-status-details-bin"
 # Where several things stand in the way, the one that no waiting mends is told.
-_PERMANENT_FIRST: Final = (Taken, NotYours, NotThere, Unreadable, Leased)
+_PERMANENT_FIRST: Final = (Taken, NotYours, NotThere, Unreadable, OwnerElsewhere, Leased, OwnerMoving)
 
 
 @dataclass
@@ -114,8 +115,15 @@ def obstructed(obstacles: Sequence[Obstacle]) -> Failure:
             reason = "CLAIM_UNREADABLE"
         case Leased():
             reason = "CLAIM_LEASED"
-    about = {"bucket_type": first.bucket.type.name, "bucket_value": first.bucket.value[:256]}
-    temporary = isinstance(first, Leased)
+        case OwnerElsewhere():
+            reason = "OWNER_ELSEWHERE"
+        case OwnerMoving():
+            reason = "OWNER_MOVING"
+    if isinstance(first, OwnerElsewhere | OwnerMoving):
+        about = {"owner": name_of(first.subject)}
+    else:
+        about = {"bucket_type": first.bucket.type.name, "bucket_value": first.bucket.value[:256]}
+    temporary = isinstance(first, Leased | OwnerMoving)
     return Failure(code, words + more, reason, about, retry_seconds=0.5 if temporary else 0.0)
 
 

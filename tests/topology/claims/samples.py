@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from topology.claims.model import (
@@ -20,10 +21,15 @@ from topology.claims.model import (
     Subject,
     SubjectType,
 )
+from topology.claims.owners import Owner, Transfer, TransferPhase
+from topology.model import Stamp
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE_1 = "00000000-0000-4000-8000-000000000001"
 LEASE_2 = "00000000-0000-4000-8000-000000000002"
+OWNER = Subject(SubjectType.NAMESPACE, 42)
+OTHER = Subject(SubjectType.ORGANIZATION, 7)
+STAMP = Stamp(updated_by="ADMIN", updated_at="2026-03-01T12:00:00.000000Z", reason="a test")
 
 
 def route(value: str) -> Bucket:
@@ -33,15 +39,17 @@ def route(value: str) -> Bucket:
 def metadata(value: str, row: int = 7, kind: BucketType = BucketType.ROUTES) -> Metadata:
     return Metadata(
         bucket=Bucket(kind, value),
-        subject=Subject(SubjectType.NAMESPACE, 42),
+        subject=OWNER,
         source=Source(SourceType.RAILS_TABLE_ROUTES, row.to_bytes(8, "big")),
     )
 
 
-def batch(cell_id: int, creates: Iterable[str] = (), destroys: Iterable[str] = ()) -> ClaimBatch:
+def batch(
+    cell_id: int, creates: Iterable[str] = (), destroys: Iterable[str] = (), subject: Subject = OWNER
+) -> ClaimBatch:
     return ClaimBatch(
         cell_id=cell_id,
-        creates=tuple(metadata(value) for value in creates),
+        creates=tuple(replace(metadata(value), subject=subject) for value in creates),
         destroys=tuple(metadata(value) for value in destroys),
     )
 
@@ -71,6 +79,24 @@ def lease(
         created_at=created_at,
         updated_at=created_at,
         updated_by="CELL-1",
+    )
+
+
+def owner(cell_id: int = 2, epoch: int = 2, transfer: str = "", subject: Subject = OWNER) -> Owner:
+    return Owner(subject=subject, cell_id=cell_id, epoch=epoch, transfer=transfer, stamp=STAMP)
+
+
+def transfer(phase: TransferPhase = TransferPhase.PREPARING, *owners: tuple[Subject, int]) -> Transfer:
+    return Transfer(
+        id=LEASE_2,
+        phase=phase,
+        from_cell=1,
+        to_cell=2,
+        owners=owners or ((OWNER, 1),),
+        records=0,
+        slots=(),
+        created_at=NOON,
+        stamp=STAMP,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tests.topology.claims.samples import LEASE_1, lease, record, route
+from tests.topology.claims.samples import LEASE_1, OWNER, lease, owner, record, route
 from topology.claims.codec import encode_lease, encode_part, encode_record
 from topology.claims.entries import entries_of, entry_of, removal_of
 from topology.claims.keys import ClaimKeyspace
+from topology.claims.owner_codec import encode_owner
+from topology.claims.owners import OwnerGone
 from topology.claims.store import Gone, LeaseGone, Odd
 from topology.keys import Keyspace
 from topology.store import Event, EventKind, Record
@@ -22,7 +24,17 @@ def test_records_and_leases_are_read() -> None:
     assert entry_of(KEYS, stored(KEYS.lease(LEASE_1), encode_lease(lease()))) == lease()
 
 
-def test_parts_say_nothing_new() -> None:
+def test_owners_are_read() -> None:
+    key = KEYS.owner(OWNER)
+    assert entry_of(KEYS, stored(key, encode_owner(owner()))) == owner()
+    assert removal_of(KEYS, key) == OwnerGone(OWNER)
+    odd = entry_of(KEYS, stored(key, b"[]"))
+    assert odd == Odd(key, "record: is no JSON object", "NAMESPACE/42")
+
+
+def test_parts_and_transfers_say_nothing_new() -> None:
+    assert entry_of(KEYS, stored(KEYS.transfer(LEASE_1), b"whatever")) is None
+    assert removal_of(KEYS, KEYS.transfer(LEASE_1)) is None
     assert entry_of(KEYS, stored(KEYS.part(LEASE_1, 0), encode_part((), ()))) is None
     assert removal_of(KEYS, KEYS.part(LEASE_1, 0)) is None
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.topology.claims.samples import LEASE_1, LEASE_2, NOON, lease, metadata, record, route
+from tests.topology.claims.samples import LEASE_1, LEASE_2, NOON, OWNER, lease, metadata, owner, record, route
 from topology.claims.index import ClaimIndex, LeaseQuery, RecordQuery
 from topology.claims.model import (
     Bucket,
@@ -21,6 +21,7 @@ from topology.claims.model import (
     SourceType,
     Status,
 )
+from topology.claims.owners import OwnerGone
 from topology.claims.store import Changes, Entry, Gone, LeaseGone, Odd
 
 
@@ -203,3 +204,36 @@ def test_ids_that_begin_alike_are_told_apart(limit: int) -> None:
     index = index_of(raw("a", b"\x01"), raw("b", b"\x01\x00"), raw("c", b"\x01\x00\x00"), raw("d", b"\x02"))
     page, _ = index.records(RecordQuery(cell_id=1, after=b"\x01", limit=limit))
     assert [each.bucket.value for each in page] == ["b", "c", "d"][:limit]
+
+
+def test_claims_are_where_their_owner_is() -> None:
+    index = index_of(record("a"), record("b"), owner(2, 2, LEASE_2))
+    assert index.find(route("a")) == record("a", 2)
+    assert (index.owned_by(1), index.owned_by(2)) == ((0, 0), (2, 0))
+    assert index.unfinished() == (LEASE_2,)
+    assert set(index.claimed_for(OWNER)) == {route("a"), route("b")}
+
+
+def test_an_owner_takes_all_claims_along_and_what_they_say_follows() -> None:
+    index = index_of(record("a"), record("b"))
+    index.apply(Changes(101, (owner(1, 1, LEASE_2),)))
+    assert (index.owned_by(1), index.owned_by(2), index.unfinished()) == ((2, 0), (0, 0), (LEASE_2,))
+    index.apply(Changes(102, (owner(2, 2, LEASE_2),)))
+    assert (index.owned_by(1), index.owned_by(2)) == ((0, 0), (2, 0))
+    assert values(index.records(RecordQuery(cell_id=2))) == (["a", "b"], False)
+    index.apply(Changes(103, (record("a", 2), Gone(route("b")))))
+    assert (index.owned_by(1), index.owned_by(2)) == ((0, 0), (1, 0))
+    index.apply(Changes(104, (owner(2, 2),)))
+    assert (index.unfinished(), dict(index.owners)) == ((), {OWNER: owner(2, 2)})
+    index.apply(Changes(105, (OwnerGone(OWNER),)))
+    assert (index.owned_by(2), dict(index.owners)) == ((1, 0), {})
+    index.apply(Changes(106, (Gone(route("a")),)))
+    assert (index.owned_by(2), index.claimed_for(OWNER)) == ((0, 0), ())
+
+
+def test_a_claim_that_changes_owners_goes_to_the_other() -> None:
+    index = index_of(record("a"), owner(2, 2))
+    given = replace(record("a"), metadata=replace(record("a").metadata, subject=replace(OWNER, id=43)))
+    index.apply(Changes(101, (given,)))
+    assert (index.claimed_for(OWNER), index.claimed_for(given.metadata.subject)) == ((), (route("a"),))
+    assert (index.owned_by(1), index.owned_by(2)) == ((1, 0), (0, 0))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.topology.claims.samples import LEASE_1, route
-from topology.claims.keys import ClaimKeyspace, LeaseKey, PartKey, is_uuid
+from tests.topology.claims.samples import LEASE_1, OWNER, route
+from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey, TransferKey, is_uuid
 from topology.claims.model import Bucket, BucketType
 from topology.keys import Keyspace, UnknownKey
 
@@ -27,6 +27,8 @@ def test_claims_lie_beside_the_topology() -> None:
         ("/cellplane/v1-claims/records/PROJECT_IDS/7", Bucket(BucketType.PROJECT_IDS, "7")),
         (f"/cellplane/v1-claims/leases/{LEASE_1}", LeaseKey(LEASE_1)),
         (f"/cellplane/v1-claims/parts/{LEASE_1}/0012", PartKey(LEASE_1, 12)),
+        ("/cellplane/v1-claims/owners/NAMESPACE/42", OwnerKey(OWNER)),
+        (f"/cellplane/v1-claims/transfers/{LEASE_1}", TransferKey(LEASE_1)),
     ],
 )
 def test_a_key_means_one_thing(key: str, meaning: object) -> None:
@@ -36,6 +38,9 @@ def test_a_key_means_one_thing(key: str, meaning: object) -> None:
 def test_keys_are_spelled_as_they_are_read() -> None:
     assert KEYS.record(route("a/b%")) == "/cellplane/v1-claims/records/ROUTES/a%2Fb%25"
     assert KEYS.lease(LEASE_1) == f"/cellplane/v1-claims/leases/{LEASE_1}"
+    assert KEYS.owner(OWNER) == "/cellplane/v1-claims/owners/NAMESPACE/42"
+    assert KEYS.transfer(LEASE_1) == f"/cellplane/v1-claims/transfers/{LEASE_1}"
+    assert KEYS.record(route("a")).startswith(KEYS.records())
     assert KEYS.part(LEASE_1, 12) == f"/cellplane/v1-claims/parts/{LEASE_1}/0012"
     assert KEYS.part(LEASE_1, 12).startswith(KEYS.parts(LEASE_1))
 
@@ -50,6 +55,8 @@ def test_keys_are_spelled_as_they_are_read() -> None:
         ("/cellplane/v1-claims/records/ROUTES/%41", "'%41' is not how a value is written in a key"),
         ("/cellplane/v1-claims/leases/ABC", "nothing of this version lives at this key"),
         (f"/cellplane/v1-claims/parts/{LEASE_1}/1", "nothing of this version lives at this key"),
+        ("/cellplane/v1-claims/owners/NAMESPACE/042", "nothing of this version lives at this key"),
+        ("/cellplane/v1-claims/transfers/7", "nothing of this version lives at this key"),
         ("/cellplane/v1-claims/else", "nothing of this version lives at this key"),
     ],
 )

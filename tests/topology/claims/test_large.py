@@ -12,9 +12,9 @@ from topology.claims.closing import Closing
 from topology.claims.codec import encode_lease
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.large import GIVEN_UP_AFTER, LargeLeases
-from topology.claims.ledger import Ledger, SeenLease
+from topology.claims.ledger import Ledger
 from topology.claims.model import Lease, Phase
-from topology.claims.plan import Opening, Write
+from topology.claims.plan import Opening, SeenLease, Write
 from topology.errors import StoreUnavailable
 from topology.keys import Keyspace
 from topology.memory import MemoryStore

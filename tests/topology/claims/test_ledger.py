@@ -7,8 +7,8 @@ import pytest
 from tests.topology.claims.samples import LEASE_1, lease, record, route
 from topology.claims.codec import encode_lease, encode_part, encode_record
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.ledger import Ledger, SeenLease
-from topology.claims.plan import Seen
+from topology.claims.ledger import Ledger
+from topology.claims.plan import Seen, SeenLease
 from topology.claims.rules import Unreadable
 from topology.errors import OutcomeUnknown, StoreRefused
 from topology.keys import Keyspace

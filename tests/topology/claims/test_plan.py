@@ -12,12 +12,13 @@ from topology.claims import plan
 from topology.claims.codec import encode_lease, encode_part, encode_record
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import ClaimBatch, Phase, Status
-from topology.claims.plan import Opening, Seen, Write
+from topology.claims.plan import Opening, Seen, SeenLease, Write
 from topology.keys import Keyspace
 from topology.store import Compare
 
 KEYS = ClaimKeyspace.beside(Keyspace("/c"))
 RECORD_A = "00000000-0000-4000-9000-00000000000a"
+OWNER = Compare("/c-claims/owners/NAMESPACE/42", 0)
 LEASE_KEY = f"/c-claims/leases/{LEASE_1}"
 
 
@@ -40,6 +41,7 @@ def test_a_small_batch_is_one_transaction() -> None:
         Compare(LEASE_KEY, 0),
         Compare("/c-claims/records/ROUTES/new", 0),
         Compare("/c-claims/records/ROUTES/old", 77),
+        OWNER,
     )
     assert txn.deletes == ()
     assert dict(txn.puts) == {
@@ -62,14 +64,14 @@ def test_a_destroyed_record_keeps_what_it_is() -> None:
     )
 
 
-@pytest.mark.parametrize(("size", "whole", "parts"), [(127, True, 2), (128, False, 2), (1000, False, 8)])
+@pytest.mark.parametrize(("size", "whole", "parts"), [(126, True, 2), (127, False, 2), (1000, False, 8)])
 def test_as_many_as_etcd_takes_at_once(size: int, whole: bool, parts: int) -> None:
     found = writes(batch(1, [str(number) for number in range(size)]))
     assert plan.fits(found) is whole
     divided = plan.divide(found)
     assert len(divided) == parts
     assert tuple(each for part in divided for each in part) == found
-    assert max(len(part) for part in divided) == min(size, 126)
+    assert max(len(part) for part in divided) == min(size, 125)  # and their owner
 
 
 def test_as_many_bytes_as_etcd_takes_at_once() -> None:
@@ -80,7 +82,7 @@ def test_as_many_bytes_as_etcd_takes_at_once() -> None:
     assert len(divided) > 1
     begun = replace(lease(phase=Phase.PREPARING), parts=len(divided))
     for number, part in enumerate(divided):
-        txn = plan.write_part(KEYS, begun, 5, number, part)
+        txn = plan.write_part(KEYS, SeenLease(begun, 5), number, part)
         request = sum(3 * len(key) + len(value) for key, value in txn.puts)
         assert request < 1_500_000
 
@@ -90,12 +92,13 @@ def test_a_part_goes_with_its_lease() -> None:
     begun = plan.lease_of(wanted, opening(wanted), parts=3)
     assert begun == replace(lease(phase=Phase.PREPARING), parts=3)
     part = writes(wanted, {"b": 9})
-    txn = plan.write_part(KEYS, begun, 12, 2, part)
+    txn = plan.write_part(KEYS, SeenLease(begun, 12), 2, part)
     assert txn.compares == (
         Compare(LEASE_KEY, 12),
         Compare(f"/c-claims/parts/{LEASE_1}/0002", 0),
         Compare("/c-claims/records/ROUTES/a", 0),
         Compare("/c-claims/records/ROUTES/b", 9),
+        OWNER,
     )
     assert txn.puts[0] == (f"/c-claims/parts/{LEASE_1}/0002", encode_part((route("a"),), (route("b"),)))
     assert [key for key, _ in txn.puts[1:]] == ["/c-claims/records/ROUTES/a", "/c-claims/records/ROUTES/b"]

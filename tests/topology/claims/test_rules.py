@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.topology.claims.samples import LEASE_1, batch, metadata, record, route
+from tests.topology.claims.samples import LEASE_1, OTHER, OWNER, batch, metadata, owner, record, route
 from topology.claims.model import (
     Bucket,
     BucketType,
@@ -19,6 +19,7 @@ from topology.claims.model import (
     Status,
     UserData,
 )
+from topology.claims.owners import OwnerElsewhere, OwnerMoving
 from topology.claims.rules import (
     Leased,
     NotThere,
@@ -194,3 +195,21 @@ def test_what_a_leased_record_amounts_to(status: Status, phase: Phase, counts_as
 @pytest.mark.parametrize("phase", list(Phase))
 def test_a_record_without_a_lease_is_what_it_is(phase: Phase) -> None:
     assert amounts_to(record("a"), phase) == record("a")
+
+
+def test_owners_that_went_or_go_get_nothing_and_lose_nothing() -> None:
+    found = {route("old"): record("old", 1)}
+    away = {OWNER: owner(2, 2)}
+    assert obstacles(batch(1, ["a", "b"]), {}, away) == (OwnerElsewhere(OWNER, 2, 2),)
+    assert obstacles(batch(1, (), ["old"]), found, away) == (NotYours(route("old"), 2),)
+    assert obstacles(batch(2, ["a"], ["old"]), found, away) == ()
+    assert obstacles(batch(3, ["old"]), found, away) == (Taken(route("old"), 2),)
+    going = {OWNER: owner(1, 1, LEASE_1)}
+    assert obstacles(batch(1, ["a"], ["old"]), found, going) == (OwnerMoving(OWNER, LEASE_1),)
+
+
+def test_a_record_is_where_its_owner_is() -> None:
+    assert amounts_to(record("a", 1), Phase.OPEN, {OWNER: owner(2, 2)}) == record("a", 2)
+    assert amounts_to(record("a", 1), Phase.OPEN, {OTHER: owner(2, 2)}) == record("a", 1)
+    held = record("a", 1, Status.LEASE_CREATING, LEASE_1)
+    assert amounts_to(held, Phase.COMMITTING, {OWNER: owner(2, 2)}) == record("a", 2)

@@ -6,7 +6,8 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from tests.topology.claims.samples import LEASE_1, route
+from tests.topology.claims.samples import LEASE_1, OWNER, route
+from topology.claims.owners import OwnerElsewhere, OwnerMoving
 from topology.claims.rules import Leased, NotThere, NotYours, Obstacle, Taken, Unreadable
 from topology.model import Problem
 from topology.service.failure import Failure, invalid, invalid_fields, not_found, not_ready, obstructed
@@ -31,6 +32,19 @@ def test_each_obstacle_has_its_code(
     assert (found.code, found.reason, bool(found.retry_seconds)) == (code, reason, retry)
     assert 'ROUTES "a"' in found.message
     assert found.metadata == {"bucket_type": "ROUTES", "bucket_value": "a"}
+
+
+def test_owners_in_the_way_are_named() -> None:
+    away = obstructed([OwnerElsewhere(OWNER, 2, 3)])
+    assert (away.code, away.reason, away.retry_seconds) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "OWNER_ELSEWHERE",
+        0.0,
+    )
+    assert away.metadata == {"owner": "NAMESPACE/42"}
+    going = obstructed([OwnerMoving(OWNER, LEASE_1)])
+    assert (going.code, going.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "OWNER_MOVING")
+    assert going.retry_seconds == 0.5
 
 
 def test_what_no_waiting_mends_is_told_first() -> None:

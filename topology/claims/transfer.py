@@ -1,0 +1,204 @@
+"""Transfers: what is wished, what comes of it, and the rules that stand in its way.
+
+The service makes the wish, `transferring` carries it out and asks here before it writes. It reads and writes
+nothing. Third road: decides whether a `Txn` is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from topology.claims.keys import is_uuid
+from topology.claims.model import Bucket, Record, Subject
+from topology.claims.owners import (
+    FIRST_EPOCH,
+    MAX_OWNERS,
+    Owner,
+    OwnerElsewhere,
+    OwnerMoving,
+    Transfer,
+    is_owner,
+    name_of,
+)
+from topology.claims.rules import Unreadable
+from topology.model import MAX_ID, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferWish:
+    """Owners, at the epochs at which they are known, that shall go together from one cell to another.
+
+    `id` is the request's, a UUID: the same wish with the same id is carried out once.
+    """
+
+    id: str
+    owners: tuple[tuple[Subject, int], ...]
+    from_cell: int
+    to_cell: int
+    reason: str = ""
+    dry_run: bool = False
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The owners alone."""
+        return tuple(subject for subject, _ in self.owners)
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """The owners are in the other cell, each at its next epoch, since this cursor or before it.
+
+    `repeated`: an earlier call with the same id did it.
+    """
+
+    transfer: Transfer
+    cursor: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """Nothing happened: so many records would go."""
+
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrongEpoch:
+    """The owner is not at the epoch that the caller knows: it went away and came back meanwhile."""
+
+    subject: Subject
+    expected: int
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"{name_of(self.subject)} is at epoch {self.epoch}, not {self.expected}: look, then try again"
+
+
+@dataclass(frozen=True, slots=True)
+class Scattered:
+    """Several cells claim for the owner, so that it is in none."""
+
+    subject: Subject
+    cells: tuple[int, ...]
+
+    def __str__(self) -> str:
+        cells = ", ".join(map(str, self.cells))
+        return f"{name_of(self.subject)} has claims in the cells {cells}: have all but one destroy theirs"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerUnknown:
+    """Nobody claims anything for the owner, and it never moved."""
+
+    subject: Subject
+
+    def __str__(self) -> str:
+        return f"{name_of(self.subject)}: no cell claims anything for it"
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesOpen:
+    """The owner's claims are held by leases. Temporary, as long as their cell closes them."""
+
+    subject: Subject
+    leases: tuple[str, ...]
+
+    def __str__(self) -> str:
+        leases = ", ".join(self.leases[:10])
+        more = f" and {len(self.leases) - 10} more" if len(self.leases) > 10 else ""
+        return f"{name_of(self.subject)} has open leases, {leases}{more}: have them closed, then try again"
+
+
+TransferObstacle = (
+    OwnerElsewhere | OwnerMoving | WrongEpoch | Scattered | OwnerUnknown | LeasesOpen | Unreadable
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hindered:
+    """Nothing happened: these stand in the way."""
+
+    obstacles: tuple[TransferObstacle, ...]
+
+
+class Inventory(Protocol):
+    """Knows what is claimed for an owner, so that a store without such an index need not read everything."""
+
+    async def claimed_for(self, subjects: Collection[Subject], cursor: int) -> tuple[Bucket, ...]:
+        """Name every claim of these owners, in whatever lease, as of a cursor or later."""
+        ...
+
+
+def wish_problems(wish: TransferWish) -> Iterator[Problem]:
+    """Say what is wrong with a wish by itself, whatever the store holds."""
+    if not is_uuid(wish.id):
+        yield Problem(field="request_id", message=f"{wish.id[:64]!r} is no UUID: send a new one per transfer")
+    if not 1 <= len(wish.owners) <= MAX_OWNERS:
+        message = f"{len(wish.owners)} are named: name 1 to {MAX_OWNERS}"
+        yield Problem(field="owners", message=message)
+    for at, (subject, epoch) in enumerate(wish.owners):
+        if not is_owner(subject):
+            message = f"{name_of(subject)} is no owner: name one like ORGANIZATION/42"
+            yield Problem(field=f"owners[{at}].owner", message=message)
+        if epoch < FIRST_EPOCH:
+            message = f"{epoch} is none: epochs begin at {FIRST_EPOCH}, and the owner's is shown with it"
+            yield Problem(field=f"owners[{at}].expected_epoch", message=message)
+        if subject in wish.subjects[:at]:
+            message = f"{name_of(subject)} is named twice: name it once"
+            yield Problem(field=f"owners[{at}].owner", message=message)
+    for name, cell_id in (("from_cell", wish.from_cell), ("to_cell", wish.to_cell)):
+        if not 1 <= cell_id <= MAX_ID:
+            yield Problem(field=name, message=f"{cell_id} is no cell id: use 1 to {MAX_ID}")
+    if wish.from_cell == wish.to_cell:
+        yield Problem(
+            field="to_cell", message=f"{wish.to_cell} is where the owners are to leave: name another"
+        )
+
+
+def same_wish(wish: TransferWish, transfer: Transfer) -> bool:
+    """Tell whether a transfer on record is what is wished again. The reason may be told in other words."""
+    wished = wish.from_cell, wish.to_cell, dict(wish.owners)
+    return wished == (transfer.from_cell, transfer.to_cell, dict(transfer.owners))
+
+
+def hindrances(
+    wish: TransferWish, owners: Mapping[Subject, Owner], records: Iterable[Record | Unreadable]
+) -> tuple[TransferObstacle, ...]:
+    """Say what stands in the way, given what is on record of the owners and all that is claimed for them."""
+    kept: dict[Subject, list[Record]] = {subject: [] for subject in wish.subjects}
+    found: list[TransferObstacle] = []
+    for record in records:
+        if isinstance(record, Unreadable):
+            found.append(record)
+        elif record.metadata.subject in kept:
+            kept[record.metadata.subject].append(record)
+    for subject, epoch in wish.owners:
+        found += _of_owner(wish, (subject, epoch), owners.get(subject), kept[subject])
+    return tuple(found)
+
+
+def _of_owner(
+    wish: TransferWish, known: tuple[Subject, int], owner: Owner | None, records: list[Record]
+) -> Iterator[TransferObstacle]:
+    subject, expected = known
+    if owner and owner.transfer not in ("", wish.id):
+        yield OwnerMoving(subject, owner.transfer)
+        return
+    epoch = owner.epoch if owner else FIRST_EPOCH
+    if epoch == FIRST_EPOCH and not records:
+        yield OwnerUnknown(subject)
+        return
+    cells = {record.cell_id for record in records}
+    if owner and epoch > FIRST_EPOCH:  # at its first epoch its record only holds it
+        cells = {owner.cell_id}
+    if len(cells) > 1:
+        yield Scattered(subject, tuple(sorted(cells)))
+    elif cells != {wish.from_cell}:
+        yield OwnerElsewhere(subject, cells.pop(), epoch)
+    elif epoch != expected:
+        yield WrongEpoch(subject, expected, epoch)
+    elif leases := tuple(dict.fromkeys(record.lease for record in records if record.lease)):
+        yield LeasesOpen(subject, leases)
