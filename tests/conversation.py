@@ -97,6 +97,7 @@ class Talk:
     variant: Variant
     line: Line
     only: ResourceType | None = None
+    node: str = NODE_ID
     heard: deque[Said] = field(default_factory=deque)
     last: dict[ResourceType, Said] = field(default_factory=dict)
     accepted: dict[ResourceType, str] = field(default_factory=dict)
@@ -240,7 +241,7 @@ class Envoy:
 
     async def _finish(self, request: Any, error: str | None) -> None:
         if not self.talk.opened:
-            request.node.id = NODE_ID
+            request.node.id = self.talk.node
             request.node.user_agent_name = "envoy"
         if error is not None:
             # Envoy's code is always INTERNAL.
@@ -392,7 +393,12 @@ class Call:
 
 @asynccontextmanager
 async def over_grpc(
-    variant: Variant, port: int, *, only: ResourceType | None = None, channel: aio.Channel | None = None
+    variant: Variant,
+    port: int,
+    *,
+    only: ResourceType | None = None,
+    channel: aio.Channel | None = None,
+    node: str = NODE_ID,
 ) -> AsyncIterator[Talk]:
     """Start a conversation with a server on this port."""
     (service,) = (service for service in SERVICES if service.only is only)
@@ -400,7 +406,7 @@ async def over_grpc(
     own = channel or aio.insecure_channel(f"127.0.0.1:{port}")
     call: Any = own.stream_stream(f"/{service.name}/{method}")()
     try:
-        yield Talk(variant, Call(call), only)
+        yield Talk(variant, Call(call), only, node)
     finally:
         call.cancel()
         if channel is None:

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias
+from weakref import WeakValueDictionary
 
 import grpc
 from grpc import aio
@@ -28,6 +29,7 @@ from xds.options import ServerOptions
 from xds.resource import ResourceType
 from xds.services import SERVICES
 from xds.session import Clock, Session, WireClosedError
+from xds.siblings import Siblings
 from xds.sotw import SotwStream
 from xds.status import Fleet
 from xds.terms import Terms
@@ -77,6 +79,7 @@ class AdsServer:
         self._plain_terms = replace(self._terms, client_is_envoy=False)
         self.holds = HoldBook(changed=self._wake_soon)
         self._sessions: dict[Session, Served] = {}
+        self._siblings: WeakValueDictionary[tuple[str, str], Siblings] = WeakValueDictionary()
         self._waking: set[str] = set()
         self._admission = Bucket(self._options.streams_per_second, self._options.streams_at_once)
         self._watchdog = Watchdog(self._options, clock)
@@ -183,12 +186,15 @@ class AdsServer:
             # To answer with nothing would be to tell it to drop all that it has (rule 55).
             return ProtocolError(Status.UNAVAILABLE, f"there is no configuration for group {group!r} yet")
         delta = isinstance(first, DeltaRequest)
-        status = self.fleet.opened(node, group, _variant(delta, only))
+        variant = f"{'delta' if delta else 'sotw'} {only.service if only else 'ADS'}"
+        status = self.fleet.opened(node, group, variant)
         holds = self.holds.joined(group, node.id, node.user_agent_version)
         machine = DeltaStream if delta else SotwStream
         terms = self._terms if node.is_envoy else self._plain_terms
         stream = machine(snapshot, terms, holds, status, node_id=node.id, only=only)
-        session = Session(stream, status, self._parse_delta if delta else self._parse_sotw, clock=self._clock)
+        siblings = self._siblings.setdefault((group, node.id), Siblings()) if only else None
+        parse = self._parse_delta if delta else self._parse_sotw
+        session = Session(stream, status, parse, clock=self._clock, siblings=siblings)
         self._watchdog.watch(session, recheck)
         self._sessions[session] = Served(node, group, status.variant, stream)
         self._cache.join(group, session)
@@ -241,7 +247,3 @@ def _refused(node: Node, reason: str) -> ProtocolError:
 
 async def _end(context: Context, problem: ProtocolError) -> NoReturn:
     await context.abort(grpc.StatusCode[problem.status], problem.message)
-
-
-def _variant(delta: bool, only: ResourceType | None) -> str:
-    return f"{'delta' if delta else 'sotw'} {only.service if only else 'ADS'}"

@@ -6,10 +6,12 @@ reader asks the machine itself and wakes the writer only where there may be some
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from xds.delta import DeltaStream
+from xds.resource import Reference
+from xds.siblings import Siblings, children_elsewhere
 from xds.snapshot import Change, Snapshot
 from xds.sotw import SotwStream
 from xds.status import StreamStatus
@@ -42,6 +44,7 @@ class Session:
         parse: Callable[[bytes], Request | ProtocolError],
         *,
         clock: Clock,
+        siblings: Siblings | None = None,
     ) -> None:
         self.writing_since: float | None = None
         """Since when the client has taken none of what is being written to it."""
@@ -49,6 +52,7 @@ class Session:
         self._status = status
         self._clock = clock
         self._parse = parse
+        self._siblings = siblings
         # Each variant has requests of its own, and its parser makes no others.
         self._take: Callable[[Any], ProtocolError | None] = stream.receive
         self._asleep: asyncio.Future[None] | None = None
@@ -60,6 +64,13 @@ class Session:
     def offer(self, snapshot: Snapshot, change: Change) -> None:
         """Take over the group's next snapshot."""
         self._stream.offer(snapshot, change)
+        self._look()
+
+    def follow(self, children: Sequence[Reference]) -> None:
+        """Send children again whose parents went out on another stream of the node."""
+        for kind, name in children:
+            if (ledger := self._stream.ledgers.get(kind)) is not None:
+                ledger.follow(name, self._stream.snapshot)
         self._look()
 
     def wake(self) -> None:
@@ -81,6 +92,8 @@ class Session:
             async with asyncio.timeout(None) as self._scope, asyncio.TaskGroup() as tasks:
                 if self._over:
                     return self._ending
+                if self._siblings is not None:
+                    self._siblings.join(self)
                 writer = tasks.create_task(self._write(wire))
                 problem = await self._read(first, wire)
                 self._over = True
@@ -88,6 +101,9 @@ class Session:
                 return problem
         except TimeoutError:
             return self._ending
+        finally:
+            if self._siblings is not None:
+                self._siblings.leave(self)
 
     async def _read(self, request: Request | ProtocolError, wire: Wire) -> ProtocolError | None:
         while True:
@@ -119,6 +135,9 @@ class Session:
         while True:
             self._roused = False
             responses = self._stream.to_send(self._clock())
+            # Looked up now: an answer may come before the write is over, and close the book on it.
+            alone = self._siblings is not None
+            waiting = children_elsewhere(self._stream.ledgers, responses) if alone else ()
             for response in responses:
                 self.writing_since = self._clock()
                 try:
@@ -127,6 +146,8 @@ class Session:
                     self.end(None)
                     return
             self.writing_since = None
+            if self._siblings is not None:
+                self._siblings.follow(self, waiting)
             if not responses:
                 self._settle()
             if not self._roused:

@@ -140,6 +140,34 @@ async def test_w1_the_endpoints_of_a_changed_cluster_follow_it() -> None:
         await talk.expect.silence()
 
 
+@each_variant
+async def test_w1_they_do_also_on_a_stream_of_their_own(variant: Variant) -> None:
+    async with (
+        serving(cache_of(snapshot(1, both("a", "b")))) as stage,
+        over_grpc(variant, stage.port, only=CLUSTER) as clusters,
+        over_grpc(variant, stage.port, only=ENDPOINT) as of_each,
+        over_grpc(variant, stage.port, only=ENDPOINT, node="another") as of_another,
+    ):
+        await clusters.envoy.asks(CLUSTER)
+        await takes(clusters, CLUSTER, "a", "b")
+        for talk in (of_each, of_another):
+            await talk.envoy.asks(ENDPOINT, "a")
+            await takes(talk, ENDPOINT, "a")
+        for step in (2, 3):
+            changed = snapshot(step, both("a", "b", seconds=step))
+            stage.cache.publish(GROUP, changed)
+            await clusters.expect.sends(CLUSTER, "a", "b")
+            # Not for the one that nobody asked for, and before the clusters are accepted.
+            await takes(of_each, ENDPOINT, "a")
+            await clusters.envoy.acks(CLUSTER)
+        # A change of endpoints alone is sent once.
+        stage.cache.publish(GROUP, snapshot(4, both("a", "b", seconds=3, port=81)))
+        for talk in (of_each, of_another):
+            await takes(talk, ENDPOINT, "a")
+            await talk.envoy.asks(ENDPOINT, *(("b",) if variant == "delta" else ("a", "b")))
+            await takes(talk, ENDPOINT, "b")
+
+
 async def test_w2_endpoints_are_sent_again_to_who_asks_by_the_same_nonce() -> None:
     async with talk_over("sotw", snapshot(1, both("a"))) as (talk, publish):
         await warmed(talk)

@@ -8,11 +8,13 @@ from typing import Any
 from pb.envoy.service.discovery.v3 import discovery_pb2
 from tests.conversation import NODE_ID
 from tests.xds.configuration import both, snapshot
+from tests.xds.test_siblings import Listening
 from xds.delta import DeltaStream
 from xds.holds import Holds
 from xds.nodes import Node
-from xds.resource import CLUSTER, ENDPOINT
+from xds.resource import CLUSTER, ENDPOINT, ROUTE, SECRET
 from xds.session import Session, WireClosedError
+from xds.siblings import Siblings
 from xds.snapshot import Snapshot, diff
 from xds.status import Fleet, StreamStatus
 from xds.terms import Terms
@@ -52,7 +54,9 @@ class FakeWire:
 class Stage:
     """A session on a fake wire."""
 
-    def __init__(self, first: Snapshot, grace_seconds: float = 0.01) -> None:
+    def __init__(
+        self, first: Snapshot, grace_seconds: float = 0.01, siblings: Siblings | None = None
+    ) -> None:
         self.fleet = Fleet()
         self.status: StreamStatus = self.fleet.opened(Node(id=NODE_ID), "group", "delta ADS")
         terms = Terms(composer=Composer(""), removal_grace_seconds=grace_seconds)
@@ -62,6 +66,7 @@ class Stage:
             self.status,
             parse_delta,
             clock=asyncio.get_running_loop().time,
+            siblings=siblings,
         )
         self.wire = FakeWire()
 
@@ -90,6 +95,34 @@ async def test_requests_are_answered_and_snapshots_are_passed_on() -> None:
         assert [one.name for one in (await wire.hears()).resources] == ["b"]
         wire.arriving.put_nowait(None)
     assert running.result() is None
+
+
+async def test_children_of_what_was_sent_follow_on_the_other_streams_of_the_node() -> None:
+    family, other = Siblings(), Listening()
+    family.join(other)
+    stage = Stage(snapshot(1, both("a", "b")), siblings=family)
+    wire = stage.wire
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stage.run())
+        first = await wire.hears()
+        wire.says(type_url=CLUSTER.type_url, response_nonce=first.nonce)
+        while stage.status.settled_revision < 1:
+            await stage.fleet.changed()
+        assert sorted(name for _, name in other.heard) == ["a", "b"]
+        stage.publish(snapshot(2, both("a", seconds=2), both("b")))
+        await wire.hears()
+        # And it follows in its turn, for what it was asked for.
+        wire.says(type_url=ENDPOINT.type_url, resource_names_subscribe=["b"])
+        second = await wire.hears()
+        wire.says(type_url=ENDPOINT.type_url, response_nonce=second.nonce)
+        wire.says(type_url=SECRET.type_url, resource_names_subscribe=["s"])
+        await wire.hears()
+        stage.session.follow([(ENDPOINT, "a"), (ENDPOINT, "b"), (ROUTE, "r")])
+        assert [one.name for one in (await wire.hears()).resources] == ["b"]
+        wire.arriving.put_nowait(None)
+    assert other.heard[2:] == [(ENDPOINT, "a")]
+    family.follow(other, [(ENDPOINT, "b")])
+    assert wire.written.empty()
 
 
 async def test_a_snapshot_that_has_nothing_for_this_client_is_settled_at_once() -> None:
