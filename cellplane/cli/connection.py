@@ -1,4 +1,4 @@
-"""Options that reach etcd, shared by every command that does, and the store that they open.
+"""Options that reach etcd, for servers, backup and restore, and the store that they open.
 
 The only place where the command line chooses the etcd adapter. Failures to reach etcd become one error with
 the endpoints named.
@@ -10,7 +10,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Never, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -84,10 +84,8 @@ def etcd_options(command: Callable[..., T]) -> Callable[..., T]:
     return with_settings
 
 
-def try_store(etcd: EtcdSettings, work: Callable[[EtcdStore, Keyspace], Awaitable[T]]) -> T:
-    """Run one piece of work against etcd and close the store. Raises StoreUnavailable where etcd does not
-    answer.
-    """
+def with_store(etcd: EtcdSettings, work: Callable[[EtcdStore, Keyspace], Awaitable[T]]) -> T:
+    """Run one piece of work against etcd and close the store; no etcd ends the command with UNAVAILABLE."""
 
     async def run() -> T:
         store = open_store(etcd)
@@ -100,23 +98,12 @@ def try_store(etcd: EtcdSettings, work: Callable[[EtcdStore, Keyspace], Awaitabl
         return asyncio.run(run())
     except StoreRefused as error:
         fail(Exit.FAILED, f"etcd refused: {error}.", "Check --etcd-user, its password and its permissions.")
-
-
-def with_store(etcd: EtcdSettings, work: Callable[[EtcdStore, Keyspace], Awaitable[T]]) -> T:
-    """Do as `try_store` does; no etcd ends the command with UNAVAILABLE."""
-    try:
-        return try_store(etcd, work)
     except StoreUnavailable as error:
-        unreachable(etcd, error)
-
-
-def unreachable(etcd: EtcdSettings, error: Exception) -> Never:
-    """End the command because etcd does not answer."""
-    fail(
-        Exit.UNAVAILABLE,
-        f"etcd does not answer at {', '.join(etcd.endpoints)}: {error}.",
-        "Name the right endpoints with --etcd or CELLPLANE_ETCD.",
-    )
+        fail(
+            Exit.UNAVAILABLE,
+            f"etcd does not answer at {', '.join(etcd.endpoints)}: {error}.",
+            "Name the right endpoints with --etcd or CELLPLANE_ETCD.",
+        )
 
 
 def _settings(

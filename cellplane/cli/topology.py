@@ -1,4 +1,6 @@
-"""`cellplane topology`: options become settings; the composition root does the rest."""
+"""`cellplane topology`: options become settings; the composition root does the rest. With it: backup,
+restore.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,16 @@ import uvloop
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
+from cellplane.cli.topology_backup import backup_command, restore_command
 from cellplane.settings import EtcdSettings, Listen, SettingsError
 from cellplane.topology_service import ServingSettings, TopologyServiceSettings, run_topology_service
 
 
-@click.command("topology", context_settings={"auto_envvar_prefix": "CELLPLANE_TOPOLOGY_SERVER"})
+@click.group(
+    "topology",
+    invoke_without_command=True,
+    context_settings={"auto_envvar_prefix": "CELLPLANE_TOPOLOGY_SERVER"},
+)
 @etcd_options
 @serving_options(
     "", {"default": "127.0.0.1:9095", "show_default": True, "help": "Where clients connect (gRPC)."}
@@ -23,7 +30,10 @@ from cellplane.topology_service import ServingSettings, TopologyServiceSettings,
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def topology(etcd: EtcdSettings, serving: ServingSettings, status_listen: str, log_level: str) -> None:
+@click.pass_context
+def topology(
+    context: click.Context, etcd: EtcdSettings, serving: ServingSettings, status_listen: str, log_level: str
+) -> None:
     """Serve the topology: which cells there are, who owns what, where a request goes.
 
     \b
@@ -40,6 +50,8 @@ def topology(etcd: EtcdSettings, serving: ServingSettings, status_listen: str, l
       cellplane claims create --cell 4 ROUTES acme
       cellplane claims classify ROUTES=acme
     """  # noqa: D301  click wants the character itself
+    if context.invoked_subcommand:
+        return
     try:
         settings = TopologyServiceSettings(
             etcd=etcd, serving=serving, status_listen=Listen.parse(status_listen), log_level=log_level
@@ -47,3 +59,7 @@ def topology(etcd: EtcdSettings, serving: ServingSettings, status_listen: str, l
         uvloop.run(run_topology_service(settings))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
+
+
+topology.add_command(backup_command)
+topology.add_command(restore_command)

@@ -1,0 +1,138 @@
+"""Backups: one revision, a checksum, and a way back that never writes over anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from topology.backup import Backup, Damaged, Kept, Occupied, lines_of, missing, read, restore, take
+from topology.errors import StoreUnavailable
+from topology.memory import Faults, MemoryStore
+from topology.store import Txn
+
+SPACES = {"topology": "/a/", "claims": "/a-claims/"}
+ELSEWHERE = {"topology": "/b/", "claims": "/b-claims/"}
+BINARY = b"\xff\x00"
+
+
+async def filled() -> MemoryStore:
+    store = MemoryStore()
+    await store.commit(Txn(puts=(("/a/cells/1", b"{}"), ("/a/rules/current", "{ä}".encode()))))
+    await store.commit(Txn(puts=(("/a-claims/records/x", BINARY), ("/ab/other", b"?"))))
+    return store
+
+
+async def test_what_is_taken_comes_back() -> None:
+    store = await filled()
+    backup = await take(store, SPACES)
+    assert backup == Backup(
+        (await store.list("/a/")).revision,
+        (
+            Kept("topology", "cells/1", b"{}"),
+            Kept("topology", "rules/current", "{ä}".encode()),
+            Kept("claims", "records/x", BINARY),
+        ),
+    )
+    assert read(lines_of(backup)) == backup
+    rest = await missing(store, ELSEWHERE, backup)
+    assert rest == backup.records
+    assert await restore(store, ELSEWHERE, rest) == (await store.list("/b/")).revision
+    assert (await take(store, ELSEWHERE)).records == backup.records
+    assert await missing(store, ELSEWHERE, backup) == ()
+
+
+async def test_all_is_of_one_revision() -> None:
+    store = await filled()
+    list_ = store.list
+
+    async def racing(prefix: str, revision: int | None = None) -> object:
+        if prefix == "/a-claims/":
+            await store.commit(Txn(puts=(("/a-claims/records/late", b""),)))
+        return await list_(prefix, revision)
+
+    store.list = racing  # type: ignore[method-assign, assignment]
+    assert [each.key for each in (await take(store, SPACES)).records if each.space == "claims"] == [
+        "records/x"
+    ]
+
+
+def cut(lines: list[bytes]) -> list[bytes]:
+    return lines[:-1]
+
+
+def changed(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], lines[1].replace(b"cells/1", b"cells/2"), *lines[2:]]
+
+
+def dropped(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], *lines[2:]]
+
+
+def longer(lines: list[bytes]) -> list[bytes]:
+    return [*lines, lines[1]]
+
+
+def newer(lines: list[bytes]) -> list[bytes]:
+    return [lines[0].replace(b'"format": 1', b'"format": 2'), *lines[1:]]
+
+
+def nonsense(_: list[bytes]) -> list[bytes]:
+    return [b"[1, 2]\n"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (cut, "is cut short"),
+        (changed, "does not match its checksum"),
+        (dropped, "does not match its checksum"),
+        (longer, "behind its checksum"),
+        (newer, "is of format 2: this version reads 1"),
+        (nonsense, "is no backup"),
+        (lambda _: [], "is cut short"),
+    ],
+)
+async def test_what_is_damaged_is_not_used(damage: Callable[[list[bytes]], list[bytes]], words: str) -> None:
+    found = read(damage(list(lines_of(await take(await filled(), SPACES)))))
+    assert isinstance(found, Damaged)
+    assert words in found.reason
+
+
+async def test_nothing_is_written_over() -> None:
+    store = await filled()
+    backup = await take(store, SPACES)
+    for key, value in (("/b/cells/1", b"other"), ("/b-claims/records/more", b"")):
+        other = MemoryStore()
+        await other.commit(Txn(puts=((key, value),)))
+        assert await missing(other, ELSEWHERE, backup) == Occupied((key,), 1)
+    await store.commit(Txn(puts=(("/b/cells/1", b"late"),)))
+    assert await restore(store, ELSEWHERE, backup.records) == Occupied(("/b/cells/1",), 1)
+
+
+async def test_a_restore_that_was_cut_off_goes_on_and_cells_come_last() -> None:
+    records = tuple(Kept("topology", f"cells/{number}", b"c") for number in range(1, 200))
+    records += tuple(Kept("claims", f"records/{number}", b"x" * 9000) for number in range(100))
+    backup = Backup(7, records)
+    store = MemoryStore()
+    store.inject(Faults(errors={"commit": []}, lose_answers=1))
+    commit, left = store.commit, 2
+
+    async def failing(txn: Txn) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise StoreUnavailable("gone")
+        return await commit(txn)
+
+    store.commit = failing  # type: ignore[method-assign, assignment]
+    with pytest.raises(StoreUnavailable):
+        await restore(store, SPACES, records)
+    half = await take(store, SPACES)
+    assert {each.space for each in half.records} == {"claims"}
+    store.commit = commit  # type: ignore[method-assign]
+    rest = await missing(store, SPACES, backup)
+    assert isinstance(rest, tuple)
+    assert 0 < len(rest) < len(records)
+    assert isinstance(await restore(store, SPACES, rest), int)
+    assert await missing(store, SPACES, backup) == ()
