@@ -18,7 +18,7 @@ from cellplane.pushes import EDGE, GOOD, HeldPush, good_clusters, is_released, p
 from cellplane.recorder import Wish
 from cellplane.rules_in_force import RulesInForce
 from envoy.edge import EdgeSettings
-from envoy.guard import shrink
+from envoy.guard import count, shrink
 from envoy.translate import Translation, translate
 from topology.view import View
 from xds.cache import Cache, Refused
@@ -131,7 +131,7 @@ class Publisher:
         held = self._held(view, translation.snapshot)
         if held is None:
             if self._publish(view, translation):
-                self._good_clusters = len(translation.snapshot.of_type(CLUSTER))
+                self._good_clusters = count(translation.snapshot)
         elif self.state.published is None:
             self.publish_saved()
         self.state.held = held
@@ -202,5 +202,5 @@ class Publisher:
         if self._good_clusters is None and self._saved is not None:
             saved = self._translate(self._saved)
             self._read_rules(view)  # the View's own again
-            self._good_clusters = len(saved.snapshot.of_type(CLUSTER)) if saved is not None else 0
+            self._good_clusters = count(saved.snapshot) if saved is not None else 0
         return self._good_clusters or 0

@@ -58,7 +58,7 @@ def cluster(cell: Cell, settings: EdgeSettings) -> Resource:
     if settings.health_check_path:
         message.health_checks.append(_health_check(settings, http2=cell.http2))
     if is_resolved_by_envoy(cell):
-        _resolve(message, assignment(name, cell.endpoints, cell.region))
+        resolve(message, assignment(name, cell.endpoints, cell.region))
         return Resource.of(CLUSTER, name, message)
     message.type = Cluster.EDS
     source = message.eds_cluster_config.eds_config
@@ -76,7 +76,7 @@ def fixed_cluster(fixed: FixedCluster, settings: EdgeSettings) -> Resource:
         message.type = Cluster.STATIC
         message.load_assignment.CopyFrom(places)
     else:
-        _resolve(message, places)
+        resolve(message, places)
     return Resource.of(CLUSTER, name, message)
 
 
@@ -108,7 +108,8 @@ def _keepalive() -> cluster_pb2.UpstreamConnectionOptions:
     )
 
 
-def _resolve(message: Cluster, places: endpoint_pb2.ClusterLoadAssignment) -> None:
+def resolve(message: Cluster, places: endpoint_pb2.ClusterLoadAssignment) -> None:
+    """Have Envoy resolve the endpoints' names."""
     message.type = Cluster.STRICT_DNS
     message.dns_lookup_family = Cluster.V4_PREFERRED
     message.respect_dns_ttl = True

@@ -493,16 +493,14 @@ local function read(rule, known)
   for _, name in ipairs(rule.exist) do
     if not known[name] or known[name] == "" then return nil end
   end
-  if not rule.classify then return "matched" end
-  local keys, claimed = {}, false
-  local some = false
-  for at, key in ipairs(rule.locals) do
-    keys[at] = fill(key, known)
-    some = some or keys[at] ~= nil
+  if not rule.keys then return "matched" end
+  local texts, some = {}, false
+  for at, key in ipairs(rule.keys) do
+    texts[at] = fill(key.text, known)
+    some = some or texts[at] ~= nil
   end
-  for _, key in ipairs(rule.claims) do claimed = claimed or fill(key, known) ~= nil end
-  if not some and not claimed then return nil end
-  return claimed and "undecided" or "unknown", keys
+  if not some then return nil end
+  return "keys", texts
 end
 
 local function extract(rule, ask)
@@ -535,26 +533,68 @@ local function ask_of(headers)
   end
 end
 
-local function decide(handle)
+-- What the route table looks up, in its order: each key that names a cell; and what follows if none leads to one.
+local function settle(rule, texts, owner_of)
+  local named, asking, cells = false, false, {}
+  for at, key in ipairs(rule.keys) do
+    local text = texts[at]
+    if text and key.bucket then
+      local owner, will_ask = NOBODY, nil
+      if text ~= "" then
+        if not owner_of then return "undecided", cells end
+        owner, will_ask = owner_of(rule, key, text)
+      end
+      if not owner then
+        if not will_ask then return "undecided", cells end
+        asking = true -- and go on, to ask for all at once
+      elseif owner ~= NOBODY then
+        named = true
+        if not asking then cells[at] = owner end
+      end
+    elseif text then
+      named = true
+      if not asking then cells[at] = text end
+    end
+  end
+  if asking then return "asking", cells end
+  return named and "unknown" or "not_found", cells
+end
+
+local function decide(handle, version, told)
   local ask = ask_of(handle:headers())
   local state = handle:streamInfo():filterState()
+  local owner_of, lines
+  if lookups then owner_of, lines = looking(handle, told) end
   for _, rule in ipairs(rules) do
-    local outcome, keys = extract(rule, ask)
-    if outcome then
-      state:set(rule.state, "envoy.string", outcome)
-      for at = 1, #rule.locals or 0 do
-        local key = keys and keys[at]
-        if key and key ~= "" then state:set(rule.state .. "." .. at, "envoy.string", key) end
+    local outcome, texts = extract(rule, ask)
+    if outcome == "keys" then
+      local cells
+      outcome, cells = settle(rule, texts, owner_of)
+      for at = 1, #rule.keys do
+        if cells[at] and cells[at] ~= "" then state:set(rule.state .. "." .. at, "envoy.string", cells[at]) end
       end
     end
+    if outcome then state:set(rule.state, "envoy.string", outcome) end
+  end
+  if lines and #lines > 0 then
+    local metadata = handle:streamInfo():dynamicMetadata()
+    metadata:set("cellplane.asked", "version", version)
+    metadata:set("cellplane.asked", "claims", concat(lines, "\n"))
   end
   state:set("cellplane.keys", "envoy.string", "read")
   handle:clearRouteCache()
 end
 
-return decide, {
+-- The second time, behind ext_proc: what it said is taken in, and everything decided again with it.
+local function decide_again(handle, asked)
+  local told = handle:streamInfo():dynamicMetadata():get("cellplane.told")
+  decide(handle, nil, learn(asked, told and told.owners, handle:timestamp()))
+end
+
+return decide, decide_again, {
   checksum = checksum, from_base36 = from_base36, from_base64 = from_base64, from_base64url = from_base64url,
   parse_token = parse_token, parse_payload = parse_payload, json_fields = json_fields,
   basic_fields = basic_fields, jwt_fields = jwt_fields, run = run,
   cookie_values = cookie_values, query_values = query_values, is_reserved = is_reserved, extract = extract,
+  slot_of = slot_of,
 }

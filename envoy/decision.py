@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from envoy.classification import ClassificationKey
 from envoy.match_rules import Skip
 
-Lookup = Callable[[ClassificationKey], int | None]
+
+class Silence(Enum):
+    """What a lookup gives where nobody answered in time. Never "not found"."""
+
+    UNANSWERED = "unanswered"
+
+
+Lookup = Callable[[ClassificationKey], int | Silence | None]
 """Says which cell owns a claim; None: nobody does."""
 
 

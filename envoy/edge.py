@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from topology.forms import is_ip
-from topology.model import Problem
+from topology.model import Endpoint, Problem
 
 LISTENER_NAME: Final = "edge"
 ROUTES_NAME: Final = "edge"
@@ -43,13 +43,28 @@ class EdgeTls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lookups:
+    """Who tells owners, and how Envoy remembers them.
+
+    `endpoints` are ext_proc servers. A request waits for `timeout_seconds` at most. What was told is used for
+    `stale_seconds` longer than it holds while nobody answers. Each worker remembers about `remembered` names.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    timeout_seconds: float = 0.025
+    stale_seconds: float = 3600.0
+    remembered: int = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """All that is the same for every edge of a group.
 
     Nothing cuts a stream that moves: clones, pushes and WebSockets take as long as they take, and only one
     that is silent for `stream_idle_seconds` ends (0: never). `upstream_idle_seconds` has to be shorter than
     what a cell's server keeps an idle connection for, or requests race with its closing; 0 keeps it for ever,
-    in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For.
+    in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For. Without
+    `lookups` nobody is asked for owners.
     """
 
     listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone
@@ -71,6 +86,7 @@ class EdgeSettings:
     max_requests_per_cell: int = 20_000
     access_log: bool = False
     server_name: str = "cellplane"
+    lookups: Lookups | None = None
 
 
 def settings_problems(settings: EdgeSettings) -> tuple[Problem, ...]:
@@ -96,6 +112,8 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
     for name in ("stream_idle_seconds", "client_idle_seconds", "upstream_idle_seconds", "trusted_hops"):
         if getattr(settings, name) < 0:
             yield Problem(field=name, message="must be 0 or more")
+    if settings.lookups is not None:
+        yield from _lookup_problems(settings.lookups)
     for name in (
         "retry_after_seconds",
         "max_connections_per_cell",
@@ -104,3 +122,16 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
     ):
         if getattr(settings, name) < 1:
             yield Problem(field=name, message="must be 1 or more")
+
+
+def _lookup_problems(lookups: Lookups) -> Iterator[Problem]:
+    if not lookups.endpoints:
+        yield Problem(field="lookups.endpoints", message="name at least one ext_proc server, as HOST:PORT")
+    if not 0.001 <= lookups.timeout_seconds <= 1:
+        message = f"{lookups.timeout_seconds} is no time to wait: use 0.001 to 1 second"
+        yield Problem(field="lookups.timeout_seconds", message=message)
+    if lookups.stale_seconds < 0:
+        yield Problem(field="lookups.stale_seconds", message="must be 0 or more")
+    if not 2 <= lookups.remembered <= 10_000_000:
+        message = f"{lookups.remembered} is no number of names: use 2 to 10000000"
+        yield Problem(field="lookups.remembered", message=message)

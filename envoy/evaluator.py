@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from envoy.classification import BUCKETS, ClassificationKey, KeyType
-from envoy.decision import Decision, Explanation, Lookup, Outcome, Step
+from envoy.decision import Decision, Explanation, Lookup, Outcome, Silence, Step
 from envoy.extraction import Extracted, NoMatch, Passed, extract
 from envoy.match_rules import Classify, MatchRule, Otherwise, Reject, Skip, ToCell, ToCluster
 from envoy.paths import normalise, under
@@ -53,7 +53,7 @@ def explain(
     merge_slashes: bool = True,
     lookup: Lookup | None = None,
 ) -> Explanation:
-    """Decide, and say what each rule had to say. Without `lookup` no claim has an answer."""
+    """Decide, and say what each rule had to say. Without `lookup` nobody answers for claims."""
     path = normalise(request.path, merge_slashes=merge_slashes)
     if path is None:
         return Explanation(Decision(outcome=Outcome.BAD_PATH), None, ())
@@ -105,12 +105,10 @@ class _Asked:
                 return Step(rule=rule.name, why=why)
             case Passed(skip, why):
                 return self._otherwise(rule, skip, why, ())
-            case Extracted(local, claims):
-                return self._act(rule, local, claims)
+            case Extracted(keys):
+                return self._act(rule, keys)
 
-    def _act(
-        self, rule: MatchRule, local: tuple[ClassificationKey, ...], claims: tuple[ClassificationKey, ...]
-    ) -> Step:
+    def _act(self, rule: MatchRule, keys: tuple[ClassificationKey, ...]) -> Step:
         match rule.action:
             case Reject(status, _):
                 decision = Decision(outcome=Outcome.REJECTED, rule=rule.name, status=status)
@@ -126,29 +124,31 @@ class _Asked:
                     return Step(rule=rule.name, decision=replace(found, rule=rule.name))
                 return self._otherwise(rule, Skip.UNKNOWN, f"cell {cell_id} does not serve", ())
             case Classify():
-                return self._classify(rule, local, claims)
+                return self._classify(rule, keys)
 
-    def _classify(
-        self, rule: MatchRule, local: tuple[ClassificationKey, ...], claims: tuple[ClassificationKey, ...]
-    ) -> Step:
-        keys = (*local, *claims)
-        skip = Skip.UNKNOWN
+    def _classify(self, rule: MatchRule, keys: tuple[ClassificationKey, ...]) -> Step:
+        named = False
         for key in keys:
             if key.type in BUCKETS:
-                if self.lookup is None:
+                owner = self._owner(key)
+                if isinstance(owner, Silence):
                     return self._otherwise(rule, Skip.UNDECIDED, f"nobody is there to look up {key}", keys)
-                owner = self.lookup(key)
                 if owner is None:
-                    skip = Skip.NOT_FOUND
                     continue
                 found = self._owned(owner)
             else:
                 found = self._local(key)
+            named = True
             if isinstance(found, Decision):
                 return Step(rule=rule.name, keys=keys, decision=replace(found, rule=rule.name, key=key))
-            skip = Skip.UNKNOWN
-        why = _WHY[skip] if skip is Skip.UNKNOWN else "nobody owns it"
-        return self._otherwise(rule, skip, why, keys)
+        if named:
+            return self._otherwise(rule, Skip.UNKNOWN, _WHY[Skip.UNKNOWN], keys)
+        return self._otherwise(rule, Skip.NOT_FOUND, "nobody owns it", keys)
+
+    def _owner(self, key: ClassificationKey) -> int | Silence | None:
+        if not key.value:
+            return None
+        return Silence.UNANSWERED if self.lookup is None else self.lookup(key)
 
     def _local(self, key: ClassificationKey) -> Decision | Skip:
         for known in self.standings.values():

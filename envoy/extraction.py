@@ -35,12 +35,9 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """The rule's action is to be taken. For a classify, `local` are the keys that the View answers, in their
-    order, and `claims` those that come after: the first of them and whatever follows it.
-    """
+    """The rule's action is to be taken. `keys` are those of a classify that the request has, in order."""
 
-    local: tuple[ClassificationKey, ...] = ()
-    claims: tuple[ClassificationKey, ...] = ()
+    keys: tuple[ClassificationKey, ...] = ()
 
 
 Extraction = NoMatch | Passed | Extracted
@@ -110,15 +107,9 @@ def _read(rule: MatchRule, known: dict[str, str]) -> Extraction:
             return NoMatch(f"{name} is not there")
     if not isinstance(rule.action, Classify):
         return Extracted()
-    keys = [(key, _fill(key.value, known)) for key in rule.action.keys]
-    local = len(rule.action.local)
-    made = [
-        tuple(ClassificationKey(key.type, value) for key, value in part if value is not None)
-        for part in (keys[:local], keys[local:])
-    ]
-    if not any(made):
-        return NoMatch("none of its keys is there")
-    return Extracted(*made)
+    filled = ((key, _fill(key.value, known)) for key in rule.action.keys)
+    keys = tuple(ClassificationKey(key.type, value) for key, value in filled if value is not None)
+    return Extracted(keys) if keys else NoMatch("none of its keys is there")
 
 
 def _fill(template: Template, known: dict[str, str]) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from envoy.ext_proc_cluster import CLUSTER_NAME as EXT_PROC
 from xds.resource import CLUSTER
 from xds.snapshot import Snapshot
 
@@ -26,9 +27,15 @@ class Hold:
     clusters_after: int
 
 
+def count(snapshot: Snapshot) -> int:
+    """Count the clusters that the topology and the rules ask for."""
+    clusters = snapshot.of_type(CLUSTER)
+    return len(clusters) - (EXT_PROC in clusters)
+
+
 def shrink(previous_good_clusters: int, snapshot: Snapshot) -> Hold | None:
     """Hold a snapshot that lost more than half of the clusters (of 4 or more), or all of any."""
-    after = len(snapshot.of_type(CLUSTER))
+    after = count(snapshot)
     before = previous_good_clusters
     if before > 0 and after == 0:
         reason = f"all clusters are gone; the last good snapshot had {before}"

@@ -11,6 +11,7 @@ from typing import Final
 
 from google.protobuf import wrappers_pb2
 
+from envoy.asking import LEARN_FILTER, OWNERS_FILTER, ext_proc_filter
 from envoy.durations import seconds
 from envoy.edge import (
     IDENTITY_HEADER,
@@ -24,8 +25,9 @@ from envoy.edge import (
     EdgeSettings,
     EdgeTls,
 )
+from envoy.ext_proc_cluster import CLUSTER_NAME
 from envoy.matchers import packed
-from envoy.pending import LUA_FILTER, lua_filter
+from envoy.pending import LUA_FILTER, learn_filter, lua_filter
 from pb.envoy.config.accesslog.v3 import accesslog_pb2
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import (
@@ -45,7 +47,7 @@ from pb.envoy.extensions.filters.network.http_connection_manager.v3 import http_
 from pb.envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from pb.envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 from pb.envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
-from xds.resource import LISTENER, ROUTE, Resource
+from xds.resource import CLUSTER, LISTENER, ROUTE, Resource
 
 Hcm = http_connection_manager_pb2.HttpConnectionManager
 HttpFilter = http_connection_manager_pb2.HttpFilter
@@ -88,7 +90,10 @@ def listener(settings: EdgeSettings) -> Resource:
         per_connection_buffer_limit_bytes=wrappers_pb2.UInt32Value(value=BUFFER_BYTES),
         socket_options=_keepalive(),
     )
-    return Resource.of(LISTENER, LISTENER_NAME, message, [(ROUTE, ROUTES_NAME)])
+    references = [(ROUTE, ROUTES_NAME)]
+    if settings.lookups:
+        references.append((CLUSTER, CLUSTER_NAME))
+    return Resource.of(LISTENER, LISTENER_NAME, message, references)
 
 
 def _keepalive() -> Iterable[socket_option_pb2.SocketOption]:
@@ -126,6 +131,7 @@ def _connection_manager(settings: EdgeSettings) -> Hcm:
         http_filters=[
             # Off but on the route of a request that Lua has to read: see `pending`.
             HttpFilter(name=LUA_FILTER, typed_config=packed(lua_filter()), disabled=True),
+            *_asking(settings),
             HttpFilter(name="envoy.filters.http.router", typed_config=router),
         ],
         early_header_mutation_extensions=[_sanitiser(settings)],
@@ -154,6 +160,13 @@ def _connection_manager(settings: EdgeSettings) -> Hcm:
     if settings.access_log:
         message.access_log.append(_access_log())
     return message
+
+
+def _asking(settings: EdgeSettings) -> Iterable[HttpFilter]:
+    if settings.lookups:
+        asks, learns = ext_proc_filter(settings.lookups), learn_filter()
+        yield HttpFilter(name=OWNERS_FILTER, typed_config=packed(asks), disabled=True)
+        yield HttpFilter(name=LEARN_FILTER, typed_config=packed(learns), disabled=True)
 
 
 def _ads() -> config_source_pb2.ConfigSource:

@@ -12,6 +12,8 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Final
 
+from envoy.classification import BUCKETS
+from envoy.edge import Lookups
 from envoy.match_rules import Classify, Condition, KeyTemplate, MatchRule, Template, Transform, Variable
 from envoy.regex import Chars, Regex
 from envoy.regex_compiler import compile_regex
@@ -19,6 +21,8 @@ from envoy.regex_program import Char, End, Jump, Program, Run, Save, Split, Step
 
 FIRST: Final = "first"
 """What stands in the filter state for a key that has no value."""
+ASKING: Final = "asking"
+"""What stands there for a rule whose owners are to be asked for."""
 Data = str | int | bool | None | Sequence["Data"] | Mapping[str, "Data"]
 
 
@@ -28,15 +32,19 @@ class Raw(str):
     __slots__ = ()
 
 
-def lua_program(rules: Sequence[MatchRule], reserved: frozenset[str]) -> str:
-    """Write the program that reads requests for these rules, which are not native."""
+def lua_program(rules: Sequence[MatchRule], reserved: frozenset[str], lookups: Lookups | None = None) -> str:
+    """Write the program that reads requests for these rules, which are not native.
+
+    It gives two functions: one reads a request, the other decides again when owners have been asked for.
+    """
     words: dict[str, Data] = dict.fromkeys(sorted(reserved), True)
     needs_words = any(condition.unreserved for rule in rules for condition in rule.conditions)
     lines = (
         f"local reserved = {lua_data(words if needs_words else {})}",
         f"local rules = {lua_data([_rule(rule) for rule in rules])}",
+        f"local lookups = {lua_data(_lookups(lookups))}",
     )
-    return "\n".join((_SETS, *lines, _code()))
+    return "\n".join((_SETS, *lines, _code("memory.lua"), _code("decide.lua")))
 
 
 def key_state(rule: str, key: int | None = None) -> str:
@@ -71,9 +79,9 @@ def lua_data(value: Data) -> str:
     return f"{{{','.join(lua_data(each) for each in value)}}}"
 
 
-@lru_cache(maxsize=1)
-def _code() -> str:
-    return files("envoy").joinpath("decide.lua").read_text(encoding="utf-8")
+@lru_cache(maxsize=2)
+def _code(name: str) -> str:
+    return files("envoy").joinpath(name).read_text(encoding="utf-8")
 
 
 _SETS: Final = """\
@@ -88,16 +96,24 @@ end"""
 
 def _rule(rule: MatchRule) -> Data:
     action = rule.action
-    chain = action.keys if isinstance(action, Classify) else ()
-    local = len(action.local) if isinstance(action, Classify) else 0
     return {
+        "name": rule.name,
         "state": key_state(rule.name),
         "conditions": [_condition(each) for each in rule.conditions],
         "transforms": [_transform(each) for each in rule.transforms],
         "exist": list(rule.exist),
-        "classify": isinstance(action, Classify),
-        "locals": [_key(each) for each in chain[:local]],
-        "claims": [_key(each) for each in chain[local:]],
+        "keys": [_key(each) for each in action.keys] if isinstance(action, Classify) else None,
+    }
+
+
+def _lookups(lookups: Lookups | None) -> Data:
+    if lookups is None:
+        return None
+    return {
+        "capacity": lookups.remembered,
+        "stale": int(lookups.stale_seconds * 1000),
+        "timeout": int(lookups.timeout_seconds * 1000),
+        "kinds": {str(int(bucket)): f"{bucket.name}/" for bucket in BUCKETS.values()},
     }
 
 
@@ -121,7 +137,12 @@ def _transform(transform: Transform) -> Data:
 
 
 def _key(key: KeyTemplate) -> Data:
-    return _template(key.value) if key.value.parts else [FIRST]
+    bucket = BUCKETS.get(key.type)
+    return {
+        "text": _template(key.value) if key.value.parts else [FIRST],
+        "bucket": None if bucket is None else int(bucket),
+        "kind": None if bucket is None else f"{bucket.name}/",
+    }
 
 
 def _template(template: Template) -> Data:

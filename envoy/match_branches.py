@@ -14,7 +14,7 @@ from envoy import matchers
 from envoy.branches import Standings, skip_stat
 from envoy.classification import KeyType
 from envoy.leaves import at_cell, at_cluster, rejected
-from envoy.lua_program import FIRST, key_state
+from envoy.lua_program import ASKING, FIRST, key_state
 from envoy.match_rules import (
     Classify,
     Condition,
@@ -49,13 +49,16 @@ _PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What all branches for requests of some manners stand on. `fallback` is where the default leads."""
+    """What all branches for requests of some manners stand on. `fallback` is where the default leads, and
+    `asking` where owners are asked for, if anybody can be asked.
+    """
 
     standings: Standings
     retry_after_seconds: int
     reserved: frozenset[str]
     fallback: OnMatch
     manners: Manners = ORDINARY
+    asking: OnMatch | None = None
 
 
 def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
@@ -107,22 +110,24 @@ def _native_ends(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
         if leaf is not None:
             yield _always(leaf)
         else:
-            yield from _passed(rule, Skip.UNDECIDED if rule.action.asks else Skip.UNKNOWN, ground)
+            yield from _passed(rule, Skip.UNKNOWN, ground)
     else:
         yield from _act(rule, ground)
 
 
 def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterator[Entry]:
     """Look the keys up in their order; then follow the outcome."""
-    local = rule.action.local if isinstance(rule.action, Classify) else ()
-    for at, key in enumerate(local, 1):
+    keys = rule.action.keys if isinstance(rule.action, Classify) else ()
+    for at, key in enumerate(keys, 1):
         leaves = _leaves(rule.name, key, ground)
         if leaves:
             yield _always(exactly(matchers.filter_state(key_state(rule.name, at)), leaves))
     outcomes = {
         skip.value: listed(_passed(rule, skip, ground))
-        for skip in (Skip.AMBIGUOUS, Skip.MALFORMED, Skip.UNKNOWN, Skip.UNDECIDED)
+        for skip in (Skip.AMBIGUOUS, Skip.MALFORMED, Skip.UNKNOWN, Skip.UNDECIDED, Skip.NOT_FOUND)
     }
+    if ground.asking is not None and isinstance(rule.action, Classify) and rule.action.asks:
+        outcomes[ASKING] = ground.asking
     if not isinstance(rule.action, Classify):
         outcomes["matched"] = listed(_act(rule, ground))
     yield _always(exactly(state, outcomes))
@@ -131,7 +136,7 @@ def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterat
 def _act(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
     match rule.action:
         case Reject(status, body):
-            yield _always(rejected(rule.name, status, body))
+            yield _always(rejected(rule.name, status, body, ground.retry_after_seconds))
         case ToCluster(name):
             yield _always(at_cluster(rule.name, fixed_cluster_name(name), ground.manners))
         case ToCell(cell_id):
@@ -151,7 +156,7 @@ def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
         first = _first_cell(rule, ground)
         return {} if first is None else {FIRST: first}
     return {
-        str(cell.cell_id) if key.type is KeyType.CELL_ID else cell.session_prefix: at_cell(
+        cell.session_prefix if key.type is KeyType.SESSION_PREFIX else str(cell.cell_id): at_cell(
             rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners
         )
         for cell in ground.standings.values()
@@ -173,7 +178,8 @@ def _passed(rule: MatchRule, skip: Skip, ground: Ground) -> Iterator[Entry]:
     if policy is Otherwise.DEFAULT:
         yield _always(ground.fallback)
     elif policy is not Otherwise.NEXT:
-        yield _always(rejected(rule.name, int(policy), f"This request could not be decided: {skip.value}.\n"))
+        body = f"This request could not be decided: {skip.value}.\n"
+        yield _always(rejected(rule.name, int(policy), body, ground.retry_after_seconds))
 
 
 def _always(end: OnMatch) -> Entry:

@@ -203,6 +203,12 @@ class MatchRule:
     @property
     def is_native(self) -> bool:
         """Tell whether Envoy's matchers decide it without Lua: nothing is taken out of the request."""
+        asks = isinstance(self.action, Classify) and self.action.asks
+        return self.is_sure and not asks
+
+    @property
+    def is_sure(self) -> bool:
+        """Tell whether its conditions alone say that its action is taken."""
         if self.transforms or self.exist or any(each.part in ONCE for each in self.conditions):
             return False
         if not isinstance(self.action, Classify):

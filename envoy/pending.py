@@ -14,6 +14,8 @@ from typing import Final
 from google.protobuf import struct_pb2
 
 from envoy import matchers
+from envoy.asking import SCRIPT, enable
+from envoy.edge import Lookups
 from envoy.lua_program import lua_program
 from envoy.match_branches import may_match
 from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
@@ -21,45 +23,78 @@ from envoy.ruleset import Ruleset
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
 from pb.envoy.extensions.filters.http.lua.v3 import lua_pb2
+from xds.encoding import text_field
 
 LUA_FILTER: Final = "cellplane.keys"
 READ_STATE: Final = "cellplane.keys"
 """The filter state that Lua sets when it has read a request."""
 ROUTE_NAME: Final = "unread"
 
-# Constant: a ruleset never changes the listener. The program comes with the route, once for each version.
+VM_ID: Final = "cellplane"
+"""Both Lua filters have one VM for each worker, and every version of the listener has the same: what Lua
+remembers outlives them. Envoy keeps a VM for an id and a source, so both filters have one source too.
+"""
+_VM_ID_FIELD: Final = 9  # Lua.shared_vm_id; the API that we generate from does not know it yet
+
+# Constant: a ruleset never changes the listener. The program comes with the route, once for each version; the
+# one before is kept for requests that were read by it and wait for an answer.
 LOADER: Final = """\
-local version, decide
+cellplane = cellplane or {}
 function envoy_on_request(handle)
   local context = handle:filterContext()
-  local wanted = context:get("version")
-  if wanted ~= version then
-    decide = assert(loadstring(context:get("source"), "=cellplane"))()
-    version = wanted
+  local version = context:get("version")
+  if version then
+    local program = cellplane[version]
+    if not program then
+      local decide, decide_again = assert(loadstring(context:get("source"), "=cellplane"))()
+      program = { decide = decide, decide_again = decide_again, version = version }
+      if cellplane.before then cellplane[cellplane.before.version] = nil end
+      cellplane.before, cellplane.newest = cellplane.newest, program
+      cellplane[version] = program
+    end
+    program.decide(handle, version)
+  else
+    local asked = handle:streamInfo():dynamicMetadata():get("cellplane.asked")
+    cellplane[asked.version].decide_again(handle, asked.claims)
   end
-  decide(handle)
 end
 """
 
 
-def pending(ruleset: Ruleset) -> tuple[Entry, ...]:
+def pending(ruleset: Ruleset, lookups: Lookups | None) -> tuple[Entry, ...]:
     """Make the entry; none where matchers decide everything."""
     rules = tuple(rule for rule in ruleset.matches if not rule.is_native)
     if not rules:
         return ()
     unread = negated(matchers.present(matchers.filter_state(READ_STATE)))
     worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
-    return (entry(all_of(unread, worth), leaf(_route(lua_program(rules, ruleset.reserved)))),)
+    return (
+        entry(
+            all_of(unread, worth),
+            leaf(_route(lua_program(rules, ruleset.reserved, lookups), asks=lookups is not None)),
+        ),
+    )
 
 
 def lua_filter() -> lua_pb2.Lua:
     """Make the listener's filter, which is off but where a route enables it."""
-    found = lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LOADER))
+    return _lua(lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LOADER)))
+
+
+def learn_filter() -> lua_pb2.Lua:
+    """Make the filter behind ext_proc, which runs only on the route that asks."""
+    found = lua_pb2.Lua()
+    found.source_codes[SCRIPT].inline_string = LOADER
+    return _lua(found)
+
+
+def _lua(found: lua_pb2.Lua) -> lua_pb2.Lua:
     found.clear_route_cache.value = False
+    found.MergeFromString(text_field(_VM_ID_FIELD, VM_ID))
     return found
 
 
-def _route(source: str) -> route_pb2.Route:
+def _route(source: str, *, asks: bool) -> route_pb2.Route:
     context = struct_pb2.Struct()
     context.update({"version": hashlib.sha256(source.encode()).hexdigest()[:16], "source": source})
     body = "This request could not be read. Try again later.\n"
@@ -71,4 +106,6 @@ def _route(source: str) -> route_pb2.Route:
         ),
     )
     route.typed_per_filter_config[LUA_FILTER].CopyFrom(packed(lua_pb2.LuaPerRoute(filter_context=context)))
+    if asks:
+        enable(route)
     return route

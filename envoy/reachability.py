@@ -45,7 +45,7 @@ def _takes_all(earlier: MatchRule, later: MatchRule) -> bool:
             return earlier.policy(Skip.UNKNOWN) is not Otherwise.NEXT or earlier.action == later.action
         case Classify():
             ends = (Skip.UNKNOWN, Skip.UNDECIDED, Skip.NOT_FOUND)
-            if all(earlier.policy(skip) is not Otherwise.NEXT for skip in ends) and earlier.is_native:
+            if all(earlier.policy(skip) is not Otherwise.NEXT for skip in ends) and earlier.is_sure:
                 return True
             return earlier.conditions == later.conditions and earlier.action == later.action
 

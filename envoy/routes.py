@@ -9,26 +9,28 @@ second time, with leaves that say so. `View -> Snapshot`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from google.protobuf import wrappers_pb2
 
+from envoy.asking import asking
 from envoy.branches import branch
 from envoy.durations import seconds
-from envoy.edge import CELL_HEADER, IDENTITY_HEADER, ROUTES_NAME, RULE_HEADER, SESSION_HEADER, EdgeSettings
+from envoy.edge import CELL_HEADER, IDENTITY_HEADER, RULE_HEADER, SESSION_HEADER, EdgeSettings
 from envoy.leaves import divided, header
 from envoy.match_branches import Ground, match_branch
 from envoy.match_rules import MatchRule, Otherwise
 from envoy.matchers import Entry, Matcher, OnMatch, packed
 from envoy.pending import pending
+from envoy.route_resource import NO_GENERATIONS, route_resource
 from envoy.ruleset import Rule, Ruleset
 from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name
 from envoy.traffic import ORDINARY, Manners
 from envoy.traffic_routes import all_manners, counters, parted
-from pb.envoy.config.route.v3 import route_components_pb2, route_pb2
+from pb.envoy.config.route.v3 import route_components_pb2
 from pb.envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
-from xds.resource import CLUSTER, ROUTE, Resource
+from xds.resource import CLUSTER, Resource
 
 VIRTUAL_HOST: Final = "edge"
 RETRIES: Final = 2
@@ -50,6 +52,8 @@ class RouteTable:
     weights: tuple[tuple[int, int], ...]
     branches: Mapping[Manners, Branches]
     pending: tuple[Entry, ...]
+    generations: Mapping[int, int]
+    host: bytes = field(repr=False)
     resource: Resource
 
 
@@ -72,16 +76,22 @@ def route_table(
     standings: Mapping[int, Standing],
     settings: EdgeSettings,
     previous: RouteTable | None,
+    generations: Mapping[int, int] = NO_GENERATIONS,
 ) -> RouteTable:
     """Make the route table, or give the previous one where nothing that it depends on changed.
 
-    A changed weight makes a new default only; the rest is taken from the previous table.
+    A changed weight makes a new default only; the rest is taken from the previous table. Risen `generations`
+    cost next to nothing: they are written behind what is there.
     """
+    generations = generations if settings.lookups else NO_GENERATIONS
     retry_after = settings.retry_after_seconds
     if previous is not None and previous.retry_after_seconds != retry_after:
         previous = None
     if previous is not None and previous.standings is standings and previous.ruleset == ruleset:
-        return previous
+        if previous.generations == generations:
+            return previous
+        resource = route_resource(previous.host, generations, previous.resource.references)
+        return replace(previous, generations=generations, resource=resource)
     facts = tuple(
         (cell.cell_id, cell.session_prefix, cell.owned, cell.override) for cell in standings.values()
     )
@@ -89,22 +99,28 @@ def route_table(
     known: Mapping[Manners, Branches] = {}
     if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
         known = previous.branches if previous.weights == weights else _without_fallbacks(previous.branches)
+    ask = asking() if settings.lookups else None
     branches: dict[Manners, Branches] = {}
     ways: dict[Manners, _Way] = {}
     for manners in (ORDINARY, *all_manners(ruleset.traffic)):
         fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners)
-        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners)
+        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, ask)
         same = known.get(manners, {})
         made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
         branches[manners], ways[manners] = made, _Way(tuple(made.values()), fallback)
-    first = previous.pending if previous is not None and previous.ruleset == ruleset else pending(ruleset)
-    message = _configuration(ruleset, first, ways)
+    if previous is not None and previous.ruleset == ruleset:
+        first = previous.pending
+    else:
+        first = pending(ruleset, settings.lookups)
+    host = _host(ruleset, first, ways).SerializeToString(deterministic=True)
     references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
     references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
-    resource = Resource.of(ROUTE, ROUTES_NAME, message, references)
+    resource = route_resource(host, generations, references)
     if previous is not None and previous.resource.version == resource.version:
         resource = previous.resource
-    return RouteTable(ruleset, retry_after, standings, facts, weights, branches, first, resource)
+    return RouteTable(
+        ruleset, retry_after, standings, facts, weights, branches, first, generations, host, resource
+    )
 
 
 def _is_named(cell: Standing) -> bool:
@@ -128,9 +144,9 @@ def _has_fallback(rule: Rule) -> bool:
     return isinstance(rule, MatchRule) and any(policy is Otherwise.DEFAULT for _, policy in rule.otherwise)
 
 
-def _configuration(
+def _host(
     ruleset: Ruleset, first: tuple[Entry, ...], ways: Mapping[Manners, _Way]
-) -> route_pb2.RouteConfiguration:
+) -> route_components_pb2.VirtualHost:
     host = route_components_pb2.VirtualHost(
         name=VIRTUAL_HOST,
         domains=["*"],
@@ -154,12 +170,7 @@ def _configuration(
         apart = host.matcher.matcher_list.matchers.add(predicate=predicate)
         ways[manners].fill(apart.on_match.matcher)
     ways[ORDINARY].fill(host.matcher)
-    return route_pb2.RouteConfiguration(
-        name=ROUTES_NAME,
-        virtual_hosts=[host],
-        # A quarantined cell's own answer names the cell, where the virtual host knows no upstream.
-        most_specific_header_mutations_wins=True,
-    )
+    return host
 
 
 def _retries() -> route_components_pb2.RetryPolicy:

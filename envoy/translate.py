@@ -16,6 +16,7 @@ from typing import Final
 from envoy.clusters import cluster, fixed_cluster, is_resolved_by_envoy
 from envoy.edge import EdgeSettings
 from envoy.endpoints import endpoints
+from envoy.ext_proc_cluster import ext_proc_cluster
 from envoy.listeners import listener
 from envoy.routes import RouteTable, route_table
 from envoy.ruleset import Ruleset
@@ -76,7 +77,7 @@ def translate(
     }
     cells = {cell_id: fresh.get(cell_id) or known[cell_id] for cell_id in view.cells} if touched else known
     standings = _standings(cells, touched, memo)
-    routes = route_table(ruleset, standings, settings, memo.routes if memo else None)
+    routes = route_table(ruleset, standings, settings, memo.routes if memo else None, view.generations)
     front = memo.listener if memo else listener(settings)
     fixed = _fixed(ruleset, settings, memo)
     before = previous.snapshot if memo and previous is not None else _NOTHING
@@ -131,10 +132,12 @@ def _cell(cell: Cell, settings: EdgeSettings, now: datetime, before: Translated 
 
 
 def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mapping[str, Resource]:
-    """Make the ruleset's own clusters; the same objects for the same ruleset."""
+    """Make the clusters that are no cells; the same objects for the same ruleset."""
     if memo is not None and memo.routes.ruleset == ruleset:
         return memo.fixed
-    made = (fixed_cluster(each, settings) for each in ruleset.clusters)
+    made = [fixed_cluster(each, settings) for each in ruleset.clusters]
+    if settings.lookups:
+        made.append(ext_proc_cluster(settings.lookups))
     return {resource.name: resource for resource in made}
 
 

@@ -16,7 +16,8 @@ from cellplane.cli.serving import serving_options
 from cellplane.control_plane import ControlPlaneSettings, run_control_plane
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles, read_config_file
 from cellplane.topology_service import ServingSettings
-from envoy.edge import EdgeSettings, EdgeTls, settings_problems
+from envoy.edge import EdgeSettings, EdgeTls, Lookups, settings_problems
+from topology.model import Endpoint
 
 _FILE = click.Path(path_type=Path)
 
@@ -96,6 +97,27 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     },
 )
 @click.option(
+    "--ext-proc",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where Envoys ask for owners (`cellplane ext-proc`); repeat it, or separate several by commas. "
+    "If not given nobody is asked, and rules that classify by claims are passed over.",
+)
+@click.option(
+    "--ext-proc-timeout",
+    type=click.FloatRange(min=0.001, max=1),
+    default=0.025,
+    show_default=True,
+    help="Seconds that a request waits for an owner at most.",
+)
+@click.option(
+    "--ext-proc-stale",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    help="Seconds that Envoys use a remembered owner for longer while nobody answers.",
+)
+@click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the last good View is kept, for a start without etcd; if not given, nowhere.",
@@ -159,6 +181,7 @@ def _settings(
         listen_port=edge.port,
         health_check_path=options["health_check_path"],
         tls=EdgeTls(certificate=cert, key=key, client_ca=client_ca) if cert else None,
+        lookups=_lookups(options),
     )
     if problems := settings_problems(edge_settings):
         raise SettingsError("; ".join(f"the edge's {problem}" for problem in problems))
@@ -174,4 +197,19 @@ def _settings(
         etcd_patience_seconds=options["etcd_patience"],
         replica=options["replica"],
         log_level=options["log_level"],
+    )
+
+
+def _lookups(options: dict[str, Any]) -> Lookups | None:
+    given = tuple(part for text in options["ext_proc"] for part in text.replace(",", " ").split())
+    if not given:
+        return None
+    try:
+        places = tuple(Listen.parse(text) for text in given)
+    except SettingsError as error:
+        raise SettingsError(f"--ext-proc: {error}") from error
+    return Lookups(
+        endpoints=tuple(Endpoint(host=place.host, port=place.port) for place in places),
+        timeout_seconds=options["ext_proc_timeout"],
+        stale_seconds=options["ext_proc_stale"],
     )

@@ -31,7 +31,7 @@ def answered(answer: Answer) -> str:
     rule, cell = answer.get("x-cellplane-rule"), answer.get("x-cellplane-cell").removeprefix("cell-")
     if not rule and answer.status in (400, 404):
         return "rejected"
-    if answer.status == 503 and answer.get("retry-after"):
+    if answer.status == 503 and cell:
         assert answer.get("retry-after") == "30"
         return f"{rule} {cell} quarantined"
     if answer.status != 200:

@@ -3,39 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
+from envoy.edge import Lookups
 from envoy.lua_program import lua_program
 from envoy.match_rules import MatchRule
 
 
-class LuaEngine:
-    """One program, loaded."""
+@dataclass(slots=True)
+class Stream:
+    """What Lua sees of a request besides its headers, and what it leaves."""
 
-    def __init__(self, rules: Sequence[MatchRule] = (), reserved: frozenset[str] = frozenset()) -> None:
+    handle: Any = None
+    state: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, dict[str, str]] = field(default_factory=dict)
+    cleared: int = 0
+
+
+class LuaEngine:
+    """One program, loaded. `now` is in milliseconds, `generations` what the virtual host says of slots."""
+
+    def __init__(
+        self,
+        rules: Sequence[MatchRule] = (),
+        reserved: frozenset[str] = frozenset(),
+        lookups: Lookups | None = None,
+    ) -> None:
         self.lua = LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
-        self.source = lua_program(rules, reserved)
-        self.decide, self.units = self.lua.execute(self.source)
+        self.now = 1_800_000_000_000
+        self.generations: dict[str, int] = {}
+        self.source = lua_program(rules, reserved, lookups)
+        self.decide, self.decide_again, self.units = self.lua.execute(self.source)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call one of its functions; a table comes back as a dict."""
         return plain(self.units[name](*arguments))
 
-    def handle(self, headers: Sequence[tuple[str, str]]) -> tuple[Any, dict[str, str]]:
-        """Make a stream handle with these headers, and the filter state that it fills."""
-        state: dict[str, str] = {}
+    def stream(self, headers: Sequence[tuple[str, str]]) -> Stream:
+        """Make a stream with these headers."""
+        stream = Stream()
         make: Callable[..., Any] = self.lua.eval(
-            """function(count, at_index, set, cleared)
+            """function(count, at_index, set, cleared, now, generation, get_metadata, set_metadata)
               local headers = {
                 getNumValues = function(_, name) return count(name) end,
                 getAtIndex = function(_, name, at) return at_index(name, at) end,
               }
               local state = { set = function(_, key, kind, value) set(key, kind, value) end }
+              local slots = { get = function(_, slot) return generation(slot) end }
+              local metadata = {
+                get = function(_, space) return get_metadata(space) end,
+                set = function(_, space, name, value) set_metadata(space, name, value) end,
+              }
               return {
                 headers = function() return headers end,
-                streamInfo = function() return { filterState = function() return state end } end,
+                streamInfo = function() return {
+                  filterState = function() return state end, dynamicMetadata = function() return metadata end,
+                } end,
+                virtualHost = function() return { metadata = function() return slots end } end,
+                timestamp = function() return now() end,
                 clearRouteCache = function() cleared() end,
               }
             end"""
@@ -46,15 +74,25 @@ class LuaEngine:
 
         def put(key: str, kind: str, value: str) -> None:
             assert kind == "envoy.string"
-            state[key] = value
+            stream.state[key] = value
 
-        handle = make(
+        def cleared() -> None:
+            stream.cleared += 1
+
+        def found(space: str) -> Any:
+            return self.lua.table_from(stream.metadata[space]) if space in stream.metadata else None
+
+        stream.handle = make(
             lambda name: len(values(name)),
             lambda name, at: values(name)[at],
             put,
-            lambda: state.update(cleared="yes"),
+            cleared,
+            lambda: self.now,
+            self.generations.get,
+            found,
+            lambda space, name, value: stream.metadata.setdefault(space, {}).update({name: value}),
         )
-        return handle, state
+        return stream
 
 
 def plain(value: Any) -> Any:

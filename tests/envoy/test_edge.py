@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls, settings_problems
+from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls, Lookups, settings_problems
+from topology.model import Endpoint
+
+ONE = (Endpoint(host="10.0.0.5", port=1),)
 
 
 def test_defaults_hold() -> None:
@@ -26,6 +29,10 @@ def test_defaults_hold() -> None:
         ({"trusted_hops": -1}, "trusted_hops", "0 or more"),
         ({"retry_after_seconds": 0}, "retry_after_seconds", "1 or more"),
         ({"max_requests_per_cell": 0}, "max_requests_per_cell", "1 or more"),
+        ({"lookups": Lookups(endpoints=())}, "lookups.endpoints", "HOST:PORT"),
+        ({"lookups": Lookups(endpoints=ONE, timeout_seconds=2)}, "lookups.timeout_seconds", "0.001 to 1"),
+        ({"lookups": Lookups(endpoints=ONE, stale_seconds=-1)}, "lookups.stale_seconds", "0 or more"),
+        ({"lookups": Lookups(endpoints=ONE, remembered=1)}, "lookups.remembered", "2 to"),
     ],
 )
 def test_a_bad_setting_is_named_with_its_fix(change: dict[str, object], field: str, fix: str) -> None:

@@ -31,9 +31,9 @@ def asked(rule: MatchRule, *values: str, path: str = "/") -> Extracted | NoMatch
 def test_keys_are_made_in_their_order() -> None:
     cell, org = ClassificationKey(KeyType.CELL_ID, "3"), ClassificationKey(KeyType.ORGANIZATION_ID, "36")
     first = ClassificationKey(KeyType.FIRST_CELL, "")
-    assert asked(TOKEN, token("c:3\no:10")) == Extracted((cell,), (org, first))
-    assert asked(TOKEN, token("o:10")) == Extracted((), (org, first))
-    assert asked(TOKEN, token("p:1")) == Extracted((), (first,))
+    assert asked(TOKEN, token("c:3\no:10")) == Extracted((cell, org, first))
+    assert asked(TOKEN, token("o:10")) == Extracted((org, first))
+    assert asked(TOKEN, token("p:1")) == Extracted((first,))
 
 
 def test_why_there_are_none() -> None:

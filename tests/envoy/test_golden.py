@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from envoy.edge import EdgeSettings, EdgeTls
+from envoy.edge import EdgeSettings, EdgeTls, Lookups
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from envoy.static import described, static_bootstrap
 from envoy.translate import translate
@@ -23,7 +23,7 @@ from tests.conftest import Accepts
 from tests.envoy.certificates import Operators
 from topology.codec import decode
 from topology.keys import CellKey
-from topology.model import Cell
+from topology.model import Cell, Endpoint
 from topology.view import View
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from xds.snapshot import Snapshot
@@ -67,6 +67,9 @@ def snapshot(case: str) -> Snapshot:
     settings = dict(body.get("settings", {}))
     if "tls" in settings:
         settings["tls"] = EdgeTls(**settings["tls"])
+    if "lookups" in settings:
+        places = tuple(Endpoint(**place) for place in settings["lookups"].pop("endpoints"))
+        settings["lookups"] = Lookups(endpoints=places, **settings["lookups"])
     rules = parse_ruleset(body.get("rules", DEFAULT_DOCUMENT))
     assert isinstance(rules, Ruleset), rules
     cells = [read_cell(each) for each in body["cells"]]

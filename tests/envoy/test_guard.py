@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from envoy.guard import shrink
+from envoy.guard import count, shrink
 from xds.resource import CLUSTER, Resource
 from xds.snapshot import Snapshot
 
@@ -34,3 +34,9 @@ def test_the_loss_of_most_is_held(before: int, after: int, reason: str) -> None:
     hold = shrink(before, clusters(after))
     assert hold is not None
     assert (hold.reason, hold.clusters_before, hold.clusters_after) == (reason, before, after)
+
+
+def test_whom_envoy_asks_for_owners_is_no_cell() -> None:
+    asked = Resource.of(CLUSTER, "ext-proc", b"")
+    assert count(Snapshot.of(1, [asked])) == 0
+    assert shrink(3, Snapshot.of(1, [asked])) is not None

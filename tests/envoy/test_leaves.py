@@ -57,6 +57,14 @@ def test_nobody_to_take_unowned_traffic_is_said() -> None:
 
 
 def test_an_answer_and_a_cluster_of_a_rules_own() -> None:
-    answer, site = route(rejected("trace", 405, "no\n")), route(at_cluster("site", "fixed-site"))
+    answer, site = route(rejected("trace", 405, "no\n", 30)), route(at_cluster("site", "fixed-site"))
     assert (answer.direct_response.status, answer.direct_response.body.inline_string) == (405, "no\n")
     assert (site.name, site.route.cluster) == ("site", "fixed-site")
+
+
+@pytest.mark.parametrize(("status", "told"), [(503, ["30"]), (400, [])])
+def test_who_is_turned_away_for_now_learns_when_to_come_again(status: int, told: list[str]) -> None:
+    found = route(rejected("path", status, "", 30))
+    assert [
+        each.header.value for each in found.response_headers_to_add if each.header.key == "retry-after"
+    ] == told

@@ -44,7 +44,7 @@ def test_keys_that_lua_reads_are_looked_up_in_maps() -> None:
     found = keys.on_match.matcher.matcher_tree
     assert set(found.exact_match_map.map) == {str(at) for at in range(1, 501)}
     outcome_map = outcomes.on_match.matcher.matcher_tree.exact_match_map.map
-    assert set(outcome_map) == {"unknown", "undecided", "malformed", "ambiguous"}
+    assert set(outcome_map) == {"unknown", "undecided", "malformed", "ambiguous", "not_found"}
 
 
 def test_without_a_cell_there_is_nothing_to_look_up() -> None:

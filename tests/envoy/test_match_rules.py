@@ -18,11 +18,11 @@ ROUTE = {"classify": [{"type": "route", "value": "${x}"}]}
     ("fields", "native"),
     [
         ({}, True),
-        ({"match": [PATH], "action": ROUTE}, True),
+        ({"match": [PATH], "action": ROUTE}, False),
         ({"match": [MAYBE], "action": ROUTE}, False),
         ({"action": {"classify": [{"type": "first_cell"}]}}, True),
         ({"match": [PATH], "action": {"classify": [{"type": "cell_id", "value": "${x}"}]}}, False),
-        ({"action": {"classify": [{"type": "username", "value": "${value}"}]}}, True),
+        ({"action": {"classify": [{"type": "username", "value": "${value}"}]}}, False),
         ({"match": [{"type": "cookie", "name": "c"}]}, False),
         ({"match": [{"type": "query", "name": "q"}]}, False),
         ({"validate": {"exist": ["${value}"]}}, False),

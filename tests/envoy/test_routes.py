@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from envoy.edge import EdgeSettings
+from envoy.edge import EdgeSettings, Lookups
 from envoy.routes import RouteTable, route_table
 from envoy.rules import DEFAULT_RULESET
 from envoy.standing import Standing, standing
@@ -10,7 +10,7 @@ from envoy.traffic import ORDINARY
 from pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from tests.envoy import match_table, request_table
 from tests.envoy.edge_rig import NOW, cell
-from topology.model import Cell, CellState
+from topology.model import Cell, CellState, Endpoint
 from xds.resource import CLUSTER
 
 SETTINGS = EdgeSettings()
@@ -116,3 +116,28 @@ def test_reserved_words_make_new_branches() -> None:
     first = route_table(ruleset, standings(cell(1)), SETTINGS, None)
     more = replace(ruleset, reserved=ruleset.reserved | {"more"})
     assert route_table(more, standings(cell(1)), SETTINGS, first).resource.version != first.resource.version
+
+
+ASKING = replace(SETTINGS, lookups=Lookups(endpoints=(Endpoint(host="10.0.0.5", port=1),)))
+
+
+def test_generations_are_said_by_the_virtual_host_and_change_nothing_else() -> None:
+    stand = standings(cell(1), cell(2))
+    before = route_table(DEFAULT_RULESET, stand, ASKING, None)
+    after = route_table(DEFAULT_RULESET, stand, ASKING, before, {17: 12_345_678_901, 3: 9})
+    (host,) = read(after).virtual_hosts
+    assert dict(host.metadata.filter_metadata["cellplane.keys"].items()) == {"17": 12_345_678_901, "3": 9}
+    assert after.branches is before.branches
+    assert after.resource.references == before.resource.references
+    host.ClearField("metadata")
+    assert [host] == list(read(before).virtual_hosts)
+    again = route_table(DEFAULT_RULESET, stand, ASKING, after, {3: 9, 17: 12_345_678_901})
+    assert again is after
+    fresh = route_table(DEFAULT_RULESET, stand, ASKING, None, {3: 9, 17: 12_345_678_901})
+    assert fresh.resource.version == after.resource.version, "the same on every replica"
+
+
+def test_where_nobody_asks_for_owners_generations_say_nothing() -> None:
+    stand = standings(cell(1))
+    before = route_table(DEFAULT_RULESET, stand, SETTINGS, None)
+    assert route_table(DEFAULT_RULESET, stand, SETTINGS, before, {17: 9}) is before

@@ -31,5 +31,4 @@ def test_rules_that_match_are_told_apart() -> None:
         "admin",
         "closed",
         "first",
-        "namespace",
     ]

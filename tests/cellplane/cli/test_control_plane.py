@@ -83,6 +83,8 @@ def test_who_may_ask_for_the_status_of_envoys(told: list[Any], tmp_path: Path) -
         (["--edge-client-ca", "ca.pem"], "--edge-client-ca needs"),
         (["--edge-listen", "example.com:80"], "listen_address"),
         (["--health-check-path", "health"], "health_check_path"),
+        (["--ext-proc", "10.0.0.5"], "--ext-proc: '10.0.0.5' is no listen address"),
+        (["--ext-proc-timeout", "2"], "--ext-proc-timeout"),
         (["--etcd", "nonsense"], "--etcd"),
         (["--etcd-cert", "c.pem"], "--etcd-cert and --etcd-key"),
         (["--config", "/nowhere/cellplane.toml"], "No such file"),
@@ -94,6 +96,20 @@ def test_mistakes_are_named(told: list[Any], arguments: list[str], named: str) -
     assert result.exit_code == 2, result.output
     assert named in result.stderr
     assert not told
+
+
+def test_without_ext_proc_nobody_is_asked(told: list[Any]) -> None:
+    run()
+    run("--ext-proc", "10.0.0.5:1,owners.internal:2", "--ext-proc", "[::1]:3", "--ext-proc-timeout", "0.01")
+
+    without, given = (settings.edge.lookups for settings in told)
+    assert without is None
+    assert [(place.host, place.port) for place in given.endpoints] == [
+        ("10.0.0.5", 1),
+        ("owners.internal", 2),
+        ("::1", 3),
+    ]
+    assert (given.timeout_seconds, given.stale_seconds) == (0.01, 3600)
 
 
 def test_an_unknown_setting_in_the_file_is_named(told: list[Any], tmp_path: Path) -> None:

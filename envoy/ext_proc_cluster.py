@@ -1,0 +1,76 @@
+"""The cluster of ext_proc servers, as Envoy asks them: by gRPC health, never one that does not answer.
+
+`translate` makes it from the edge's settings; the listener names it. `View -> Snapshot`, a part that no View
+decides.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf import wrappers_pb2
+
+from envoy.clusters import HTTP_OPTIONS, resolve
+from envoy.durations import seconds
+from envoy.edge import Lookups
+from envoy.endpoints import assignment
+from envoy.matchers import packed
+from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from pb.envoy.config.core.v3 import health_check_pb2, protocol_pb2
+from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from xds.resource import CLUSTER, Resource
+
+CLUSTER_NAME: Final = "ext-proc"
+"""No cell's can be like it, nor a ruleset's own."""
+MAX_QUESTIONS: Final = 4096
+
+
+def ext_proc_cluster(lookups: Lookups) -> Resource:
+    """Make the cluster."""
+    places = assignment(CLUSTER_NAME, lookups.endpoints)
+    message = cluster_pb2.Cluster(
+        name=CLUSTER_NAME,
+        connect_timeout=seconds(lookups.timeout_seconds),
+        lb_policy=cluster_pb2.Cluster.LEAST_REQUEST,
+        health_checks=[_health_check()],
+        circuit_breakers=_limits(),
+        ignore_health_on_host_removal=True,
+    )
+    # With no healthy server there is nobody to wait for: memory answers, or the rule's policy does.
+    message.common_lb_config.healthy_panic_threshold.value = 0
+    http = http_protocol_options_pb2.HttpProtocolOptions()
+    http.explicit_http_config.http2_protocol_options.connection_keepalive.CopyFrom(
+        protocol_pb2.KeepaliveSettings(interval=seconds(5), timeout=seconds(1))
+    )
+    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(http))
+    if all(endpoint.is_ip for endpoint in lookups.endpoints):
+        message.type = cluster_pb2.Cluster.STATIC
+        message.load_assignment.CopyFrom(places)
+    else:
+        resolve(message, places)
+    return Resource.of(CLUSTER, CLUSTER_NAME, message)
+
+
+def _health_check() -> health_check_pb2.HealthCheck:
+    """Notice a frozen server within a second: until then each question to it costs the time to wait."""
+    return health_check_pb2.HealthCheck(
+        timeout=seconds(0.25),
+        interval=seconds(0.5),
+        no_traffic_interval=seconds(0.5),
+        unhealthy_threshold=wrappers_pb2.UInt32Value(value=2),
+        healthy_threshold=wrappers_pb2.UInt32Value(value=1),
+        grpc_health_check=health_check_pb2.HealthCheck.GrpcHealthCheck(),
+    )
+
+
+def _limits() -> circuit_breaker_pb2.CircuitBreakers:
+    count = wrappers_pb2.UInt32Value
+    return circuit_breaker_pb2.CircuitBreakers(
+        thresholds=[
+            circuit_breaker_pb2.CircuitBreakers.Thresholds(
+                max_requests=count(value=MAX_QUESTIONS),
+                max_pending_requests=count(value=MAX_QUESTIONS),
+                max_retries=count(value=MAX_QUESTIONS),
+            )
+        ]
+    )

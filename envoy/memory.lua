@@ -1,0 +1,125 @@
+-- What a worker was told of owners, kept over new rules, new cells and new listeners; and how it asks for more.
+-- `lua_program` puts it before decide.lua, with `lookups` before it: nil where nobody is there to be asked. The data
+-- lies in a global of the VM that both filters and all versions of a listener share.
+
+local MAX_ASKED, MAX_NAME = 16, 255
+local PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 3, 200, 2000
+local NOBODY = "0"
+
+cellplane = cellplane or {}
+-- Two halves: what is touched moves to the young one, and when that is full the old one is dropped at once. So
+-- forgetting costs nothing, and a flood of names that are asked for once drops no name that is asked for often.
+local memory = cellplane.memory or { young = {}, old = {}, count = 0, failures = 0, failed_at = 0, quiet_until = 0 }
+cellplane.memory = memory
+
+local function keep(name, entry)
+  if memory.young[name] == nil then
+    if memory.count >= lookups.capacity / 2 then
+      memory.old, memory.young, memory.count = memory.young, {}, 0
+    end
+    memory.count = memory.count + 1
+  end
+  memory.young[name] = entry
+end
+
+local function recall(name)
+  local entry = memory.young[name]
+  if entry == nil then
+    entry = memory.old[name]
+    if entry then keep(name, entry) end
+  end
+  return entry
+end
+
+-- generations.py
+local function slot_of(name)
+  local found = 0
+  for at = 1, #name do found = (found * 31 + string.byte(name, at)) % 16777213 end
+  return string.format("%d", found % 256)
+end
+
+local function failed(now)
+  -- Requests that waited side by side say the same, so they count once.
+  if now - memory.failed_at < lookups.timeout then return end
+  memory.failed_at = now
+  memory.failures = memory.failures + 1
+  if memory.failures >= PATIENCE then
+    local pause = SHORTEST_PAUSE * 2 ^ (memory.failures - PATIENCE)
+    memory.quiet_until = now + math.min(pause, LONGEST_PAUSE)
+  end
+end
+
+local function may_ask(now)
+  if memory.failures < PATIENCE then return true end
+  if now < memory.quiet_until then return false end
+  -- One goes ahead to see whether somebody answers again; the others wait for what it finds.
+  memory.quiet_until = now + LONGEST_PAUSE
+  return true
+end
+
+local function quoted(value)
+  return (string.gsub(value, "[^A-Za-z0-9._/-]", function(mark)
+    return string.format("%%%02X", string.byte(mark))
+  end))
+end
+
+-- One request's look at the memory. `told`: what it was told just now, by name; nil before it has asked.
+local function looking(handle, told)
+  local now, metadata, asking = handle:timestamp(), nil, nil
+  local lines, asked = {}, {}
+
+  local function generation_of(slot)
+    metadata = metadata or handle:virtualHost():metadata()
+    local generation = metadata:get(slot)
+    return generation or 0
+  end
+
+  local function owner_of(rule, key, value)
+    if value == "" then return NOBODY end
+    local name = key.kind .. value
+    if told and told[name] then return told[name] end
+    local entry = recall(name)
+    local slot = entry and entry.slot or slot_of(name)
+    local generation = generation_of(slot)
+    if entry and entry.generation == generation then
+      if now < entry.expires then return entry.owner end
+    else
+      entry = nil -- somebody moved: what was known may be wrong by now
+    end
+    if asking == nil then asking = not told and may_ask(now) end
+    if asking then
+      if not asked[name] and #lines < MAX_ASKED then
+        asked[name] = true
+        lines[#lines + 1] = string.format("%s %d %.0f %s", rule.name, key.bucket, generation, quoted(value))
+      end
+      return nil, asked[name]
+    end
+    if entry and now < entry.expires + lookups.stale then return entry.owner end
+    return nil
+  end
+
+  return owner_of, lines
+end
+
+-- Take in an answer. `question` and `answer` are the texts of questions.py; no answer: nobody gave one in time.
+local function learn(question, answer, now)
+  local told, answers = {}, answer and string.gmatch(answer, "(%d+) %d+ (%d+)")
+  if not answers then
+    failed(now)
+    return told
+  end
+  memory.failures, memory.quiet_until = 0, 0
+  for bucket, generation, value in string.gmatch(question, "[^ \n]+ (%d+) (%d+) ([^\n]*)") do
+    local owner, seconds = answers()
+    if not owner then break end
+    local name = lookups.kinds[bucket] .. string.gsub(value, "%%(%x%x)", function(code)
+      return string.char(tonumber(code, 16))
+    end)
+    told[name] = owner
+    if #name <= MAX_NAME and seconds ~= "0" then
+      local expires = now + tonumber(seconds) * 1000
+      keep(name, { owner = owner, expires = expires, generation = tonumber(generation), slot = slot_of(name) })
+    end
+  end
+  return told
+end
