@@ -12,6 +12,7 @@ from typing import Any
 from cellplane.demo.changes import UP, Wanted, added, moved, removed, ruled, weighed
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import UNOWNED, Answer, Traffic, failed, path_ask, session_ask, wrong_owner
+from tests.envoy_process import never_fell_back
 from topology.model import CellState
 
 RATE_PER_SECOND = 50.0
@@ -87,6 +88,7 @@ async def run(stage: Stage, rounds: int) -> dict[str, Any]:
     finally:
         flow.cancel()
         await asyncio.gather(flow, return_exceptions=True)
+    await never_fell_back(stage.admin_url)
     return {
         "requests": len(traffic.answers),
         "lost": len(lost),

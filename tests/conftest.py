@@ -123,7 +123,7 @@ def envoy_binary() -> Path:
 
 @pytest.fixture
 async def envoy(tmp_path: Path) -> AsyncIterator[StartEnvoy]:
-    """Start an Envoy with a bootstrap and wait until it serves."""
+    """Start an Envoy with a bootstrap and wait until it serves. At the end none may have missed endpoints."""
     async with AsyncExitStack() as stack:
         numbers = itertools.count(1)
 
@@ -131,6 +131,7 @@ async def envoy(tmp_path: Path) -> AsyncIterator[StartEnvoy]:
             process = EnvoyProcess(bootstrap, tmp_path / f"envoy-{next(numbers)}")
             stack.push_async_callback(process.stop)
             await process.start(wait_ready)
+            stack.push_async_callback(process.never_fell_back)
             return process
 
         yield start

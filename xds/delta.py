@@ -150,6 +150,11 @@ class DeltaStream(Stream):
                 ledger.greet = True
         return super().to_send(now)
 
+    @property
+    def has_news(self) -> bool:
+        # With every answer it may be known anew when the next heartbeat goes.
+        return bool(self._beats) or super().has_news
+
     def due(self) -> float | None:
         if not self._beats:
             return super().due()

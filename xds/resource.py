@@ -186,9 +186,11 @@ class Resource:
         """
         if lazy and not kind.on_demand:
             raise ResourceError(kind, name, "lazy", "nobody asks for this type on demand; leave lazy out")
-        if ttl_seconds < 0.0 or (ttl_seconds and not kind.may_expire):
-            fix = "only clusters and listeners expire without harm; leave ttl_seconds out, or 0 or more"
+        if ttl_seconds and not kind.may_expire:
+            fix = "only clusters and listeners expire without harm; leave ttl_seconds out"
             raise ResourceError(kind, name, "ttl_seconds", fix)
+        if ttl_seconds and ttl_seconds < 1.0:
+            raise ResourceError(kind, name, "ttl_seconds", "give one second or more, or 0 for no end")
         aliases = tuple(aliases)
         body = message if isinstance(message, bytes) else message.SerializeToString(deterministic=True)
         ttl = duration_field(6, ttl_seconds)

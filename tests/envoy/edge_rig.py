@@ -222,4 +222,5 @@ async def running_edge(
         envoy = EnvoyProcess(made, folder / "envoy")
         stack.push_async_callback(envoy.stop)
         await envoy.start(wait_ready=False)
+        stack.push_async_callback(envoy.never_fell_back)
         yield Edge(envoy, cache, server, chosen, cells, ruleset)

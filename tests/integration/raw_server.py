@@ -36,13 +36,17 @@ class RawServer:
 
     async def sends(self, kind: ResourceType, *resources: Resource, removed: tuple[str, ...] = ()) -> None:
         """Send a response, and wait until Envoy has acknowledged it."""
-        self.put(*resources)
-        nonce = self._push(kind, [*resources], [*removed])
+        nonce = self.push(kind, *resources, removed=removed)
 
         async def acknowledged() -> bool:
             return nonce in self.acknowledged
 
         await eventually(acknowledged, f"the ACK of {kind}")
+
+    def push(self, kind: ResourceType, *resources: Resource, removed: tuple[str, ...] = ()) -> str:
+        """Send a response, and return its nonce."""
+        self.put(*resources)
+        return self._push(kind, [*resources], [*removed])
 
     def _push(self, kind: ResourceType, resources: list[Resource], removed: list[str]) -> str:
         nonce = str(next(self._nonces))

@@ -8,7 +8,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cellplane.demo.traffic import UNOWNED, Answer, Ask, ask, path_ask, session_
 from pb.envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from tests.cellplane.views import STAMP
 from tests.changes_under_traffic import begin
+from tests.envoy_process import never_fell_back
 from tests.processes import eventually
 from topology.codec import encode
 from topology.model import Cell, CellState, Endpoint
@@ -34,6 +35,9 @@ from xds.resource import CLUSTER
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with Stage(tmp_path, Ports()) as stage:
         yield stage
+        # Some tests do without an Envoy.
+        with suppress(aiohttp.ClientError):
+            await never_fell_back(stage.admin_url)
 
 
 async def cellplane(stage: Stage, *arguments: str, expect: int = 0) -> str:

@@ -209,7 +209,7 @@ async def test_every_listener_answers_after_each_snapshot(
 
 
 @each_variant
-async def test_a_bad_cluster_is_rejected_once_and_the_rest_arrives(
+async def test_rule_25_a_bad_cluster_is_rejected_once_and_the_rest_arrives(
     variant: Variant,
     control_plane: ControlPlane,
     envoy: StartEnvoy,
@@ -247,7 +247,7 @@ async def test_a_bad_cluster_is_rejected_once_and_the_rest_arrives(
 
 
 @each_variant
-async def test_a_restarted_server_sends_nothing_that_is_current(
+async def test_rule_8_and_41_a_restarted_server_sends_nothing_that_is_current(
     variant: Variant,
     control_plane: ControlPlane,
     envoy: StartEnvoy,
@@ -287,7 +287,7 @@ async def test_a_restarted_server_sends_nothing_that_is_current(
 
 
 @each_variant
-async def test_no_request_fails_while_clusters_come_and_go(
+async def test_rule_49_and_53_no_request_fails_while_clusters_come_and_go(
     variant: Variant,
     control_plane: ControlPlane,
     envoy: StartEnvoy,

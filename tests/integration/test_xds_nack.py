@@ -68,7 +68,7 @@ async def shows(port: int, identity: Identity) -> None:
 
 
 @each_variant
-async def test_a_culprit_without_a_name_is_isolated(
+async def test_rule_65_secrets_are_renewed_and_a_culprit_without_a_name_is_isolated(
     variant: Variant,
     control_plane: ControlPlane,
     envoy: StartEnvoy,

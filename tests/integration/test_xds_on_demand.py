@@ -18,7 +18,7 @@ from tests.conftest import StartEnvoy
 from tests.integration.real_configuration import bootstrap, cluster, endpoints
 from tests.integration.test_xds_envoy import ControlPlane, control_plane, upstreams
 from tests.processes import eventually
-from xds.resource import CLUSTER, LISTENER, ROUTE, VIRTUAL_HOST, Resource
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Resource
 
 __all__ = ["control_plane", "upstreams"]
 
@@ -75,6 +75,16 @@ async def listens(port: int) -> None:
     await eventually(look, f"a listener on {port}", within=10.0)
 
 
+def route_by_header() -> Resource:
+    """Make a route configuration in which each request names its cluster."""
+    by_header = {"match": {"prefix": "/"}, "route": {"cluster_header": "x-cluster"}}
+    message = ParseDict(
+        {"name": "r", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [by_header]}]},
+        route_pb2.RouteConfiguration(),
+    )
+    return Resource.of(ROUTE, "r", message, [])
+
+
 def virtual_host(name: str, cluster_name: str, *domains: str) -> Resource:
     message = ParseDict(
         {
@@ -88,7 +98,7 @@ def virtual_host(name: str, cluster_name: str, *domains: str) -> Resource:
     return Resource.of(VIRTUAL_HOST, f"r/{name}", message, [(CLUSTER, cluster_name)], aliases=aliases)
 
 
-async def test_virtual_hosts_come_by_alias_and_what_is_none_gets_404_at_once(
+async def test_rule_47_and_63_virtual_hosts_come_by_alias_and_what_is_none_gets_404_at_once(
     control_plane: ControlPlane, envoy: StartEnvoy, upstreams: list[int], free_port: Callable[[], int]
 ) -> None:
     a, b, _ = upstreams
@@ -127,25 +137,12 @@ async def test_virtual_hosts_come_by_alias_and_what_is_none_gets_404_at_once(
     assert await process.stat("control_plane.connected_state") == 1
 
 
-async def test_clusters_come_by_name_and_what_is_none_gets_503_at_once(
+async def test_rule_61_clusters_come_by_name_and_what_is_none_gets_503_at_once(
     control_plane: ControlPlane, envoy: StartEnvoy, upstreams: list[int], free_port: Callable[[], int]
 ) -> None:
     a, _, _ = upstreams
     port = free_port()
-    route = ParseDict(
-        {
-            "name": "r",
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster_header": "x-cluster"}}],
-                }
-            ],
-        },
-        route_pb2.RouteConfiguration(),
-    )
-    base = [listener(port, {"odcds": {"source": ADS}}), Resource.of(ROUTE, "r", route, [])]
+    base = [listener(port, {"odcds": {"source": ADS}}), route_by_header()]
     control_plane.publish(*base, cluster("lazy"), endpoints("lazy", a), cluster("idle"), endpoints("idle", a))
     start = bootstrap("delta", control_plane.port)
     del start["dynamic_resources"]["cds_config"]
@@ -166,6 +163,71 @@ async def test_clusters_come_by_name_and_what_is_none_gets_503_at_once(
     )
     await control_plane.settled(revision)
     assert (await get(port, **{"x-cluster": "gone"}))[:2] == (200, str(a))
+
+
+async def test_rule_62_and_46_a_lazy_cluster_comes_beside_a_wildcard_that_leaves_it_out(
+    control_plane: ControlPlane, envoy: StartEnvoy, upstreams: list[int], free_port: Callable[[], int]
+) -> None:
+    a, b, _ = upstreams
+    port = free_port()
+    lazy = Resource.of(CLUSTER, "lazy", cluster("lazy").body, [(ENDPOINT, "lazy")], lazy=True)
+    idle = Resource.of(CLUSTER, "idle", cluster("idle").body, [(ENDPOINT, "idle")], lazy=True)
+    base = [listener(port, {"odcds": {"source": ADS}}), route_by_header(), cluster("a"), endpoints("a", a)]
+    everything = [*base, lazy, endpoints("lazy", b), idle, endpoints("idle", b)]
+    control_plane.publish(*everything)
+    process = await envoy(bootstrap("delta", control_plane.port))
+    await listens(port)
+    assert set(await process.clusters()) == {"xds", "a"}
+    assert (await get(port, **{"x-cluster": "a"}))[:2] == (200, str(a))
+    status, text, seconds = await get(port, **{"x-cluster": "lazy"})
+    assert (status, text) == (200, str(b))
+    assert seconds < AT_ONCE_SECONDS
+    # It comes back to another server and names what it had fetched; nothing is sent again, nothing is lost.
+    await control_plane.stop()
+    await control_plane.start()
+    revision = control_plane.publish(*everything)
+
+    async def back() -> bool:
+        found = control_plane.node()
+        return found is not None and len(found.types) == 4
+
+    await eventually(back, "Envoy to come back", within=20.0)
+    node = await control_plane.settled(revision)
+    assert (node.types[CLUSTER].resources_sent, node.types[CLUSTER].removals_sent) == (0, 0)
+    assert set(await process.clusters()) == {"xds", "a", "lazy"}
+    # It moves, and the request follows; of the other one nothing was ever sent.
+    await control_plane.settled(control_plane.publish(*base, lazy, endpoints("lazy", a)))
+    assert (await get(port, **{"x-cluster": "lazy"}))[:2] == (200, str(a))
+    assert (await get(port, **{"x-cluster": "idle"}))[0] == 503
+
+
+async def test_rule_47_an_alias_moves_from_one_virtual_host_to_another(
+    control_plane: ControlPlane, envoy: StartEnvoy, upstreams: list[int], free_port: Callable[[], int]
+) -> None:
+    a, b, _ = upstreams
+    port = free_port()
+    route = ParseDict({"name": "r", "vhds": {"config_source": ADS}}, route_pb2.RouteConfiguration())
+    base = [cluster("a"), endpoints("a", a), cluster("b"), endpoints("b", b), listener(port, {})]
+    base.append(Resource.of(ROUTE, "r", route, []))
+    control_plane.publish(
+        *base, virtual_host("one", "a", "one.test", "both.test"), virtual_host("two", "b", "two.test")
+    )
+    await envoy(bootstrap("delta", control_plane.port))
+    await listens(port)
+    assert (await get(port, "both.test"))[:2] == (200, str(a))
+    control_plane.publish(
+        *base, virtual_host("one", "a", "one.test"), virtual_host("two", "b", "two.test", "both.test")
+    )
+    await _answers(port, "both.test", (200, str(b)))
+    assert (await get(port, "one.test"))[:2] == (200, str(a))
+    # It goes, while its host stays and is used by another name.
+    assert (await get(port, "two.test"))[:2] == (200, str(b))
+    control_plane.publish(*base, virtual_host("one", "a", "one.test"), virtual_host("two", "b", "two.test"))
+    await _answers(port, "both.test", (404, ""))
+    assert (await get(port, "two.test"))[:2] == (200, str(b))
+    node = control_plane.node()
+    assert node is not None
+    assert node.types[VIRTUAL_HOST].nacks == 0
 
 
 async def _answers(port: int, host: str, expected: tuple[int, str]) -> None:

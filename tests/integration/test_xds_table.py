@@ -236,7 +236,7 @@ async def test_a_runtime_layer_that_is_not_there_does_not_keep_envoy_from_starti
 
 @pytest.mark.parametrize("variant", ["delta", "sotw"])
 @pytest.mark.parametrize("there", [True, False])
-async def test_our_runtime_comes_first_and_changes_at_once(
+async def test_rule_67_our_runtime_comes_first_and_changes_at_once(
     variant: Any,
     there: bool,
     control_plane: ControlPlane,
@@ -260,7 +260,7 @@ async def test_our_runtime_comes_first_and_changes_at_once(
 
 
 @pytest.mark.parametrize("variant", ["delta", "sotw"])
-async def test_our_filter_configuration_is_never_removed_and_its_absence_is_kept_silent(
+async def test_rule_66_our_filter_configuration_is_never_removed_and_a_bad_one_leaves_the_old(
     variant: Any,
     control_plane: ControlPlane,
     envoy: StartEnvoy,
@@ -272,6 +272,17 @@ async def test_our_filter_configuration_is_never_removed_and_its_absence_is_kept
     extended = [*plain[:2], extended_listener(port), plain[3]]
     control_plane.publish(*extended, extension())
     process = await envoy(bootstrap(variant, control_plane.port))
+    await status_is(port, 200)
+    # A bad one is rejected, and the old one stays in use.
+    body = extension_pb2.TypedExtensionConfig.FromString(extension().body)
+    body.typed_config.value = b""
+    control_plane.publish(*extended, Resource.of(EXTENSION_CONFIG, "extension", body))
+
+    async def rejected() -> bool:
+        node = control_plane.node()
+        return node is not None and node.types[EXTENSION_CONFIG].nacks == 1
+
+    await eventually(rejected, "the rejection of the bad filter")
     await status_is(port, 200)
     # With the listener that used it, it goes from our snapshot, and not by a word of ours from Envoy's.
     revision = control_plane.publish(*plain)

@@ -85,7 +85,7 @@ def test_who_has_left_hears_no_more() -> None:
     assert not ear.heard
 
 
-def test_rule_50_a_snapshot_that_contradicts_itself_is_refused_and_the_last_one_stands() -> None:
+def test_rule_50_and_72_a_snapshot_that_contradicts_itself_is_refused_and_the_last_one_stands() -> None:
     cache, ear = Cache(), Ear()
     good = snapshot(1, both("a"), listener("l", "r"), routes("r", "a"))
     cache.publish("group", good)

@@ -57,7 +57,7 @@ def standings(config: Any) -> dict[str, str]:
     return {one.name: csds_pb2.ConfigStatus.Name(one.config_status) for one in config.generic_xds_configs}
 
 
-async def test_each_nodes_resources_are_told(stage: Stage) -> None:
+async def test_rule_69_each_nodes_resources_are_told(stage: Stage) -> None:
     response = await fetch(await stage.channel())
     one, two = sorted(response.config, key=lambda config: config.node.id)
     assert (one.node.id, one.client_scope) == ("edge-1", "edge delta ADS")

@@ -92,6 +92,23 @@ async def test_rule_9_nothing_is_pushed_of_a_type_that_was_not_asked_for() -> No
     await talk.expect.silence()
 
 
+async def test_rule_10_nothing_is_sent_that_was_not_asked_for() -> None:
+    talk = in_memory(
+        "delta", snapshot(1, both("a", "b"), listener("l", "r"), routes("r", "a"), routes("s", "b"))
+    )
+    await talk.envoy.asks(ENDPOINT, "a")
+    await talk.expect.sends(ENDPOINT, "a")
+    await talk.envoy.acks(ENDPOINT)
+    await talk.envoy.asks(ROUTE, "r")
+    await talk.expect.sends(ROUTE, "r")
+    await talk.envoy.acks(ROUTE)
+    talk.publishes(
+        snapshot(2, both("a"), both("b", port=81), listener("l", "r"), routes("r", "a"), routes("s", "a"))
+    )
+    await talk.expect.silence()
+    assert talk.settled
+
+
 async def test_rule_11_and_21_a_response_tells_replica_revision_and_content_versions() -> None:
     talk = in_memory("delta", snapshot(7, cluster("a"), endpoints("a")))
     await talk.envoy.asks(CLUSTER)
@@ -350,6 +367,16 @@ async def test_a_version_that_has_a_name_is_shown_by_it() -> None:
     await talk.envoy.acks(CLUSTER)
     await talk.envoy.asks(LISTENER)
     assert (await talk.expect.sends(LISTENER, "l")).version == "7"
+
+
+@pytest.mark.parametrize("name", ["x/*", "xdstp://authority/envoy.config.cluster.v3.Cluster/a?b=c", "a*"])
+async def test_rule_70_a_name_is_a_name_whatever_it_looks_like(name: str) -> None:
+    talk = in_memory("delta", snapshot(1, both("a", "x/a")))
+    await talk.envoy.asks(ENDPOINT, name)
+    await talk.expect.sends(ENDPOINT, removed=(name,))
+    await talk.envoy.acks(ENDPOINT)
+    talk.publishes(snapshot(2, both("a", "x/a", name)))
+    await talk.expect.sends(ENDPOINT, name)
 
 
 async def test_rule_44_a_name_dropped_under_a_wildcard_is_answered_as_it_stands() -> None:

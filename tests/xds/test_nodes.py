@@ -56,3 +56,9 @@ def test_a_node_that_talks_too_much_is_cut_short() -> None:
     texts = (node.id, node.cluster, node.region, node.zone, node.sub_zone)
     for text in (*texts, node.user_agent_name, node.user_agent_version):
         assert text == "x" * MOST_CHARACTERS
+
+
+def test_rule_7_what_features_a_client_names_is_not_looked_at() -> None:
+    plain = base_pb2.Node(id="n1")
+    featured = base_pb2.Node(id="n1", client_features=["envoy.lb.does_not_support_overprovisioning", "x"])
+    assert Node.of(featured) == Node.of(plain)

@@ -107,7 +107,7 @@ def test_under_an_alias_it_is_the_same_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
-def test_rule_60_only_clusters_and_listeners_may_expire(kind: ResourceType) -> None:
+def test_rule_59_and_60_only_clusters_and_listeners_may_expire(kind: ResourceType) -> None:
     if kind in {CLUSTER, LISTENER}:
         assert Resource.of(kind, "a", b"", ttl_seconds=2.5).ttl_seconds == 2.5
         return
@@ -133,6 +133,7 @@ def test_rule_62_only_what_is_asked_for_on_demand_may_be_lazy(kind: ResourceType
         Resource.of(kind, "a", b"", lazy=True)
 
 
-def test_a_time_to_live_is_not_negative() -> None:
-    with pytest.raises(ResourceError, match="ttl_seconds"):
-        Resource.of(CLUSTER, "a", b"", ttl_seconds=-1.0)
+@pytest.mark.parametrize("seconds", [-1.0, 0.5])
+def test_a_time_to_live_is_a_second_or_more(seconds: float) -> None:
+    with pytest.raises(ResourceError, match="'a', ttl_seconds: give one second or more"):
+        Resource.of(CLUSTER, "a", b"", ttl_seconds=seconds)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pb.envoy.config.route.v3 import scoped_route_pb2
 from tests.conversation import MemoryTalk, Variant, in_memory
 from tests.xds.configuration import both, cluster, endpoints, listener, routes, snapshot
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource, ResourceType
+from xds.client_status import Standing, statuses
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, Resource, ResourceType
 from xds.snapshot import Snapshot
 
 each_variant = pytest.mark.parametrize("variant", ["delta", "sotw"])
@@ -167,6 +169,23 @@ async def test_rule_53_a_removed_route_configuration_names_clusters_until_it_is_
     await talk.expect.sends(CLUSTER, removed=("b",))
 
 
+async def test_rule_48_endpoints_are_dropped_before_the_removal_of_their_cluster_is_acknowledged() -> None:
+    talk = await _running("delta", snapshot(1, both("a", "b")))
+    talk.publishes(snapshot(2, both("a")))
+    await talk.expect.silence()
+    talk.passes(1.0)
+    await talk.expect.sends(CLUSTER, removed=("b",))
+    await talk.envoy.drops(ENDPOINT, "b")
+    await talk.expect.silence()
+    # Nobody misses what was dropped: of b there is nothing but the removal that is under way.
+    assert [
+        (one.type, one.name) for one in statuses(talk.line.stream) if one.standing is not Standing.SYNCED
+    ] == [(CLUSTER, "b")]
+    await talk.envoy.acks(CLUSTER)
+    await talk.expect.silence()
+    assert talk.settled
+
+
 async def test_rule_53_endpoints_go_after_their_cluster() -> None:
     talk = await _running("delta", snapshot(1, both("a", "b")))
     talk.publishes(snapshot(2, both("a")))
@@ -229,12 +248,54 @@ async def test_rule_56_nothing_is_sent_that_names_what_was_rejected(variant: Var
     await talk.expect.sends(ROUTE, "r")
 
 
+@each_variant
+async def test_rule_26_no_answer_means_nothing_however_long_it_takes(variant: Variant) -> None:
+    talk = await _running(variant, snapshot(1, both("a"), listener("l", "r"), routes("r", "a")))
+    talk.publishes(snapshot(2, both("a", "b"), listener("l", "r", "new"), routes("r", "a", "b")))
+    await talk.expect.sends(CLUSTER, *(("b",) if variant == "delta" else ("a", "b")))
+    # Envoy may warm for 15 s before it says no: until it has said yes, nothing that names it is sent.
+    talk.passes(60.0)
+    await talk.expect.silence()
+    assert not talk.settled
+    await talk.envoy.nacks(CLUSTER, "b: no good")
+    said = await talk.hear()
+    while said is not None:
+        assert said.type is not ROUTE
+        talk.last[said.type] = said
+        await talk.envoy.acks(said.type)
+        said = await talk.hear()
+
+
 async def test_secrets_wait_for_nobody() -> None:
     talk = in_memory("delta", snapshot(1, both("a"), Resource.of(SECRET, "s", b"\n\x01s")))
     await talk.envoy.asks(CLUSTER)
     await talk.expect.sends(CLUSTER, "a")
     await talk.envoy.asks(SECRET, "s")
     await talk.expect.sends(SECRET, "s")
+
+
+@each_variant
+async def test_rule_64_scopes_wait_for_their_clusters_and_keep_their_routes(variant: Variant) -> None:
+    def scope(name: str, route: str) -> Resource:
+        message = scoped_route_pb2.ScopedRouteConfiguration(name=name, route_configuration_name=route)
+        return Resource.of(SCOPED_ROUTE, name, message, [(ROUTE, route)])
+
+    talk = in_memory(variant, snapshot(1, both("a"), scope("s", "r"), routes("r", "a")))
+    # All scopes are wanted by who names none.
+    await talk.envoy.asks(SCOPED_ROUTE)
+    await talk.expect.sends(SCOPED_ROUTE, "s")
+    await talk.envoy.acks(SCOPED_ROUTE)
+    await talk.envoy.asks(ROUTE, "r")
+    await talk.expect.sends(ROUTE, "r")
+    await talk.envoy.acks(ROUTE)
+    talk.publishes(snapshot(2, both("a"), scope("s", "q"), routes("q", "a")))
+    await talk.expect.sends(SCOPED_ROUTE, "s")
+    # The scope names r until it is acknowledged, so r stays for as long.
+    await talk.expect.silence()
+    await talk.envoy.acks(SCOPED_ROUTE)
+    if variant == "delta":
+        await talk.expect.sends(ROUTE, removed=("r",))
+    await talk.expect.silence()
 
 
 async def test_a_push_costs_what_it_changes_not_what_there_is() -> None:

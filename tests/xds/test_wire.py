@@ -215,3 +215,18 @@ def test_a_table_changes_nothing_of_what_is_read() -> None:
     for data in (versions.SerializeToString(), versions.SerializeToString() + b"\x1a\x01z"):
         for _ in range(2):
             assert parse_delta(data, table) == parse_delta(data)
+
+
+def test_rule_29_what_envoy_does_not_implement_is_left_unset() -> None:
+    composer, one = Composer("test"), cluster("a")
+    delta = discovery_pb2.DeltaDiscoveryResponse.FromString(
+        composer.delta(CLUSTER, "1", [one], ["b"]).payload
+    )
+    assert {field.name for field, _ in delta.ListFields()} == {
+        *("system_version_info", "resources", "type_url", "nonce", "removed_resources", "control_plane"),
+    }
+    assert {field.name for field, _ in delta.resources[0].ListFields()} == {"name", "version", "resource"}
+    sotw = discovery_pb2.DiscoveryResponse.FromString(composer.sotw(CLUSTER, "1", [one]).payload)
+    assert {field.name for field, _ in sotw.ListFields()} == {
+        *("version_info", "resources", "type_url", "nonce", "control_plane"),
+    }
