@@ -1,9 +1,11 @@
 """A client that delays, rejects and reconnects at random ends up with what it shall have, and never breaks
 on the way.
 
-Asserted at every step: one response of a type in flight; nothing rejected comes again; no route or listener
-at the client names a cluster that it lacks. At rest: the client has the snapshot, but for what it rejected
-and what names that.
+Asserted at every step, by the numbers of the nine invariants in `docs/protocol.md`: (2) a response says what
+the client has not, or was asked for; (3) no nonce twice; (4, 5) no route or listener at the client names a
+cluster that it lacks; (6) nothing rejected comes again; (7) one response of a type in flight, and a book no
+larger than what there is; (9) nothing that was not published for its group. At rest: (1) the client has the
+snapshot, but for what it rejected and what names that; (8) no replica has anything to tell it.
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ from tests.conversation import NODE_ID
 from tests.properties.xds_client import CHILD_OF, TYPES, ModelClient
 from tests.xds.configuration import cluster, endpoints, listener, routes
 from xds.delta import DeltaStream
-from xds.holds import Holds
+from xds.hold_book import HoldBook
+from xds.hold_record import HoldRecord
 from xds.nodes import Node
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource, ResourceType
+from xds.placeholders import empty
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Reference, Resource, ResourceType
 from xds.snapshot import Snapshot, diff
 from xds.sotw import SotwStream
 from xds.status import Fleet
 from xds.terms import Terms
-from xds.wire import Composer
+from xds.wire import Composer, Response
 
 CLUSTERS = ("c0", "c1", "c2", "c3")
 ROUTES = ("r0", "r1")
@@ -44,7 +48,12 @@ class Streams(RuleBasedStateMachine):
         self.now = 0.0
         self.revision = 1
         self.bad: set[str] = set()
-        self.holds = Holds()
+        self.book = HoldBook(self)
+        self.records: dict[Reference, HoldRecord] = {}
+        self.holds = self.book.joined("group", NODE_ID, "1.40.0")
+        self.published: set[tuple[ResourceType, str, str]] = set()
+        self.due: set[ResourceType] = set()
+        """Types of which an answer is due, whether anything has changed or not."""
         # What exists: content number by cluster, targets by route, (route, content) by listener.
         self.clusters: dict[str, tuple[int, int]] = {"c0": (1, 80)}
         self.routes: dict[str, frozenset[str]] = {}
@@ -66,10 +75,16 @@ class Streams(RuleBasedStateMachine):
             resources += [cluster(name, seconds), endpoints(name, port)]
         resources += [routes(name, *sorted(targets)) for name, targets in self.routes.items()]
         resources += [listener(name, route, detail) for name, (route, detail) in self.listeners.items()]
+        self.published.update((one.type, one.name, one.version) for one in resources)
         return Snapshot.of(self.revision, resources)
+
+    def keep(self, _group: str, record: HoldRecord, /) -> None:
+        """Keep what other replicas are to know, at once."""
+        self.records[record.key] = record
 
     def stream(self) -> DeltaStream | SotwStream:
         self.seen.clear()
+        self.due.update(TYPES)
         status = Fleet(wall_clock=lambda: 0.0).opened(Node(id=NODE_ID), "group", "")
         terms = Terms(composer=Composer("test"), removal_grace_seconds=GRACE)
         return self.machine(self.snapshot, terms, self.holds, status, node_id=NODE_ID)
@@ -87,7 +102,27 @@ class Streams(RuleBasedStateMachine):
         for response in self.client.stream.to_send(self.now):
             assert response.nonce not in self.seen, "a nonce was used twice"
             self.seen.add(response.nonce)
+            self.is_needed(response)
+            for one in response.resources:
+                known = (one.type, one.name, one.version)
+                assert known in self.published or one == empty(one.type, one.name), f"{one} is nobody's"
             self.client.wire.append(response)
+            # Children follow, for their parents wait for them anew.
+            if (child := CHILD_OF.get(response.type)) is not None:
+                self.due.add(child)
+
+    def is_needed(self, response: Response) -> None:
+        """Find a reason for a response: news, a question, or doubt about what the client has."""
+        kind = response.type
+        has = self.client.held[kind]
+        listed = {one.name for one in response.resources}
+        news = any(has.get(one.name) != one for one in response.resources) or any(
+            name in has and (name in response.removed or (not self.client.delta and kind.full_state))
+            for name in has.keys() - listed
+        )
+        in_doubt = kind in self.holds.distrusted or self.holds.search(kind) is not None
+        assert news or in_doubt or kind in self.due, f"{kind} {listed} was neither news nor asked for"
+        self.due.discard(kind)
 
     # --- the topology moves
 
@@ -145,8 +180,14 @@ class Streams(RuleBasedStateMachine):
     @precondition(lambda self: any(map(self.client.may_answer, TYPES)))
     @rule(data=st.data())
     def answer(self, data: st.DataObject) -> None:
-        self.client.answer(data.draw(st.sampled_from([k for k in TYPES if self.client.may_answer(k)])))
+        self.answers(data.draw(st.sampled_from([k for k in TYPES if self.client.may_answer(k)])))
         self.pump()
+
+    def answers(self, kind: ResourceType) -> None:
+        if self.client.unanswered[kind][1] is not None:
+            # What it has is restored in full.
+            self.due.add(kind)
+        self.client.answer(kind)
 
     @rule(seconds=st.sampled_from([0.5, 1.0]))
     def time_passes(self, seconds: float) -> None:
@@ -158,8 +199,32 @@ class Streams(RuleBasedStateMachine):
         """Lose the stream, and whatever was on it, and come back."""
         self.reconnects()
 
+    @precondition(lambda self: self.may_be_told())
+    @rule()
+    def fail_over(self) -> None:
+        """Lose the server, and come to another one that made the same snapshot itself."""
+        self.client.stream.close()
+        self.book = HoldBook(self)
+        self.book.learn("group", tuple(self.records.values()))
+        self.snapshot = self.build()
+        self.holds = self.book.joined("group", NODE_ID, "1.40.0")
+        self.connects()
+
+    def may_be_told(self) -> bool:
+        """Tell whether what was rejected is known to other replicas: a NACK that never left is known to
+        nobody, and neither is one whose culprit is still searched for.
+        """
+        told = {kind for kind, _ in self.records}
+        unsaid = any(error is not None for _, error in self.client.unanswered.values())
+        return not unsaid and self.holds.distrusted.keys() <= told
+
     def reconnects(self) -> None:
         self.client.stream.close()
+        self.book.left("group", NODE_ID)
+        self.holds = self.book.joined("group", NODE_ID, "1.40.0")
+        self.connects()
+
+    def connects(self) -> None:
         self.client.connect(self.stream())
         # A SotW server can't keep listed what it never knew of, so there the order may break on a new stream.
         self.in_order = self.client.delta
@@ -184,6 +249,13 @@ class Streams(RuleBasedStateMachine):
                     if reference is CLUSTER:
                         assert name in self.client.held[CLUSTER], f"{one} names {name}, which is gone"
 
+    @invariant()
+    def books_are_bounded(self) -> None:
+        assert len(self.client.wire) <= len(TYPES)
+        for ledger in self.client.stream.ledgers.values():
+            known = {name for kind, name, _ in self.published if kind is ledger.type}
+            assert ledger.behind.keys() | ledger.forced <= known | ledger.subscription.names
+
     # --- what holds at rest
 
     @rule()
@@ -197,7 +269,7 @@ class Streams(RuleBasedStateMachine):
             self.pump()
             for kind in TYPES:
                 if client.may_answer(kind):
-                    client.answer(kind)
+                    self.answers(kind)
             self.pump()
             if CLUSTER in client.unanswered and not client.wire and self.waits_in_vain(client.warming):
                 # Endpoints that were rejected don't come: Envoy waits for 15 s, then goes on.
@@ -219,7 +291,8 @@ class Streams(RuleBasedStateMachine):
         return True
 
     def is_rejected(self, resource: Resource) -> bool:
-        return self.holds.rejected(resource) is not None
+        held = self.holds.group.withholds(resource, NODE_ID)
+        return held or self.holds.rejected(resource) is not None
 
     def client_has_what_it_shall_have(self) -> None:
         client = self.client
@@ -242,10 +315,21 @@ class Streams(RuleBasedStateMachine):
         for kind in CHILD_OF:
             extra = client.held[kind].keys() - self.snapshot.of_type(kind).keys()
             assert not extra, f"the client still has {kind} {extra}"
-        self.reconnects()
+        for elsewhere in (False, True):
+            if elsewhere and not self.may_be_told():
+                continue
+            if elsewhere:
+                self.fail_over()
+            else:
+                self.reconnects()
+            self.nothing_is_said()
+
+    def nothing_is_said(self) -> None:
+        client = self.client
         said = {response.type for response in client.wire if response.resources or response.removed}
         # Who has nothing of a type can't be told from one who waits for a first answer: that may be empty.
         # In SotW the one version of a type does not tell that names were dropped since.
+        said -= self.holds.distrusted.keys()
         assert not said & (set(TYPES) if client.delta else {CLUSTER, LISTENER}), f"{said} were current"
 
 
