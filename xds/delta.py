@@ -129,6 +129,8 @@ class DeltaStream(Stream):
                 self._compare(ledger, name, self._told(ledger.type, name, told), doubted)
             self._say_aside(ledger, strays(ledger, told, self.snapshot), Absence.REMOVED)
             self._live_on(ledger)
+            if self._only is None and self._relations.finds_warming(ledger):
+                ledger.forced.update(ledger.scope(self.snapshot))
         self._relations.recall(ledger, self.snapshot)
 
     def _live_on(self, ledger: Ledger) -> None:

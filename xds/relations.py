@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from xds.copies import UNKNOWN, may_be_absent
 from xds.ledger import Ledger
-from xds.resource import Reference, Resource, ResourceType
+from xds.resource import CLUSTER, ENDPOINT, Reference, Resource, ResourceType
 from xds.snapshot import Snapshot
 
 
@@ -89,6 +89,12 @@ class Relations:
             child = self.ledgers.get(kind)
             if child is not None:
                 child.follow(name, snapshot)
+
+    def finds_warming(self, ledger: Ledger) -> bool:
+        """Tell whether a client waits for endpoints that it asks for as it comes: while clusters warm, Envoy
+        asks for no clusters, so on an aggregated stream its endpoints come first.
+        """
+        return ledger.type is ENDPOINT and CLUSTER not in self.ledgers
 
     def recall(self, ledger: Ledger, snapshot: Snapshot) -> None:
         """Open what the node's last stream left unanswered, and what parents wait for that left before."""

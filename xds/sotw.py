@@ -114,6 +114,8 @@ class SotwStream(Stream):
             for name, one in zip(scope, given, strict=True):
                 if one is not self.snapshot.get(ledger.type, name):
                     ledger.behind[name] = one if isinstance(one, Resource) else ABSENT
+            if self._only is None and self._relations.finds_warming(ledger):
+                ledger.forced.update(scope)
         else:
             ledger.behind = dict.fromkeys(scope, OTHER if told else ABSENT)
             ledger.greet = ledger.type.full_state

@@ -83,7 +83,7 @@ class Stream(ABC):
     @property
     def has_news(self) -> bool:
         """Tell whether `to_send` may have something to say. False is sure, and asks little."""
-        # Asked with each request and each offer: a loop costs half of what `any` over a generator does.
+        # Asked with each request and offer: a loop costs half of what `any` does.
         for ledger in self._relations.ledgers.values():
             if ledger.in_flight is None and not ledger.idle:
                 return True
@@ -111,7 +111,6 @@ class Stream(ABC):
 
     @property
     def subscribed(self) -> bool:
-        """Tell whether anything was asked for yet."""
         return bool(self.ledgers)
 
     # --- what the variants add

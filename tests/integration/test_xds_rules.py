@@ -32,7 +32,7 @@ from tests.integration.test_xds_envoy import (
 )
 from tests.processes import eventually
 from xds.hold_record import HoldRecord, RejectedVersion, Rejection
-from xds.resource import CLUSTER, LISTENER, ROUTE, SCOPED_ROUTE, Resource
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, Resource
 
 __all__ = ["control_plane", "upstreams"]
 
@@ -240,6 +240,33 @@ async def test_rule_51_endpoints_that_come_too_late_are_found_by_every_test(
                 await process.never_fell_back()
         finally:
             await process.stop()
+
+
+async def test_rule_6_and_51_who_comes_back_while_a_cluster_warms_is_not_kept_waiting(
+    envoy: StartEnvoy, upstreams: list[int], free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    rest = [endpoints("a", upstreams[0]), listener("l", port, "r"), routes("r", "a")]
+    async with raw_server() as raw:
+        raw.put(cluster("a"), *rest)
+        process = await envoy(bootstrap("delta", raw.port))
+        await answers(port, upstreams[0])
+        # A cluster changes, and the server dies before it sends the endpoints.
+        raw.push(CLUSTER, cluster("a", 2000))
+        await process.until_stat("cluster_manager.warming_clusters", 1)
+    plane = ControlPlane(port=raw.port)
+    revision = plane.publish(cluster("a", 2000), *rest)
+    await plane.start()
+    try:
+        await plane.settled(revision)
+        assert await process.stat("cluster_manager.warming_clusters") == 0
+        await process.never_fell_back()
+        found = plane.node()
+        assert found is not None
+        assert next(iter(found.types)) is ENDPOINT
+        assert found.types[CLUSTER].resources_sent == 0
+    finally:
+        await plane.stop()
 
 
 def changed_cluster(milliseconds: int) -> list[Resource]:

@@ -133,6 +133,7 @@ class Group(RuleBasedStateMachine):
                 # Endpoints that the liar rejected don't come; Envoy goes on without after a while.
                 for client in self.clients.values():
                     client.warming.clear()
+                    client.warmed()
         else:
             raise AssertionError("there is no rest")
         for node in HONEST:

@@ -54,6 +54,8 @@ class Streams(RuleBasedStateMachine):
         self.published: set[tuple[ResourceType, str, str]] = set()
         self.due: set[ResourceType] = set()
         """Types of which an answer is due, whether anything has changed or not."""
+        self.lost: dict[ResourceType, frozenset[str]] = {}
+        """Names that the last stream to this server ended without an answer to."""
         # What exists: content number by cluster, targets by route, (route, content) by listener.
         self.clusters: dict[str, tuple[int, int]] = {"c0": (1, 80)}
         self.routes: dict[str, frozenset[str]] = {}
@@ -85,6 +87,7 @@ class Streams(RuleBasedStateMachine):
     def stream(self) -> DeltaStream | SotwStream:
         self.seen.clear()
         self.due.update(TYPES)
+        self.lost = {kind: frozenset(names) for kind, names in self.holds.lost.items()}
         status = Fleet(wall_clock=lambda: 0.0).opened(Node(id=NODE_ID), "group", "")
         terms = Terms(composer=Composer("test"), removal_grace_seconds=GRACE)
         return self.machine(self.snapshot, terms, self.holds, status, node_id=NODE_ID)
@@ -120,7 +123,8 @@ class Streams(RuleBasedStateMachine):
             name in has and (name in response.removed or (not self.client.delta and kind.full_state))
             for name in has.keys() - listed
         )
-        in_doubt = kind in self.holds.distrusted or self.holds.search(kind) is not None
+        unanswered = self.lost.get(kind, frozenset()) & {*listed, *response.removed}
+        in_doubt = bool(unanswered) or kind in self.holds.distrusted or self.holds.search(kind) is not None
         assert news or in_doubt or kind in self.due, f"{kind} {listed} was neither news nor asked for"
         self.due.discard(kind)
 
@@ -271,9 +275,11 @@ class Streams(RuleBasedStateMachine):
                 if client.may_answer(kind):
                     self.answers(kind)
             self.pump()
-            if CLUSTER in client.unanswered and not client.wire and self.waits_in_vain(client.warming):
+            if client.warming and not client.wire and self.waits_in_vain(client.warming):
                 # Endpoints that were rejected don't come: Envoy waits for 15 s, then goes on.
                 client.warming.clear()
+                client.warmed()
+                self.pump()
             self.now += GRACE
             self.pump()
             if not client.wire and not client.unanswered and client.stream.due() is None:
@@ -329,7 +335,8 @@ class Streams(RuleBasedStateMachine):
         said = {response.type for response in client.wire if response.resources or response.removed}
         # Who has nothing of a type can't be told from one who waits for a first answer: that may be empty.
         # In SotW the one version of a type does not tell that names were dropped since.
-        said -= self.holds.distrusted.keys()
+        doubted = set(self.holds.distrusted)
+        said -= doubted | {CHILD_OF[kind] for kind in doubted & CHILD_OF.keys()}
         assert not said & (set(TYPES) if client.delta else {CLUSTER, LISTENER}), f"{said} were current"
 
 

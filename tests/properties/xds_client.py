@@ -51,9 +51,14 @@ class ModelClient:
         self.nonces.clear()
         self.asked.clear()
         for kind in TYPES:
-            names = self.wanted(kind)
-            if kind in CHILD_OF or names:
-                self._open(kind, names)
+            # While a cluster warms, Envoy says nothing of clusters: it asks for them when that has ended.
+            if kind is not CLUSTER or not self.warming:
+                self._open_wanted(kind)
+
+    def _open_wanted(self, kind: ResourceType) -> None:
+        names = self.wanted(kind)
+        if kind in CHILD_OF or names:
+            self._open(kind, names)
 
     def wanted(self, kind: ResourceType) -> set[str]:
         """Names that this client asks for by name; clusters and listeners it wants all."""
@@ -133,7 +138,13 @@ class ModelClient:
         if kind is ENDPOINT:
             self.warming -= gone
         self.warming &= self.held[CLUSTER].keys()
+        self.warmed()
         self.follow(kind)
+
+    def warmed(self) -> None:
+        """Ask for clusters at last, where a stream began while one of them warmed."""
+        if not self.warming and CLUSTER not in self.asked:
+            self._open_wanted(CLUSTER)
 
     def follow(self, parent: ResourceType) -> None:
         """Ask for the children of what it has now, and drop those of what it has no longer."""

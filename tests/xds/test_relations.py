@@ -109,3 +109,10 @@ def test_what_a_lost_stream_left_unanswered_is_open() -> None:
     relations(clusters).recall(clusters, snapshot(1))
     assert clusters.behind == {"a": UNKNOWN}
     assert clusters.holds.lost == {}
+
+
+def test_rule_6_endpoints_that_are_asked_for_before_clusters_are_waited_for() -> None:
+    clusters, endpoint_sets = ledger_of(CLUSTER), ledger_of(ENDPOINT, "a")
+    assert relations(endpoint_sets).finds_warming(endpoint_sets)
+    assert not relations(clusters, endpoint_sets).finds_warming(endpoint_sets)
+    assert not relations(endpoint_sets).finds_warming(ledger_of(ROUTE, "r"))

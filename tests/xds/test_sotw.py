@@ -97,14 +97,14 @@ async def test_rule_19_a_newer_request_supersedes_an_older_one() -> None:
 @pytest.mark.parametrize("kind", [CLUSTER, ENDPOINT], ids=str)
 async def test_rule_20_a_client_that_is_current_is_told_nothing_by_any_replica(kind: ResourceType) -> None:
     names = ("a", "b") if kind is ENDPOINT else ()
-    one = in_memory("sotw", snapshot(1, both("a", "b")))
+    one = in_memory("sotw", snapshot(1, both("a", "b")), only=kind)
     await one.envoy.asks(kind, *names)
     said = await one.expect.sends(kind, "a", "b")
-    other = in_memory("sotw", snapshot(9, both("b", "a")))
+    other = in_memory("sotw", snapshot(9, both("b", "a")), only=kind)
     await other.envoy.asks(kind, *names, version=said.version)
     await other.expect.silence()
     assert other.settled
-    changed = in_memory("sotw", snapshot(10, both("a", seconds=2, port=81), both("b")))
+    changed = in_memory("sotw", snapshot(10, both("a", seconds=2, port=81), both("b")), only=kind)
     await changed.envoy.asks(kind, *names, version=said.version)
     await changed.expect.sends(kind, "a", "b")
 
@@ -119,13 +119,13 @@ async def test_rule_20_a_version_covers_the_names_that_were_asked_for() -> None:
 
 
 async def test_rule_20_and_33_a_version_covers_what_earlier_responses_brought() -> None:
-    talk = in_memory("sotw", snapshot(1, both("a", "b")))
+    talk = in_memory("sotw", snapshot(1, both("a", "b")), only=ENDPOINT)
     await talk.envoy.asks(ENDPOINT, "a", "b")
     await talk.expect.sends(ENDPOINT, "a", "b")
     await talk.envoy.acks(ENDPOINT)
     talk.publishes(snapshot(2, both("a"), both("b", port=81)))
     said = await talk.expect.sends(ENDPOINT, "b")
-    other = in_memory("sotw", snapshot(2, both("a"), both("b", port=81)))
+    other = in_memory("sotw", snapshot(2, both("a"), both("b", port=81)), only=ENDPOINT)
     await other.envoy.asks(ENDPOINT, "a", "b", version=said.version)
     await other.expect.silence()
 

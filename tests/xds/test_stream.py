@@ -35,6 +35,20 @@ async def test_rule_6_49_and_51_a_fresh_client_is_served_as_it_asks(variant: Var
 
 
 @each_variant
+async def test_rule_6_who_comes_back_while_a_cluster_warms_asks_for_endpoints_first(variant: Variant) -> None:
+    first = await _running(variant, snapshot(1, both("a", "b")))
+    clusters, endpoint_sets = first.last[CLUSTER], first.last[ENDPOINT]
+    again = in_memory(variant, snapshot(1, both("a", "b")))
+    await again.envoy.asks(ENDPOINT, "a", "b", has=endpoint_sets.versions, version=endpoint_sets.version)
+    # They are current, and waited for all the same: Envoy would go on after 15 s only.
+    await again.expect.sends(ENDPOINT, "a", "b")
+    await again.envoy.acks(ENDPOINT)
+    await again.envoy.asks(CLUSTER, has=clusters.versions, version=clusters.version)
+    await again.expect.silence()
+    assert again.settled
+
+
+@each_variant
 async def test_rule_49_what_names_clusters_waits_for_them(variant: Variant) -> None:
     talk = await _running(variant, snapshot(1, both("a"), listener("l", "r"), routes("r", "a")))
     talk.publishes(snapshot(2, both("a", "b"), listener("l", "r", "new"), routes("r", "a", "b")))
