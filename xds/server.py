@@ -192,7 +192,7 @@ class AdsServer:
         machine = DeltaStream if delta else SotwStream
         terms = self._terms if node.is_envoy else self._plain_terms
         stream = machine(snapshot, terms, holds, status, node_id=node.id, only=only)
-        siblings = self._siblings.setdefault((group, node.id), Siblings()) if only else None
+        siblings = self._siblings.setdefault((group, node.id), Siblings())
         parse = self._parse_delta if delta else self._parse_sotw
         session = Session(stream, status, parse, clock=self._clock, siblings=siblings)
         self._watchdog.watch(session, recheck)

@@ -52,7 +52,7 @@ class Session:
         self._status = status
         self._clock = clock
         self._parse = parse
-        self._siblings = siblings
+        self._siblings = siblings or Siblings()
         # Each variant has requests of its own, and its parser makes no others.
         self._take: Callable[[Any], ProtocolError | None] = stream.receive
         self._asleep: asyncio.Future[None] | None = None
@@ -92,8 +92,7 @@ class Session:
             async with asyncio.timeout(None) as self._scope, asyncio.TaskGroup() as tasks:
                 if self._over:
                     return self._ending
-                if self._siblings is not None:
-                    self._siblings.join(self)
+                self._siblings.join(self)
                 writer = tasks.create_task(self._write(wire))
                 problem = await self._read(first, wire)
                 self._over = True
@@ -102,8 +101,7 @@ class Session:
         except TimeoutError:
             return self._ending
         finally:
-            if self._siblings is not None:
-                self._siblings.leave(self)
+            self._siblings.leave(self)
 
     async def _read(self, request: Request | ProtocolError, wire: Wire) -> ProtocolError | None:
         while True:
@@ -136,8 +134,8 @@ class Session:
             self._roused = False
             responses = self._stream.to_send(self._clock())
             # Looked up now: an answer may come before the write is over, and close the book on it.
-            alone = self._siblings is not None
-            waiting = children_elsewhere(self._stream.ledgers, responses) if alone else ()
+            others = self._siblings.has_others
+            waiting = children_elsewhere(self._stream.ledgers, responses) if others else ()
             for response in responses:
                 self.writing_since = self._clock()
                 try:
@@ -146,8 +144,7 @@ class Session:
                     self.end(None)
                     return
             self.writing_since = None
-            if self._siblings is not None:
-                self._siblings.follow(self, waiting)
+            self._siblings.follow(self, waiting)
             if not responses:
                 self._settle()
             if not self._roused:

@@ -1,8 +1,8 @@
-"""The streams of one node that carry one type each: children follow their parents from one to another.
+"""The streams of one node, side by side: children follow their parents from one to another.
 
-Sessions of such streams share one for each node (`Snapshot -> Response`). A changed cluster waits for its
-endpoints anew, and in Delta nobody asks for them: where they are on a stream of their own, that has to be
-told. It never looks into a stream.
+All sessions of a node share one (`Snapshot -> Response`). A changed cluster waits for its endpoints anew, and
+in Delta nobody asks for them: where they are on another stream, that has to be told. Mostly there is one
+stream, and nothing to tell. It never looks into a stream.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ class Sibling(Protocol):
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Siblings:
-    """The open streams of single types of one node."""
+    """The open streams of one node."""
 
     _open: dict[Sibling, None] = field(default_factory=dict)
 
@@ -32,6 +32,11 @@ class Siblings:
 
     def leave(self, sibling: Sibling) -> None:
         self._open.pop(sibling, None)
+
+    @property
+    def has_others(self) -> bool:
+        """Tell whether there is more than one."""
+        return len(self._open) > 1
 
     def follow(self, parent: Sibling, children: Sequence[Reference]) -> None:
         """Tell all others that these start to wait anew, for their parents have been sent."""

@@ -141,12 +141,13 @@ async def test_w1_the_endpoints_of_a_changed_cluster_follow_it() -> None:
 
 
 @each_variant
-async def test_w1_they_do_also_on_a_stream_of_their_own(variant: Variant) -> None:
+@pytest.mark.parametrize("only", [ENDPOINT, None], ids=["a stream of their own", "the aggregated stream"])
+async def test_w1_they_do_also_on_another_stream(variant: Variant, only: ResourceType | None) -> None:
     async with (
         serving(cache_of(snapshot(1, both("a", "b")))) as stage,
         over_grpc(variant, stage.port, only=CLUSTER) as clusters,
-        over_grpc(variant, stage.port, only=ENDPOINT) as of_each,
-        over_grpc(variant, stage.port, only=ENDPOINT, node="another") as of_another,
+        over_grpc(variant, stage.port, only=only) as of_each,
+        over_grpc(variant, stage.port, only=only, node="another") as of_another,
     ):
         await clusters.envoy.asks(CLUSTER)
         await takes(clusters, CLUSTER, "a", "b")

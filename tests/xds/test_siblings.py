@@ -22,6 +22,7 @@ def test_all_others_follow_while_they_are_open() -> None:
     parent, child, gone = Listening(), Listening(), Listening()
     family = Siblings()
     for one in (parent, child, gone):
+        assert family.has_others == (one is gone)
         family.join(one)
     family.leave(gone)
     family.leave(gone)
