@@ -20,13 +20,14 @@ from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
 from pb.envoy.extensions.filters.http.ext_proc.v3 import ext_proc_pb2, processing_mode_pb2
 from pb.envoy.extensions.filters.http.lua.v3 import lua_pb2
+from pb.envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from pb.envoy.type.matcher.v3 import string_pb2
 
 OWNERS_FILTER: Final = "cellplane.owners"
 LEARN_FILTER: Final = "cellplane.learn"
 ROUTE_NAME: Final = "unasked"
 SCRIPT: Final = "learn"
-RETRIES: Final = 1
+RETRIES: Final = 2
 _Mode: Final = processing_mode_pb2.ProcessingMode
 
 
@@ -54,6 +55,11 @@ def ext_proc_filter(lookups: Lookups) -> ext_proc_pb2.ExternalProcessor:
     retries = service.retry_policy
     retries.retry_on = "connect-failure,refused-stream,reset,unavailable"
     retries.num_retries.value = RETRIES
+    retries.host_selection_retry_max_attempts = 3
+    retries.retry_host_predicate.add(
+        name="envoy.retry_host_predicates.previous_hosts",
+        typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),
+    )
     retries.retry_back_off.base_interval.CopyFrom(seconds(0.001))
     retries.retry_back_off.max_interval.CopyFrom(seconds(0.002))
     return message

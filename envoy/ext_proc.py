@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from envoy.owners import answer
-from envoy.questions import NOTHING, Question, read_questions, spell
+from envoy.questions import NOTHING, read_questions, spell
 from pb.envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc_pb2
 from topology.service.classify import Lifetimes
 from topology.service.sources import Sources
@@ -105,22 +105,33 @@ class ExtProcServer:
             )
         self.streams["taken"] += 1
         async for request in requests:
-            if not request.HasField("request_headers"):
-                self.streams["not_headers"] += 1
-                kind = request.WhichOneof("request")
-                await context.abort(
-                    grpc.StatusCode.INVALID_ARGUMENT,
-                    f"{kind}: only request headers are taken, set every other mode to SKIP or NONE",
-                )
-            questions = read_questions(request)
-            if questions is None:
-                self.streams["malformed"] += 1
-                yield NOTHING
-                continue
-            newest = max(question.at_least for question in questions)
-            if newest > self._sources.claims.cursor:
-                await self._caught_up(newest)
-            yield self._answered(questions)
+            yield await self._answered(request, context)
+            return  # Envoy has no more to ask, and to end the stream here saves it from doing so
+
+    async def _answered(
+        self, request: ext_proc_pb2.ProcessingRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> bytes:
+        if not request.HasField("request_headers"):
+            self.streams["not_headers"] += 1
+            kind = request.WhichOneof("request")
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"{kind}: only request headers are taken, set every other mode to SKIP or NONE",
+            )
+        questions = read_questions(request)
+        if questions is None:
+            self.streams["malformed"] += 1
+            return NOTHING
+        newest = max(question.at_least for question in questions)
+        if newest > self._sources.claims.cursor:
+            await self._caught_up(newest)
+        claims, view, rules = self._sources.claims, self._sources.view, self._rules()
+        told = []
+        for question in questions:
+            found, outcome = answer(view, claims, question, self._lifetimes)
+            told.append(found)
+            self.answers[question.rule if question.rule in rules else OTHER, outcome.value] += 1
+        return spell(tuple(told))
 
     async def _caught_up(self, revision: int) -> None:
         """Wait a moment for what the edge knows of already: it comes here by another way."""
@@ -129,12 +140,3 @@ class ExtProcServer:
                 await self._sources.follower.reached(revision)
         except TimeoutError:
             pass
-
-    def _answered(self, questions: tuple[Question, ...]) -> bytes:
-        claims, view, rules = self._sources.claims, self._sources.view, self._rules()
-        told = []
-        for question in questions:
-            found, outcome = answer(view, claims.find, claims.cursor, question, self._lifetimes)
-            told.append(found)
-            self.answers[question.rule if question.rule in rules else OTHER, outcome.value] += 1
-        return spell(tuple(told))

@@ -15,7 +15,7 @@ from envoy.durations import seconds
 from envoy.edge import Lookups
 from envoy.endpoints import assignment
 from envoy.matchers import packed
-from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
 from pb.envoy.config.core.v3 import health_check_pb2, protocol_pb2
 from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from xds.resource import CLUSTER, Resource
@@ -34,6 +34,7 @@ def ext_proc_cluster(lookups: Lookups) -> Resource:
         lb_policy=cluster_pb2.Cluster.LEAST_REQUEST,
         health_checks=[_health_check()],
         circuit_breakers=_limits(),
+        outlier_detection=_ejection(),
         ignore_health_on_host_removal=True,
     )
     # With no healthy server there is nobody to wait for: memory answers, or the rule's policy does.
@@ -60,6 +61,24 @@ def _health_check() -> health_check_pb2.HealthCheck:
         unhealthy_threshold=wrappers_pb2.UInt32Value(value=2),
         healthy_threshold=wrappers_pb2.UInt32Value(value=1),
         grpc_health_check=health_check_pb2.HealthCheck.GrpcHealthCheck(),
+    )
+
+
+def _ejection() -> outlier_detection_pb2.OutlierDetection:
+    """Leave a server that can't be reached alone for a second: health checks find out only later."""
+    count = wrappers_pb2.UInt32Value
+    return outlier_detection_pb2.OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=count(value=2),
+        enforcing_consecutive_local_origin_failure=count(value=100),
+        enforcing_consecutive_5xx=count(value=0),
+        enforcing_consecutive_gateway_failure=count(value=0),
+        enforcing_success_rate=count(value=0),
+        enforcing_local_origin_success_rate=count(value=0),
+        interval=seconds(1),
+        base_ejection_time=seconds(1),
+        max_ejection_time=seconds(5),
+        max_ejection_percent=count(value=100),
     )
 
 

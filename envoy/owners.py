@@ -7,17 +7,16 @@ second arrow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from envoy.questions import Question, Told
-from topology.claims.model import Bucket, Record
+from topology.claims.index import ClaimIndex
+from topology.claims.owners import FIRST_EPOCH
 from topology.service.classify import Lifetimes, is_routed
 from topology.view import View
 
-FIRST_EPOCH: Final = 1
-"""The epoch of an owner that never moved."""
 BEHIND_SECONDS: Final = 1
 """How long an answer holds that may be older than what the edge has been told to forget."""
 
@@ -33,17 +32,16 @@ class Outcome(StrEnum):
     """Answered from claims that may be older than what the edge knows of."""
 
 
-def answer(
-    view: View, find: Callable[[Bucket], Record | None], cursor: int, question: Question, lifetimes: Lifetimes
-) -> tuple[Told, Outcome]:
-    """Answer a question from claims as of a cursor. A claim that is only leased counts already."""
-    record = find(question.bucket) if question.bucket is not None else None
-    cell = None if record is None else view.cells.get(record.cell_id)
+def answer(view: View, claims: ClaimIndex, question: Question, lifetimes: Lifetimes) -> tuple[Told, Outcome]:
+    """Answer a question. A claim that is only leased counts already."""
+    record = claims.find(question.bucket) if question.bucket is not None else None
     if record is None:
-        outcome, seconds = Outcome.NOT_FOUND, lifetimes.not_found
+        told, outcome = Told(None, 0, lifetimes.not_found), Outcome.NOT_FOUND
     else:
+        owner = claims.owners.get(record.metadata.subject)
+        told = Told(record.cell_id, owner.epoch if owner else FIRST_EPOCH, lifetimes.found)
+        cell = view.cells.get(record.cell_id)
         outcome = Outcome.FOUND if cell is not None and is_routed(cell) else Outcome.NOT_SERVED
-        seconds = lifetimes.found
-    if cursor < question.at_least:
-        outcome, seconds = Outcome.BEHIND, min(seconds, BEHIND_SECONDS)
-    return Told(record.cell_id if record else None, FIRST_EPOCH if record else 0, seconds), outcome
+    if claims.cursor < question.at_least:
+        return replace(told, seconds=min(told.seconds, BEHIND_SECONDS)), Outcome.BEHIND
+    return told, outcome

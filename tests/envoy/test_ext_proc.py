@@ -62,7 +62,6 @@ class Stage:
         call = self.stub.Process()
         await call.write(request)
         response = await call.read()
-        await call.done_writing()
         assert isinstance(response, ProcessingResponse), await call.code()
         assert await call.read() is grpc.aio.EOF
         return response
@@ -168,12 +167,13 @@ async def test_a_port_that_is_taken_is_named(stage: Stage) -> None:
 
 async def test_stopping_lets_streams_end_and_takes_no_more(stage: Stage) -> None:
     stage.read(("acme", 1))
+    request = ask([("path", BucketType.ROUTES, 0, b"acme")])
     call = stage.stub.Process()
-    await call.write(ask([("path", BucketType.ROUTES, 0, b"acme")]))
-    await call.read()
+    await call.wait_for_connection()
+    while stage.server.streams["taken"] != 1:
+        await asyncio.sleep(0.001)
     stopping = asyncio.ensure_future(stage.server.stop(5))
-    await call.write(ask([("path", BucketType.ROUTES, 0, b"x")]))
+    await call.write(request)
     assert isinstance(await call.read(), ProcessingResponse)
-    await call.done_writing()
     await stopping
-    assert await stage.refused(ask([("path", BucketType.ROUTES, 0, b"x")])) is grpc.StatusCode.UNAVAILABLE
+    assert await stage.refused(request) is grpc.StatusCode.UNAVAILABLE

@@ -7,8 +7,11 @@ import pytest
 from envoy.owners import Outcome, answer
 from envoy.questions import Question, Told
 from tests.topology.claims.samples import LEASE_1, record, route
-from tests.topology.samples import cell
+from tests.topology.samples import STAMP, cell
+from topology.claims.index import ClaimIndex
 from topology.claims.model import Record, Status
+from topology.claims.owners import Owner
+from topology.claims.store import Changes
 from topology.model import CellState
 from topology.service.classify import Lifetimes
 from topology.view import View
@@ -26,9 +29,11 @@ VIEW = View(
 LIFETIMES = Lifetimes(found=60, not_found=5)
 
 
-def asked(value: str | None, *claims: Record, at_least: int = 0, cursor: int = 9) -> tuple[Told, Outcome]:
+def asked(value: str | None, *claims: Record | Owner, at_least: int = 0) -> tuple[Told, Outcome]:
     question = Question("path", None if value is None else route(value), at_least)
-    return answer(VIEW, {each.bucket: each for each in claims}.get, cursor, question, LIFETIMES)
+    index = ClaimIndex()
+    index.load(Changes(9, claims))
+    return answer(VIEW, index, question, LIFETIMES)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +57,9 @@ def test_an_answer_from_claims_that_may_be_old_holds_for_a_second() -> None:
     assert asked("a", record("a", 1), at_least=10) == (Told(1, 1, 1), Outcome.BEHIND)
     assert asked("b", at_least=10) == (Told(None, 0, 1), Outcome.BEHIND)
     assert asked("a", record("a", 1), at_least=9) == (Told(1, 1, 60), Outcome.FOUND)
+
+
+def test_an_owner_that_moved_has_its_epoch() -> None:
+    claim = record("a", 1)
+    moved = Owner(subject=claim.metadata.subject, cell_id=3, epoch=7, transfer="", stamp=STAMP)
+    assert asked("a", claim, moved) == (Told(3, 7, 60), Outcome.FOUND)
