@@ -142,6 +142,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     finally:
         if topology is not None:
             await topology.stop(_STOP_SECONDS)
+            await topology.close()
         await recorder.close()
         await reporter.close()
         await server.stop(_STOP_SECONDS)

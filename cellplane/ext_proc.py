@@ -15,16 +15,15 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from cellplane.claim_stores import open_claims
 from cellplane.ext_proc_metrics import ExtProcCollector
 from cellplane.rules_in_force import RulesInForce
 from cellplane.service import for_ever, until_signalled
-from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_status import TopologyStatusServer
 from envoy.ext_proc import ExtProcServer
 from topology.claims.follower import ClaimFollower
-from topology.claims.keys import ClaimKeyspace
-from topology.claims.stored import StoredClaims
 from topology.keys import Keyspace
 from topology.service.classify import Lifetimes
 from topology.service.sources import Sources
@@ -43,6 +42,7 @@ class ExtProcSettings:
     """Everything that an ext_proc server is told."""
 
     etcd: EtcdSettings
+    claims: ClaimStoreSettings | None
     listen: Listen
     lifetimes: Lifetimes
     tls: TlsFiles
@@ -60,7 +60,8 @@ async def _composed(settings: ExtProcSettings) -> AsyncIterator[None]:
     keyspace = Keyspace(settings.etcd.prefix)
     store = open_store(settings.etcd)
     watcher = Watcher(store, keyspace)
-    follower = ClaimFollower(StoredClaims(store, ClaimKeyspace.beside(keyspace)))
+    claims = open_claims(settings.claims, store, keyspace)
+    follower = ClaimFollower(claims.store)
     sources = Sources(lambda: watcher.view, follower)
     rules, read = RulesInForce(), asyncio.Event()
     names: Container[str] = ()
@@ -76,6 +77,7 @@ async def _composed(settings: ExtProcSettings) -> AsyncIterator[None]:
     registry.register(ExtProcCollector(server, follower, watcher.state))
     status = TopologyStatusServer(sources, watcher.state, registry)
     try:
+        await claims.check()
         await status.start(settings.status_listen)
         await _listen(server, settings)
         async with asyncio.TaskGroup() as tasks:
@@ -92,6 +94,7 @@ async def _composed(settings: ExtProcSettings) -> AsyncIterator[None]:
     finally:
         await server.stop(0)
         await status.stop()
+        await claims.close()
         await store.close()
 
 

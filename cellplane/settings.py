@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from topology.claims_postgresql.address import Address
+
 
 class SettingsError(Exception):
     """A setting is missing, malformed or contradicts another; the message names it and the fix."""
@@ -81,6 +83,14 @@ class EtcdSettings:
     user: str = ""
     password: str = field(default="", repr=False)
     prefix: str = "/cellplane/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimStoreSettings:
+    """Where the claims are, if not in etcd: a PostgreSQL database, and how many connections to keep to it."""
+
+    address: Address
+    connections: int = 10
 
 
 def read_config_file(path: Path, known: Mapping[str, Any], what: str) -> dict[str, Any]:

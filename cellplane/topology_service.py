@@ -16,16 +16,15 @@ from dataclasses import dataclass
 import grpc
 from prometheus_client import CollectorRegistry
 
+from cellplane.claim_stores import open_claims
 from cellplane.document_writers import WRITERS
 from cellplane.service import for_ever, until_signalled
-from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_metrics import TopologyCollector
 from cellplane.topology_rest import ClassifyPages
 from cellplane.topology_status import TopologyStatusServer
 from topology.claims.follower import ClaimFollower
-from topology.claims.keys import ClaimKeyspace
-from topology.claims.stored import StoredClaims
 from topology.keys import Keyspace
 from topology.service.classify import Lifetimes
 from topology.service.identity import Names
@@ -44,13 +43,17 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSettings:
-    """Where the service listens, and whom it believes. `option` is how its listen option begins."""
+    """Where the service listens, whom it believes, where its claims are.
+
+    `option` is how its listen option begins.
+    """
 
     listen: Listen
     rest_listen: Listen | None
     lifetimes: Lifetimes
     tls: TlsFiles
     names: Names
+    claims: ClaimStoreSettings | None = None
     option: str = "--"
 
 
@@ -69,11 +72,11 @@ class TopologyService:
 
     def __init__(self, settings: ServingSettings, store: Store, keyspace: Keyspace, watcher: Watcher) -> None:
         self._settings = settings
-        claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
-        self._follower = ClaimFollower(claims)
+        self._claims = claims = open_claims(settings.claims, store, keyspace)
+        self._follower = ClaimFollower(claims.store)
         self.sources = Sources(lambda: watcher.view, self._follower, lambda: watcher.state.connected)
         self._server = TopologyServer(
-            self.sources, claims, store, keyspace, writers=WRITERS, names=settings.names
+            self.sources, claims.store, store, keyspace, writers=WRITERS, names=settings.names
         )
         self._pages = ClassifyPages(self._server.classify, settings.names, settings.lifetimes)
         self.collector = TopologyCollector(self._server, self._follower, watcher.state)
@@ -86,6 +89,7 @@ class TopologyService:
     async def start(self) -> None:
         """Listen. Raise SettingsError where an address cannot be had."""
         settings = self._settings
+        await self._claims.check()
         try:
             await self._server.start(
                 str(settings.listen), _credentials(settings.tls), verified=settings.tls.ca is not None
@@ -99,12 +103,14 @@ class TopologyService:
             )
         if settings.rest_listen is not None:
             await self._pages.start(settings.rest_listen, settings.tls)
-        log.info("serving topology=%s rest=%s", settings.listen, settings.rest_listen or "off")
+        rest = settings.rest_listen or "off"
+        log.info("serving topology=%s rest=%s claims=%s", settings.listen, rest, self._claims)
 
     def run(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Follow the claims, and say when everything has been read."""
         return [
             tasks.create_task(for_ever(self._follower.run())),
+            *self._claims.run(tasks),
             tasks.create_task(_announce(self._server, self._follower, self._read)),
         ]
 
@@ -112,6 +118,10 @@ class TopologyService:
         """Take no more calls, send watchers elsewhere, let the others finish. Harmless if never started."""
         await self._pages.stop()
         await self._server.stop(grace_seconds)
+
+    async def close(self) -> None:
+        """Let go of the claims, when nothing runs any more."""
+        await self._claims.close()
 
 
 async def run_topology_service(settings: TopologyServiceSettings) -> None:
@@ -141,6 +151,7 @@ async def _composed(settings: TopologyServiceSettings) -> AsyncIterator[None]:
     finally:
         await service.stop()
         await status.stop()
+        await service.close()
         await store.close()
 
 

@@ -4,17 +4,26 @@ the rest.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import uvloop
 
+from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
 from cellplane.control_plane import ControlPlaneSettings, run_control_plane
-from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles, read_config_file
+from cellplane.settings import (
+    ClaimStoreSettings,
+    EtcdSettings,
+    Listen,
+    SettingsError,
+    TlsFiles,
+    read_config_file,
+)
 from cellplane.topology_service import ServingSettings
 from envoy.edge import EdgeSettings, EdgeTls, Lookups, settings_problems
 from topology.model import Endpoint
@@ -96,6 +105,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
         "nowhere.",
     },
 )
+@claim_store_options()
 @click.option(
     "--ext-proc",
     multiple=True,
@@ -135,7 +145,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def control_plane(etcd: EtcdSettings, serving: ServingSettings | None, **options: Any) -> None:
+def control_plane(
+    etcd: EtcdSettings,
+    serving: ServingSettings | None,
+    claim_store: ClaimStoreSettings | None,
+    **options: Any,
+) -> None:
     """Follow the topology in etcd and push configuration to every Envoy that connects.
 
     \b
@@ -155,6 +170,8 @@ def control_plane(etcd: EtcdSettings, serving: ServingSettings | None, **options
     Envoys, which go on with what they have. It never serves an empty configuration.
     """  # noqa: D301  click wants the character itself
     try:
+        if serving is not None:
+            serving = replace(serving, claims=claim_store)
         uvloop.run(run_control_plane(_settings(etcd, serving, options)))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))

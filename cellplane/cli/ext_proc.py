@@ -8,10 +8,11 @@ from typing import Any
 import click
 import uvloop
 
+from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.ext_proc import ExtProcSettings, run_ext_proc
-from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError, TlsFiles
 from topology.service.classify import Lifetimes
 
 _FILE = click.Path(path_type=Path)
@@ -19,6 +20,7 @@ _FILE = click.Path(path_type=Path)
 
 @click.command("ext-proc", context_settings={"auto_envvar_prefix": "CELLPLANE_EXT_PROC"})
 @etcd_options
+@claim_store_options()
 @click.option("--listen", default="127.0.0.1:18010", show_default=True, help="Where Envoys ask (gRPC).")
 @click.option(
     "--found-ttl",
@@ -43,7 +45,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def ext_proc(etcd: EtcdSettings, **options: Any) -> None:
+def ext_proc(etcd: EtcdSettings, claim_store: ClaimStoreSettings | None, **options: Any) -> None:
     """Tell Envoys who owns what requests name, over ext_proc, from memory.
 
     \b
@@ -56,16 +58,19 @@ def ext_proc(etcd: EtcdSettings, **options: Any) -> None:
       cellplane control-plane --ext-proc 10.0.0.5:18010,10.0.0.6:18010
     """  # noqa: D301  click wants the character itself
     try:
-        uvloop.run(run_ext_proc(_settings(etcd, options)))
+        uvloop.run(run_ext_proc(_settings(etcd, claim_store, options)))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
 
 
-def _settings(etcd: EtcdSettings, options: dict[str, Any]) -> ExtProcSettings:
+def _settings(
+    etcd: EtcdSettings, claim_store: ClaimStoreSettings | None, options: dict[str, Any]
+) -> ExtProcSettings:
     tls = TlsFiles(ca=options["client_ca"], cert=options["cert"], key=options["key"])
     tls.check_server()
     return ExtProcSettings(
         etcd=etcd,
+        claims=claim_store,
         listen=Listen.parse(options["listen"]),
         lifetimes=Lifetimes(found=options["found_ttl"], not_found=options["not_found_ttl"]),
         tls=tls,

@@ -4,14 +4,18 @@ restore.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 import uvloop
 
+from cellplane.cli.claim_store import claim_store_options
+from cellplane.cli.claim_tables import migrate
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
 from cellplane.cli.topology_backup import backup_command, restore_command
-from cellplane.settings import EtcdSettings, Listen, SettingsError
+from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError
 from cellplane.topology_service import ServingSettings, TopologyServiceSettings, run_topology_service
 
 
@@ -21,6 +25,7 @@ from cellplane.topology_service import ServingSettings, TopologyServiceSettings,
     context_settings={"auto_envvar_prefix": "CELLPLANE_TOPOLOGY_SERVER"},
 )
 @etcd_options
+@claim_store_options()
 @serving_options(
     "", {"default": "127.0.0.1:9095", "show_default": True, "help": "Where clients connect (gRPC)."}
 )
@@ -32,7 +37,12 @@ from cellplane.topology_service import ServingSettings, TopologyServiceSettings,
 )
 @click.pass_context
 def topology(
-    context: click.Context, etcd: EtcdSettings, serving: ServingSettings, status_listen: str, log_level: str
+    context: click.Context,
+    etcd: EtcdSettings,
+    claim_store: ClaimStoreSettings | None,
+    serving: ServingSettings,
+    status_listen: str,
+    log_level: str,
 ) -> None:
     """Serve the topology: which cells there are, who owns what, where a request goes.
 
@@ -54,7 +64,10 @@ def topology(
         return
     try:
         settings = TopologyServiceSettings(
-            etcd=etcd, serving=serving, status_listen=Listen.parse(status_listen), log_level=log_level
+            etcd=etcd,
+            serving=replace(serving, claims=claim_store),
+            status_listen=Listen.parse(status_listen),
+            log_level=log_level,
         )
         uvloop.run(run_topology_service(settings))
     except SettingsError as error:
@@ -63,3 +76,4 @@ def topology(
 
 topology.add_command(backup_command)
 topology.add_command(restore_command)
+topology.add_command(migrate)

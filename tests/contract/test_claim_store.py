@@ -22,7 +22,8 @@ from topology.claims.model import ClaimBatch, Phase, Record, Status
 from topology.claims.rules import Leased, NotThere, NotYours, Taken
 from topology.claims.store import Begun, ClaimStore, Closed, Gone, Invalid, Obstructed, WrongCell
 from topology.claims.stored import StoredClaims
-from topology.claims_postgresql.connection import Address, Database
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.migration import migrate
 from topology.claims_postgresql.store import PostgresClaims
 from topology.errors import OutcomeUnknown, StoreUnavailable

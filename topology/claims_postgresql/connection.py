@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.failures import told, was_dead
 from topology.errors import StoreRefused, StoreUnavailable
 
@@ -25,33 +25,8 @@ if TYPE_CHECKING:
     Listener: TypeAlias = asyncpg.Connection[asyncpg.Record]
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 
-SCHEMES: Final = ("postgresql", "postgres")
 _GOODBYE_SECONDS: Final = 1.0
 _BROKEN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the claims are: a URL as libpq knows it. Its text and its repr hide the password."""
-
-    url: str = field(repr=False)
-    password: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in SCHEMES or not parts.path.strip("/"):
-            raise ValueError("is no URL of a PostgreSQL database: write postgresql://USER@HOST:PORT/DATABASE")
-
-    @property
-    def has_password(self) -> bool:
-        """Tell whether the URL itself carries a password."""
-        parts = urlsplit(self.url)
-        return ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query
-
-    def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        user, at, hosts = parts.netloc.rpartition("@")
-        return f"postgresql://{user.partition(':')[0]}{at}{hosts}{parts.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

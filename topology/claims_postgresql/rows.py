@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from topology import store
 from topology.claims.codec import encode_lease, encode_record
 from topology.claims.entries import entry_of, removal_of
+from topology.claims.generations import slots
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import (
     Bucket,
@@ -119,9 +120,9 @@ def columns_of(records: Sequence[Record]) -> tuple[list[Any], ...]:
 
 
 def change_of(
-    written: Iterable[Record | Lease], gone: Iterable[Bucket] = (), closed: Iterable[str] = ()
-) -> tuple[list[str], list[str | None]]:
-    """Give what a transaction did as the log keeps it: keys, and beside each what was written there."""
+    written: Iterable[Record | Lease], gone: Sequence[Bucket] = (), closed: Iterable[str] = ()
+) -> tuple[list[str], list[str | None], tuple[int, ...]]:
+    """Give what a transaction did as the log keeps it: keys, what was written there, and the generations."""
     keys: list[str] = []
     bodies: list[str | None] = []
     for each in written:
@@ -133,7 +134,7 @@ def change_of(
         keys.append(key)
         bodies.append(body.decode())
     away = [*map(KEYS.record, gone), *map(KEYS.lease, closed)]
-    return keys + away, bodies + [None] * len(away)
+    return keys + away, bodies + [None] * len(away), slots(gone)
 
 
 def entries_of(keys: Sequence[str], bodies: Sequence[str | None]) -> tuple[Entry, ...]:

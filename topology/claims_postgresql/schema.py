@@ -80,13 +80,16 @@ CREATE TABLE claim_changes (
     cursor bigint,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     keys text[] NOT NULL,
-    bodies text[] NOT NULL
+    bodies text[] NOT NULL,
+    -- Generations of what it dropped or moved: whoever remembers a lookup there has to forget it.
+    slots smallint[] NOT NULL
 );
 
--- One row: up to which cursor changes have been thrown away.
+-- One row: up to which cursor changes have been thrown away, and generations have been told to the topology.
 CREATE TABLE claim_log (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
-    pruned bigint NOT NULL DEFAULT 0
+    pruned bigint NOT NULL DEFAULT 0,
+    published bigint NOT NULL DEFAULT 0
 );
 INSERT INTO claim_log DEFAULT VALUES;
 

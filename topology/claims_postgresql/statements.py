@@ -13,6 +13,7 @@ from typing import Final
 ORDER_LOCK: Final = 0x43656C6C_00000001
 MIGRATION_LOCK: Final = 0x43656C6C_00000002
 PRUNE_LOCK: Final = 0x43656C6C_00000003
+PUBLISH_LOCK: Final = 0x43656C6C_00000004
 CHANNEL: Final = "cellplane_claims"
 
 _COLUMNS: Final = (
@@ -79,11 +80,12 @@ SELECT records.* FROM closed LEFT JOIN (
 
 LEASE: Final = "SELECT cell_id FROM claim_leases WHERE uuid = $1"
 
-NOTE: Final = "INSERT INTO claim_changes (keys, bodies) VALUES ($1::text[], $2::text[])"
+NOTE: Final = """
+INSERT INTO claim_changes (keys, bodies, slots) VALUES ($1::text[], $2::text[], $3::smallint[])"""
 
 # One message to the server: nobody waits for a client while the lock is held. Each transaction gets its
 # cursor
-# after whoever had the lock before can be seen by all, so a reader that has seen a cursor has seen all below.
+# when whoever had the lock before can be seen by all, so a reader that has seen one has seen all below it.
 COMMIT: Final = f"""
 SELECT pg_advisory_xact_lock({ORDER_LOCK});
 UPDATE claim_changes SET cursor = nextval('claim_cursor')
@@ -114,6 +116,15 @@ WITH old AS (
     WHERE EXISTS (SELECT FROM old)
 )
 SELECT count(*) AS pruned FROM old"""
+
+# Generations that were dropped or moved since they were last told, and how far that reaches.
+UNPUBLISHED: Final = f"""
+SELECT log.published, log.pruned, {_NEWEST} AS newest, ARRAY(
+    SELECT DISTINCT slot FROM claim_changes, unnest(slots) AS slot WHERE cursor > log.published ORDER BY slot
+) AS slots
+FROM claim_log log"""
+
+PUBLISHED: Final = "UPDATE claim_log SET published = greatest(published, $1)"
 
 NEWEST: Final = f"SELECT {_NEWEST} AS cursor FROM claim_log log"
 ALL_LEASES: Final = "SELECT uuid, cell_id, created_at, updated_at, updated_by FROM claim_leases"

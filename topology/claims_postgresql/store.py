@@ -228,7 +228,7 @@ async def _commit_end(connection: Connection, lease: str, rows: Iterable[Row]) -
 async def _commit(
     connection: Connection,
     written: Iterable[Record | Lease],
-    gone: Iterable[Bucket] = (),
+    gone: Sequence[Bucket] = (),
     closed: Iterable[str] = (),
 ) -> None:
     """Note down what the transaction did, and commit it at the next cursor."""

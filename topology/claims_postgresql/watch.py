@@ -50,11 +50,12 @@ async def changes_after(database: Database, after: int, poll_seconds: float) -> 
                 if row["cursor"] is not None:
                     after = row["cursor"]
                     yield Changes(after, entries_of(row["keys"], row["bodies"]))
-            if len(rows) < AT_ONCE and not await _woken_within(woken, poll_seconds):
+            if len(rows) < AT_ONCE and not await woken_within(woken, poll_seconds):
                 yield Changes(after)
 
 
-async def _woken_within(woken: asyncio.Event, seconds: float) -> bool:
+async def woken_within(woken: asyncio.Event, seconds: float) -> bool:
+    """Wait, and say whether somebody woke us."""
     try:
         async with asyncio.timeout(seconds):
             await woken.wait()

@@ -50,6 +50,7 @@ def test_options_become_settings(told: list[Any], tmp_path: Path) -> None:
     assert settings.serving.tls == TlsFiles(**files)
     assert settings.serving.names == Names(routers=frozenset({"edge", "ssh"}), admins=frozenset({"ops"}))
     assert settings.etcd.endpoints == ("a:1", "b:2")
+    assert settings.claims is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.postgresql_server import PostgresServer
-from topology.claims_postgresql.connection import Address, Database
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.migration import migrate
 from topology.claims_postgresql.store import PostgresClaims
 

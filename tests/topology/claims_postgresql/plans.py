@@ -30,6 +30,7 @@ WANTED: Final[dict[str, tuple[tuple[Any, ...], set[str]]]] = {
     "LEASE": ((LEASE,), {"claim_leases_pkey"}),
     "CHANGES": ((1, 500), {"claim_changes_cursor"}),
     "NEWEST": ((), {"claim_changes_cursor"}),
+    "UNPUBLISHED": ((), {"claim_changes_cursor"}),
     "PRUNE": ((_NOW, 1000), {"claim_changes_cursor", "claim_changes_pkey"}),
     "COMMIT": ((), {"claim_changes_pkey"}),
 }
@@ -44,8 +45,8 @@ _LEASES: Final = """
 INSERT INTO claim_leases
 SELECT gen_random_uuid(), at % 40, now(), now(), 'CELL' FROM generate_series(1, $1::bigint) AS at"""
 _CHANGES: Final = """
-INSERT INTO claim_changes (cursor, keys, bodies)
-SELECT nextval('claim_cursor'), ARRAY['k' || at], ARRAY[repeat('x', 500)]
+INSERT INTO claim_changes (cursor, keys, bodies, slots)
+SELECT nextval('claim_cursor'), ARRAY['k' || at], ARRAY[repeat('x', 500)], ARRAY[at % 256]
 FROM generate_series(1, $1::bigint) AS at"""
 _LEASED: Final = """
 UPDATE claims SET lease = (SELECT uuid FROM claim_leases LIMIT 1), status = 'LEASE_CREATING'
@@ -57,6 +58,7 @@ async def fill(database: Database, claims: int, leases: int, changes: int) -> No
     async with database.dedicated(statement_timeout="0") as connection:
         for statement, number in ((_LEASES, leases), (_CLAIMS, claims), (_CHANGES, changes)):
             await connection.execute(statement, number, timeout=600)
+        await connection.execute(statements.PUBLISHED, changes - 10)
         for statement in (_LEASED, *(f"VACUUM ANALYZE {table}" for table in TABLES)):
             await connection.execute(statement, timeout=600)
 

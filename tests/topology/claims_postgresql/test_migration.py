@@ -10,7 +10,8 @@ import pytest
 from tests.postgresql_server import NEEDS_POSTGRESQL
 from tests.topology.claims.samples import batch
 from topology.claims.store import Begun
-from topology.claims_postgresql.connection import Address, Database
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.migration import migrate, pending
 from topology.claims_postgresql.schema import MIGRATIONS, NEWEST, Migration
 from topology.claims_postgresql.store import PostgresClaims

