@@ -50,7 +50,13 @@ def test_options_become_settings(told: list[Any], tmp_path: Path) -> None:
     assert settings.serving.tls == TlsFiles(**files)
     assert settings.serving.names == Names(routers=frozenset({"edge", "ssh"}), admins=frozenset({"ops"}))
     assert settings.etcd.endpoints == ("a:1", "b:2")
-    assert settings.claims is None
+    assert settings.serving.claims is None
+
+
+def test_claims_may_lie_elsewhere(told: list[Any]) -> None:
+    result = run(env={"CELLPLANE_CLAIM_STORE": "postgresql://ada:hunter2@db/claims"})
+    assert result.exit_code == 0, result.output
+    assert str(told[0].serving.claims.address) == "postgresql://ada@db/claims"
 
 
 @pytest.mark.parametrize(
