@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from google.protobuf import wrappers_pb2
+from google.protobuf import any_pb2, wrappers_pb2
 
 from envoy.durations import seconds
 from envoy.edge import (
@@ -54,23 +54,46 @@ def is_resolved_by_envoy(cell: Cell) -> bool:
 def cluster(cell: Cell, settings: EdgeSettings) -> Resource:
     """Make the cluster of a cell."""
     name = cluster_name(cell.id)
-    message = _upstream(name, settings, http2=cell.http2)
+    message = _upstream(name, settings)
+    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(_protocol(settings, http2=cell.http2))
     if settings.health_check_path:
-        message.health_checks.append(_health_check(settings, http2=cell.http2))
-    if is_resolved_by_envoy(cell):
-        resolve(message, assignment(name, cell.endpoints, cell.region))
-        return Resource.of(CLUSTER, name, message)
+        check = _health_check(settings)
+        check.http_health_check.path = settings.health_check_path
+        if cell.http2:
+            check.http_health_check.codec_client_type = http_pb2.HTTP2
+        message.health_checks.append(check)
+    resolved = assignment(name, cell.endpoints, cell.region) if is_resolved_by_envoy(cell) else None
+    return _found(message, resolved)
+
+
+def tcp_cluster(
+    name: str, settings: EdgeSettings, resolved: endpoint_pb2.ClusterLoadAssignment | None
+) -> Resource:
+    """Make a cluster that connections are handed to unread. Its endpoints come by EDS, or are resolved."""
+    message = _upstream(name, settings)
+    if settings.health_check_path:
+        check = _health_check(settings)
+        check.tcp_health_check.SetInParent()  # it answers: there is no path to ask for
+        message.health_checks.append(check)
+    return _found(message, resolved)
+
+
+def _found(message: Cluster, resolved: endpoint_pb2.ClusterLoadAssignment | None) -> Resource:
+    if resolved is not None:
+        resolve(message, resolved)
+        return Resource.of(CLUSTER, message.name, message)
     message.type = Cluster.EDS
     source = message.eds_cluster_config.eds_config
     source.ads.SetInParent()
     source.resource_api_version = config_source_pb2.V3
-    return Resource.of(CLUSTER, name, message, [(ENDPOINT, name)])
+    return Resource.of(CLUSTER, message.name, message, [(ENDPOINT, message.name)])
 
 
 def fixed_cluster(fixed: FixedCluster, settings: EdgeSettings) -> Resource:
     """Make a cluster of the ruleset's own. Its endpoints are in it; nobody checks their health."""
     name = fixed_cluster_name(fixed.name)
-    message = _upstream(name, settings, http2=fixed.http2)
+    message = _upstream(name, settings)
+    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(_protocol(settings, http2=fixed.http2))
     places = assignment(name, fixed.endpoints)
     if all(endpoint.is_ip for endpoint in fixed.endpoints):
         message.type = Cluster.STATIC
@@ -80,8 +103,8 @@ def fixed_cluster(fixed: FixedCluster, settings: EdgeSettings) -> Resource:
     return Resource.of(CLUSTER, name, message)
 
 
-def _upstream(name: str, settings: EdgeSettings, *, http2: bool) -> Cluster:
-    message = Cluster(
+def _upstream(name: str, settings: EdgeSettings) -> Cluster:
+    return Cluster(
         name=name,
         connect_timeout=seconds(settings.connect_timeout_seconds),
         per_connection_buffer_limit_bytes=wrappers_pb2.UInt32Value(value=BUFFER_BYTES),
@@ -93,8 +116,6 @@ def _upstream(name: str, settings: EdgeSettings, *, http2: bool) -> Cluster:
         ignore_health_on_host_removal=True,
         upstream_connection_options=_keepalive(),
     )
-    message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(_protocol(settings, http2=http2)))
-    return message
 
 
 def _keepalive() -> cluster_pb2.UpstreamConnectionOptions:
@@ -140,7 +161,7 @@ def _balancing() -> cluster_pb2.Cluster.CommonLbConfig:
     )
 
 
-def _protocol(settings: EdgeSettings, *, http2: bool) -> HttpOptions:
+def _protocol(settings: EdgeSettings, *, http2: bool) -> any_pb2.Any:
     explicit = HttpOptions.ExplicitHttpConfig()
     if http2:
         explicit.http2_protocol_options.CopyFrom(
@@ -156,12 +177,12 @@ def _protocol(settings: EdgeSettings, *, http2: bool) -> HttpOptions:
     else:
         explicit.http_protocol_options.SetInParent()
     idle = protocol_pb2.HttpProtocolOptions(idle_timeout=seconds(settings.upstream_idle_seconds))
-    return HttpOptions(explicit_http_config=explicit, common_http_protocol_options=idle)
+    return packed(HttpOptions(explicit_http_config=explicit, common_http_protocol_options=idle))
 
 
-def _health_check(settings: EdgeSettings, *, http2: bool) -> health_check_pb2.HealthCheck:
+def _health_check(settings: EdgeSettings) -> health_check_pb2.HealthCheck:
     interval = seconds(settings.health_check_interval_seconds)
-    check = health_check_pb2.HealthCheck(
+    return health_check_pb2.HealthCheck(
         timeout=seconds(settings.health_check_timeout_seconds),
         interval=interval,
         interval_jitter=seconds(settings.health_check_interval_seconds / 10),
@@ -171,11 +192,7 @@ def _health_check(settings: EdgeSettings, *, http2: bool) -> health_check_pb2.He
         unhealthy_edge_interval=seconds(min(1.0, settings.health_check_interval_seconds)),
         unhealthy_threshold=wrappers_pb2.UInt32Value(value=3),
         healthy_threshold=wrappers_pb2.UInt32Value(value=1),
-        http_health_check=health_check_pb2.HealthCheck.HttpHealthCheck(path=settings.health_check_path),
     )
-    if http2:
-        check.http_health_check.codec_client_type = http_pb2.HTTP2
-    return check
 
 
 def _ejection() -> outlier_detection_pb2.OutlierDetection:

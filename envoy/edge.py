@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from envoy.passthrough import Passthrough, passthrough_problems
 from topology.forms import is_ip
 from topology.model import Endpoint, Problem
 
@@ -64,7 +65,7 @@ class EdgeSettings:
     that is silent for `stream_idle_seconds` ends (0: never). `upstream_idle_seconds` has to be shorter than
     what a cell's server keeps an idle connection for, or requests race with its closing; 0 keeps it for ever,
     in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For. Without
-    `lookups` nobody is asked for owners.
+    `lookups` nobody is asked for owners. `passthrough` are ports for TLS that is handed on unread.
     """
 
     listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone
@@ -87,6 +88,7 @@ class EdgeSettings:
     access_log: bool = False
     server_name: str = "cellplane"
     lookups: Lookups | None = None
+    passthrough: tuple[Passthrough, ...] = ()
 
 
 def settings_problems(settings: EdgeSettings) -> tuple[Problem, ...]:
@@ -114,6 +116,7 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
             yield Problem(field=name, message="must be 0 or more")
     if settings.lookups is not None:
         yield from _lookup_problems(settings.lookups)
+    yield from passthrough_problems(settings.passthrough, settings.listen_port)
     for name in (
         "retry_after_seconds",
         "max_connections_per_cell",

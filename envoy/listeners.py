@@ -77,12 +77,36 @@ def listener(settings: EdgeSettings) -> Resource:
     if settings.tls:
         chain.transport_socket.name = "envoy.transport_sockets.tls"
         chain.transport_socket.typed_config.CopyFrom(packed(_tls(settings.tls)))
-    message = listener_pb2.Listener(
-        name=LISTENER_NAME,
+    message = _message(LISTENER_NAME, settings.listen_port, settings, chain)
+    references = [(ROUTE, ROUTES_NAME)]
+    if settings.lookups:
+        references.append((CLUSTER, CLUSTER_NAME))
+    return Resource.of(LISTENER, LISTENER_NAME, message, references)
+
+
+def raw_listener(
+    name: str,
+    port: int,
+    settings: EdgeSettings,
+    *,
+    listener_filters: Iterable[listener_components_pb2.ListenerFilter],
+    filters: Iterable[listener_components_pb2.Filter],
+) -> Resource:
+    """Make a listener for connections that are handed on as they come; it stands beside the edge's own."""
+    message = _message(name, port, settings, listener_components_pb2.FilterChain(filters=filters))
+    message.listener_filters.extend(listener_filters)
+    return Resource.of(LISTENER, name, message)
+
+
+def _message(
+    name: str, port: int, settings: EdgeSettings, chain: listener_components_pb2.FilterChain
+) -> listener_pb2.Listener:
+    return listener_pb2.Listener(
+        name=name,
         address=address_pb2.Address(
             socket_address=address_pb2.SocketAddress(
                 address=settings.listen_address,
-                port_value=settings.listen_port,
+                port_value=port,
                 ipv4_compat=settings.listen_address == "::",
             )
         ),
@@ -90,10 +114,6 @@ def listener(settings: EdgeSettings) -> Resource:
         per_connection_buffer_limit_bytes=wrappers_pb2.UInt32Value(value=BUFFER_BYTES),
         socket_options=_keepalive(),
     )
-    references = [(ROUTE, ROUTES_NAME)]
-    if settings.lookups:
-        references.append((CLUSTER, CLUSTER_NAME))
-    return Resource.of(LISTENER, LISTENER_NAME, message, references)
 
 
 def _keepalive() -> Iterable[socket_option_pb2.SocketOption]:

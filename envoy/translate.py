@@ -21,6 +21,7 @@ from envoy.listeners import listener
 from envoy.routes import RouteTable, route_table
 from envoy.ruleset import Ruleset
 from envoy.standing import Standing, cluster_name, standing
+from envoy.tls_names import Named, tls_listeners, tls_names
 from topology.lifecycle import next_step
 from topology.model import Cell
 from topology.view import View
@@ -32,12 +33,13 @@ _NOTHING: Final = Snapshot(0, {})
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A cell and what it became."""
+    """A cell and what it became. `names` are for TLS that is handed on unread."""
 
     cell: Cell
     standing: Standing
     cluster: Resource | None
     endpoints: Resource | None
+    names: tuple[Named, ...]
     next_change_seconds: float | None
 
 
@@ -49,9 +51,10 @@ class Memo:
     cells: Mapping[int, Translated]
     standings: Mapping[int, Standing]
     moving: tuple[int, ...]
-    listener: Resource
+    listeners: Mapping[str, Resource]
     routes: RouteTable
     fixed: Mapping[str, Resource]
+    named: Mapping[str, Named]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def translate(
     cells = {cell_id: fresh.get(cell_id) or known[cell_id] for cell_id in view.cells} if touched else known
     standings = _standings(cells, touched, memo)
     routes = route_table(ruleset, standings, settings, memo.routes if memo else None, view.generations)
-    front = memo.listener if memo else listener(settings)
+    listeners = memo.listeners if memo else _listeners(settings)
     fixed = _fixed(ruleset, settings, memo)
     before = previous.snapshot if memo and previous is not None else _NOTHING
     gone: dict[str, Resource | None] = {cluster_name(each): None for each in touched - fresh.keys()}
@@ -86,6 +89,11 @@ def translate(
     if memo:
         clusters |= dict.fromkeys(memo.fixed.keys() - fixed.keys())
     assignments = gone | {cluster_name(each): made.endpoints for each, made in fresh.items()}
+    named = _named(cells, memo)
+    if memo is None or named is not memo.named:
+        gone = dict.fromkeys(memo.named if memo else ())
+        clusters |= gone | {name: each.cluster for name, each in named.items()}
+        assignments |= gone | {name: each.endpoints for name, each in named.items()}
     moving = tuple(each for each, made in fresh.items() if made.next_change_seconds is not None)
     return Translation(
         snapshot=Snapshot(
@@ -93,12 +101,12 @@ def translate(
             {
                 CLUSTER: _patched(before.of_type(CLUSTER), clusters),
                 ENDPOINT: _patched(before.of_type(ENDPOINT), assignments),
-                LISTENER: _patched(before.of_type(LISTENER), {front.name: front}),
+                LISTENER: _patched(before.of_type(LISTENER), listeners),
                 ROUTE: _patched(before.of_type(ROUTE), {routes.resource.name: routes.resource}),
             },
         ),
         next_change_seconds=_soonest(fresh[each] for each in moving),
-        memo=Memo(settings, cells, standings, moving, front, routes, fixed),
+        memo=Memo(settings, cells, standings, moving, listeners, routes, fixed, named),
     )
 
 
@@ -121,14 +129,18 @@ def _cell(cell: Cell, settings: EdgeSettings, now: datetime, before: Translated 
     if before is not None and stands == before.standing:
         stands = before.standing
     if before is not None and before.cell is cell:
-        return Translated(cell, stands, before.cluster, before.endpoints, next_step(cell, now))
+        made, by_eds, names = before.cluster, before.endpoints, before.names
+        return Translated(cell, stands, made, by_eds, names, next_step(cell, now))
     made = by_eds = None
     if stands.has_cluster:
         made = cluster(cell, settings)
         by_eds = None if is_resolved_by_envoy(cell) else endpoints(cell)
     if before is not None:
         made, by_eds = _unchanged(made, before.cluster), _unchanged(by_eds, before.endpoints)
-    return Translated(cell, stands, made, by_eds, next_step(cell, now))
+    names = tls_names(cell, stands, settings)
+    if before is not None and names == before.names:
+        names = before.names
+    return Translated(cell, stands, made, by_eds, names, next_step(cell, now))
 
 
 def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mapping[str, Resource]:
@@ -139,6 +151,24 @@ def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mappi
     if settings.lookups:
         made.append(ext_proc_cluster(settings.lookups))
     return {resource.name: resource for resource in made}
+
+
+def _listeners(settings: EdgeSettings) -> Mapping[str, Resource]:
+    made = (listener(settings), *tls_listeners(settings))
+    return {each.name: each for each in made}
+
+
+def _named(cells: Mapping[int, Translated], memo: Memo | None) -> Mapping[str, Named]:
+    """Gather the names of all cells; the same objects where nothing changed.
+
+    One that two cells have belongs to the one with the lower id, whoever had it first.
+    """
+    before: Mapping[str, Named] = memo.named if memo else {}
+    found: dict[str, Named] = {}
+    for cell_id in sorted(cell_id for cell_id, made in cells.items() if made.names):
+        for each in cells[cell_id].names:
+            found.setdefault(each.cluster.name, each)
+    return before if memo is not None and found == before else found
 
 
 def _unchanged(new: Resource | None, old: Resource | None) -> Resource | None:

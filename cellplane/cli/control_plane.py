@@ -26,6 +26,7 @@ from cellplane.settings import (
 )
 from cellplane.topology_service import ServingSettings
 from envoy.edge import EdgeSettings, EdgeTls, Lookups, settings_problems
+from envoy.passthrough import Passthrough, parse_passthrough
 from topology.model import Endpoint
 
 _FILE = click.Path(path_type=Path)
@@ -93,6 +94,14 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     "--edge-client-ca",
     default="",
     help="CA for client certificates that the override rule may trust; on the Envoys' hosts.",
+)
+@click.option(
+    "--edge-passthrough",
+    multiple=True,
+    metavar="PORT=PROTOCOLS[:PORT]",
+    help="Hand TLS that comes to this port on unread, to the cell whose address for one of these protocols"
+    " has the name that is asked for, at the second port of its endpoints (or their own):"
+    " 5443=registry,kas:5000; 443=*.pages is for names below such an address. If not given, nothing is.",
 )
 @click.option(
     "--health-check-path", default="/-/liveness", show_default=True, help="What Envoys ask each endpoint for."
@@ -199,6 +208,7 @@ def _settings(
         health_check_path=options["health_check_path"],
         tls=EdgeTls(certificate=cert, key=key, client_ca=client_ca) if cert else None,
         lookups=_lookups(options),
+        passthrough=tuple(_passthrough(text) for text in options["edge_passthrough"]),
     )
     if problems := settings_problems(edge_settings):
         raise SettingsError("; ".join(f"the edge's {problem}" for problem in problems))
@@ -230,3 +240,11 @@ def _lookups(options: dict[str, Any]) -> Lookups | None:
         timeout_seconds=options["ext_proc_timeout"],
         stale_seconds=options["ext_proc_stale"],
     )
+
+
+def _passthrough(text: str) -> Passthrough:
+    match parse_passthrough(text):
+        case Passthrough() as found:
+            return found
+        case problem:
+            raise SettingsError(f"--edge-passthrough: {problem.message}")

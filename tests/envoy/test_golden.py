@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from envoy.edge import EdgeSettings, EdgeTls, Lookups
+from envoy.passthrough import Passthrough
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from envoy.static import described, static_bootstrap
 from envoy.translate import translate
@@ -70,6 +71,10 @@ def snapshot(case: str) -> Snapshot:
     if "lookups" in settings:
         places = tuple(Endpoint(**place) for place in settings["lookups"].pop("endpoints"))
         settings["lookups"] = Lookups(endpoints=places, **settings["lookups"])
+    if "passthrough" in settings:
+        settings["passthrough"] = tuple(
+            Passthrough(**{**each, "protocols": tuple(each["protocols"])}) for each in settings["passthrough"]
+        )
     rules = parse_ruleset(body.get("rules", DEFAULT_DOCUMENT))
     assert isinstance(rules, Ruleset), rules
     cells = [read_cell(each) for each in body["cells"]]

@@ -12,6 +12,7 @@ from cellplane.cli import control_plane as module
 from cellplane.cli.root import cellplane
 from cellplane.control_plane import ControlPlaneSettings
 from cellplane.settings import Listen
+from envoy.passthrough import Passthrough
 
 
 @pytest.fixture
@@ -54,6 +55,14 @@ def test_several_etcd_endpoints_from_file_environment_and_options(told: list[Any
     assert endpoints == [("a:1", "b:2"), ("c:3", "d:4"), ("e:5", "f:6")]
 
 
+def test_ports_for_tls_that_is_handed_on(told: list[Any]) -> None:
+    run("--edge-passthrough", "5443=registry,kas:5000", "--edge-passthrough", "443=*.pages")
+    assert told[0].edge.passthrough == (
+        Passthrough(listen_port=5443, protocols=("registry", "kas"), endpoint_port=5000),
+        Passthrough(listen_port=443, protocols=("pages",), below=True),
+    )
+
+
 def test_who_may_ask_for_the_status_of_envoys(told: list[Any], tmp_path: Path) -> None:
     tls = ("--xds-cert", __file__, "--xds-key", __file__, "--xds-client-ca", __file__)
     config = tmp_path / "cellplane.toml"
@@ -82,6 +91,8 @@ def test_who_may_ask_for_the_status_of_envoys(told: list[Any], tmp_path: Path) -
         (["--edge-cert", "c.pem"], "--edge-cert and --edge-key"),
         (["--edge-client-ca", "ca.pem"], "--edge-client-ca needs"),
         (["--edge-listen", "example.com:80"], "listen_address"),
+        (["--edge-passthrough", "443"], "--edge-passthrough: '443' is none: write PORT=PROTOCOLS"),
+        (["--edge-passthrough", "8080=ssh"], "passthrough[0].listen_port: 8080 is taken"),
         (["--health-check-path", "health"], "health_check_path"),
         (["--ext-proc", "10.0.0.5"], "--ext-proc: '10.0.0.5' is no listen address"),
         (["--ext-proc-timeout", "2"], "--ext-proc-timeout"),
