@@ -1,7 +1,8 @@
 """Clients that claim while the Topology Service is killed again and again, and whether what they saw can be.
 
-Histories of calls through gRPC are checked for linearizability; a call without an answer may have happened or
-not. What dead services left is finished by those that follow. The test runs it small, the proof at full size.
+They move owners too. Histories of calls through gRPC are checked for linearizability; a call without an
+answer may have happened or not. What dead services left is finished by those that follow. The test runs it
+small, the proof at full size.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import random
 import sys
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ import aiohttp
 import grpc
 import grpc.aio
 
+from pb.cellplane.topology.v1 import transfer_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2
 from tests.linearizable import UNKNOWN, Call, is_linearizable
 from tests.processes import Child, free_port
@@ -26,8 +29,8 @@ from tests.properties.claim_model import ClaimModel
 from tests.topology.claims.samples import route
 from tests.topology.samples import cell
 from tests.topology.service.stage import Client
-from tests.topology.service.test_claim_service import begin, record_of, rollback
 from tests.topology.service.test_claim_service import commit as close
+from tests.topology.service.test_claim_service import record_of, request, rollback
 from topology.claims.index import ClaimIndex
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Phase
@@ -41,7 +44,13 @@ VALUES = ("a", "b", "c")
 # So many records stand for a value: two values take a lease in parts.
 MANY = 70
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-_REFUSED = (grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.FAILED_PRECONDITION)
+_REFUSED = (
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.NOT_FOUND,
+)
+_TRY_AGAIN = (b"CLAIM_LEASED", b"LEASES_OPEN", b"OWNER_MOVING")
+INITIAL: Any = (frozenset(), frozenset(), frozenset())
 
 
 class Caller:
@@ -53,13 +62,18 @@ class Caller:
         self._chance = chance
         self._history = history
         self._held: list[str] = []
+        self._epochs = dict.fromkeys(VALUES, 1)
 
     async def act(self) -> None:
         dice = self._chance.random()
         if self._held and dice < 0.6:
             lease, commit = self._held.pop(), self._chance.random() < 0.6
             await self._noted(("close", self._cell_id, lease, commit), lambda: self._close(lease, commit))
-        elif dice < 0.8:
+        elif dice < 0.7:
+            value, source = self._chance.choice(VALUES), self._chance.randint(1, 2)
+            asked: Any = ("transfer", value, source, 3 - source, self._epochs[value])
+            await self._noted(asked, lambda: self._transfer(*asked[1:]))
+        elif dice < 0.87:
             first, second = self._chance.sample(VALUES, 2)
             creates = frozenset({first, second} if self._chance.random() < 0.3 else {first})
             destroys = (
@@ -84,14 +98,29 @@ class Caller:
         self._history.append(Call(asked, answered, began, time.monotonic()))
 
     async def _begin(self, creates: frozenset[str], destroys: frozenset[str]) -> str:
+        wanted = request(self._cell_id, members(creates), members(destroys))
+        for record in (*wanted.create_records, *wanted.destroy_records):
+            record.subject.id = owner_id(record.bucket.value[0])
         try:
-            lease = await begin(self._client, self._cell_id, members(creates), members(destroys))
+            answer = await self._client.claims.BeginUpdate(wanted)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in _REFUSED:
-                raise
-            return "leased" if b"CLAIM_LEASED" in details(error) else "refused"
-        self._held.append(lease)
-        return lease
+            return _refusal(error)
+        self._held.append(answer.lease_uuid.value)
+        return answer.lease_uuid.value
+
+    async def _transfer(self, value: str, source: int, to: int, epoch: int) -> str:
+        wanted = transfer_pb2.TransferRequest(
+            request_id=str(uuid.UUID(int=self._chance.getrandbits(128))), from_cell=source, to_cell=to
+        )
+        wanted.owners.add(owner=f"NAMESPACE/{owner_id(value)}", expected_epoch=epoch)
+        try:
+            await self._client.transfers.Transfer(wanted)
+        except grpc.aio.AioRpcError as error:
+            if b"OWNER_EPOCH" in details(error):
+                self._epochs[value] += 1
+            return _refusal(error)
+        self._epochs[value] = epoch + 1
+        return "moved"
 
     async def _close(self, lease: str, commit: bool) -> str:
         await (close if commit else rollback)(self._client, self._cell_id, lease)
@@ -109,6 +138,16 @@ class Caller:
         return found.cell_id, messages_pb2.Record.Status.Name(found.status)
 
 
+def owner_id(value: str) -> int:
+    return 42 + VALUES.index(value)
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> str:
+    if error.code() not in _REFUSED:
+        raise error
+    return "leased" if any(reason in details(error) for reason in _TRY_AGAIN) else "refused"
+
+
 def details(error: grpc.aio.AioRpcError) -> bytes:
     found = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
     return found if isinstance(found, bytes) else found.encode()
@@ -124,12 +163,12 @@ def step(state: Any, asked: Any, answered: Any) -> tuple[bool, Any]:
     "Leased" says "try again" and nothing more: a lease that a dead service was still preparing holds its
     records, and counts for nothing.
     """
-    model = ClaimModel(dict(state[0]), dict(state[1]))
+    if answered == "leased":
+        return True, state
+    model = ClaimModel(dict(state[0]), dict(state[1]), dict(state[2]))
     right = True
     match asked:
         case "begin", cell_id, creates, destroys:
-            if answered == "leased":
-                return True, state
             refused = model.refuses(cell_id, creates, destroys)
             right = answered is UNKNOWN or refused == (answered == "refused")
             if not refused and right:
@@ -137,9 +176,16 @@ def step(state: Any, asked: Any, answered: Any) -> tuple[bool, Any]:
                 model.begin(lease, cell_id, creates, destroys)
         case "close", cell_id, lease, commit:
             model.close(lease, cell_id, commit=commit)
+        case "transfer", value, source, to, epoch:
+            moved = model.transfer(value, source, to, epoch)
+            right = answered is UNKNOWN or moved == (answered == "moved")
         case "get", value:
             right = model.status(value) == answered
-    return right, (frozenset(model.claims.items()), frozenset(model.leases.items()))
+    return right, (
+        frozenset(model.claims.items()),
+        frozenset(model.leases.items()),
+        frozenset(model.owners.items()),
+    )
 
 
 async def ready(child: Child, status: int) -> None:
@@ -183,12 +229,13 @@ async def run(endpoint: str, prefix: str, kills: int, seed: int, folder: Path) -
                 await channel.close()
     finally:
         await child.kill()
-    linear = is_linearizable(history, (frozenset(), frozenset()), step)
+    linear = is_linearizable(history, INITIAL, step)
     assert linear, f"seed {seed}: no order explains {history}"
     await nothing_is_left_over(StoredClaims(store, ClaimKeyspace.beside(keyspace)))
     await store.close()
     lost = sum(call.answered is UNKNOWN for call in history)
-    return {"kills": kills, "answered": len(history) - lost, "cut_off": lost}
+    moved = sum(call.answered == "moved" for call in history)
+    return {"kills": kills, "answered": len(history) - lost, "cut_off": lost, "moved": moved}
 
 
 async def until_killed(child: Child, callers: list[Caller], chance: random.Random) -> None:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from cellplane.cli.claim_arguments import BUCKET, CELL, bucket_message, key_of, name_of, stub
 from cellplane.cli.claims_change import commit_lease, create_claims, destroy_claims, rollback_lease
+from cellplane.cli.claims_transfer import show_owner, transfer_owners
 from cellplane.cli.outcome import output_option, print_fields, print_json, print_table
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
 from pb.gitlab.cells.topology_service import classify_service_pb2, classify_service_pb2_grpc
@@ -147,5 +148,5 @@ def _json(message: Message) -> Any:
     return json_format.MessageToDict(message)
 
 
-for command in (create_claims, destroy_claims, commit_lease, rollback_lease):
+for command in (create_claims, destroy_claims, commit_lease, rollback_lease, show_owner, transfer_owners):
     claims.add_command(command)

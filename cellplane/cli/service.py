@@ -38,7 +38,7 @@ _EXITS: Final = {
     grpc.StatusCode.UNAVAILABLE: Exit.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: Exit.UNAVAILABLE,
 }
-_TEMPORARY: Final = "CLAIM_LEASED"
+_TEMPORARY: Final = ("CLAIM_LEASED", "LEASES_OPEN", "OWNER_MOVING", "OWNER_EPOCH")
 MENDING: Final = (
     "Write a cell's record anew with `cellplane cells add --id ID … --mend`; delete any other key with "
     "`etcdctl del KEY`. A control plane that knew a cell before its record turned bad keeps serving it."
@@ -49,6 +49,8 @@ _HINTS: Final = {
     "CELL_UNREADABLE": MENDING,
     "NOT_FOUND": "`cellplane cells list` and `cellplane claims list` show what is there.",
     "OVERTAKEN": "Look at it, and run the command again if you still want it.",
+    "LEASES_OPEN": "`cellplane claims leases --cell ID` shows since when; its cell closes them.",
+    "OWNER_EPOCH": "`cellplane claims owner OWNER` shows where it is, and at which epoch.",
     "STORE_UNAVAILABLE": "The service does not reach its store; nothing can be changed until it does.",
 }
 _CHANNEL_OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_metadata_size", 64 * 1024))
@@ -166,7 +168,7 @@ def _end(service: ServiceSettings, error: grpc.RpcError) -> Never:
         fail(Exit.CONFLICT, f"{words}.\n{lines}", _HINTS["OVERTAKEN"])
     if problems and what:
         refuse(problems, what, already=bool(info.metadata.get("done")))
-    exit_code = Exit.CONFLICT if info.reason == _TEMPORARY else _EXITS.get(code, Exit.FAILED)
+    exit_code = Exit.CONFLICT if info.reason in _TEMPORARY else _EXITS.get(code, Exit.FAILED)
     fail(exit_code, f"{words.rstrip('.')}.", _HINTS.get(info.reason, ""))
 
 

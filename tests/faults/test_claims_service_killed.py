@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.claims_under_kill import run, step
+from tests.claims_under_kill import INITIAL, run, step
 from tests.etcd_server import EtcdServer
 from tests.linearizable import Call, is_linearizable
 
@@ -24,5 +24,17 @@ def test_the_check_would_find_a_lost_claim() -> None:
         Call(("close", 1, "lease", True), "closed", 2.0, 3.0),
         Call(("get", "a"), None, 4.0, 5.0),
     ]
-    assert not is_linearizable(history, (frozenset(), frozenset()), step)
-    assert is_linearizable(history[:2], (frozenset(), frozenset()), step)
+    assert not is_linearizable(history, INITIAL, step)
+    assert is_linearizable(history[:2], INITIAL, step)
+
+
+def test_the_check_would_find_an_owner_in_two_cells() -> None:
+    history = [
+        Call(("begin", 1, frozenset({"a"}), frozenset()), "lease", 0.0, 1.0),
+        Call(("close", 1, "lease", True), "closed", 2.0, 3.0),
+        Call(("transfer", "a", 1, 2, 1), "moved", 4.0, 5.0),
+        Call(("get", "a"), (2, "ACTIVE"), 6.0, 7.0),
+        Call(("get", "a"), (1, "ACTIVE"), 8.0, 9.0),
+    ]
+    assert not is_linearizable(history, INITIAL, step)
+    assert is_linearizable(history[:-1], INITIAL, step)

@@ -1,4 +1,4 @@
-"""The Topology Service is killed 100 times with -9 while three clients claim, commit and look, through gRPC.
+"""The Topology Service is killed 100 times with -9 while three clients claim, commit, move owners and look.
 
 Every history is linearizable: each claim has at most one owner at every instant, nothing acknowledged is
 lost, no reader sees a part of a batch, and what dead services left is finished by those that follow.
@@ -37,4 +37,5 @@ async def prove(steps: Steps) -> Mapping[str, Any]:
             await server.stop()
     assert total["kills"] == ROUNDS * KILLS, total
     assert total["cut_off"] >= ROUNDS, total
+    assert total["moved"] >= ROUNDS, total
     return dict(total)

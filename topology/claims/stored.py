@@ -26,7 +26,7 @@ from topology.claims.owners import Owner, is_owner
 from topology.claims.plan import Seen, SeenLease
 from topology.claims.rules import Unreadable, amounts_to
 from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
-from topology.claims.transfer import Hindered, Inventory, Previewed, Transferred, TransferWish
+from topology.claims.transfer import Hindered, Inventory, Previewed, Transferred, TransferWish, Unfit
 from topology.claims.transferring import Transfers
 from topology.errors import Compacted, OutcomeUnknown, StoreUnavailable
 from topology.store import Committed, Store
@@ -95,7 +95,7 @@ class StoredClaims:
 
     async def transfer(
         self, wish: TransferWish, by: str, inventory: Inventory | None = None
-    ) -> Transferred | Previewed | Invalid | Hindered:
+    ) -> Transferred | Previewed | Invalid | Unfit | Hindered:
         """Move the claims of owners from one cell to another, all or none."""
         return await self._transfers.transfer(wish, by, inventory)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from topology.claims.keys import is_uuid
 from topology.claims.model import Bucket, Record, Subject
@@ -23,6 +23,7 @@ from topology.claims.owners import (
     name_of,
 )
 from topology.claims.rules import Unreadable
+from topology.claims.store import Invalid
 from topology.model import MAX_ID, Problem
 
 
@@ -30,7 +31,8 @@ from topology.model import MAX_ID, Problem
 class TransferWish:
     """Owners, at the epochs at which they are known, that shall go together from one cell to another.
 
-    `id` is the request's, a UUID: the same wish with the same id is carried out once.
+    `id` is the request's, a UUID: the same wish with the same id is carried out once. `unfit` is what else is
+    known to be against it; it stops a wish that has not been carried out yet.
     """
 
     id: str
@@ -39,6 +41,7 @@ class TransferWish:
     to_cell: int
     reason: str = ""
     dry_run: bool = False
+    unfit: tuple[Problem, ...] = ()
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -63,6 +66,13 @@ class Previewed:
     """Nothing happened: so many records would go."""
 
     records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Nothing happened: the wish says itself what is against it."""
+
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +139,29 @@ class Inventory(Protocol):
 
     async def claimed_for(self, subjects: Collection[Subject], cursor: int) -> tuple[Bucket, ...]:
         """Name every claim of these owners, in whatever lease, as of a cursor or later."""
+        ...
+
+
+@runtime_checkable
+class TransferStore(Protocol):
+    """A claim store that can move owners too."""
+
+    async def transfer(
+        self, wish: TransferWish, by: str, inventory: Inventory | None = None
+    ) -> Transferred | Previewed | Invalid | Unfit | Hindered:
+        """Move the claims of owners from one cell to another.
+
+        - Compare and swap: each owner is where and at the epoch that the wish says, or nothing happens;
+        - Atomic: every reader sees all of it or nothing, also where the writer dies half-way;
+        - Fenced: whatever begins for an owner that is going is refused, or stops the transfer;
+        - Repeatable: the same wish under the same id is carried out once.
+
+        Raises as the methods of `ClaimStore` do; a transfer that raised may have happened, and is sent again.
+        """
+        ...
+
+    async def owner(self, subject: Subject) -> Owner | None:
+        """Look an owner up: the newest that is committed; None where it was never moved."""
         ...
 
 

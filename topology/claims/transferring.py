@@ -27,6 +27,7 @@ from topology.claims.transfer import (
     TransferObstacle,
     Transferred,
     TransferWish,
+    Unfit,
     hindrances,
     same_wish,
     wish_problems,
@@ -36,7 +37,7 @@ from topology.errors import StoreRefused, StoreUnavailable
 from topology.model import Problem
 from topology.store import MAX_TXN_OPERATIONS, Committed, Compare, Conflict, Txn
 
-Outcome = Transferred | Previewed | Invalid | Hindered
+Outcome = Transferred | Previewed | Invalid | Unfit | Hindered
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Transfers:
         for _ in range(ATTEMPTS):
             if (earlier := await self._earlier(wish)) is not None:
                 return earlier
+            if wish.unfit:
+                return Unfit(wish.unfit)
             seen = await self._ledger.owners(wish.subjects)
             owners = {subject: each.owner for subject, each in seen.items()}
             found = await self._claimed(wish, inventory, 0) if wish.dry_run else ()

@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from topology.claims.owners import OwnerElsewhere, OwnerMoving, name_of
 from topology.claims.rules import Leased, NotThere, NotYours, Obstacle, Taken, Unreadable
+from topology.claims.transfer import LeasesOpen, OwnerUnknown, Scattered, TransferObstacle, WrongEpoch
 from topology.model import Problem
 
 DOMAIN: Final = "topology.cellplane"
@@ -24,6 +25,15 @@ _WORDS: Final = 1500
 _PROBLEM_BYTES: Final = 2500
 DETAILS: Final = "grpc-status-details-bin"
 # Where several things stand in the way, the one that no waiting mends is told.
+_HINDERED: Final[Mapping[type, str]] = {
+    OwnerElsewhere: "OWNER_ELSEWHERE",
+    OwnerMoving: "OWNER_MOVING",
+    OwnerUnknown: "NOT_FOUND",
+    WrongEpoch: "OWNER_EPOCH",
+    Scattered: "OWNER_SCATTERED",
+    LeasesOpen: "LEASES_OPEN",
+    Unreadable: "CLAIM_UNREADABLE",
+}
 _PERMANENT_FIRST: Final = (Taken, NotYours, NotThere, Unreadable, OwnerElsewhere, Leased, OwnerMoving)
 
 
@@ -125,6 +135,25 @@ def obstructed(obstacles: Sequence[Obstacle]) -> Failure:
         about = {"bucket_type": first.bucket.type.name, "bucket_value": first.bucket.value[:256]}
     temporary = isinstance(first, Leased | OwnerMoving)
     return Failure(code, words + more, reason, about, retry_seconds=0.5 if temporary else 0.0)
+
+
+def hindered(obstacles: Sequence[TransferObstacle]) -> Failure:
+    """Say what stands in the way of a transfer. All are named, the first that no waiting mends tells the
+    code.
+    """
+    temporary = (OwnerMoving, LeasesOpen)
+    ordered = sorted(obstacles, key=lambda each: isinstance(each, temporary))
+    words = "; ".join(str(each) for each in ordered[:10])
+    more = f"; and {len(ordered) - 10} more" if len(ordered) > 10 else ""
+    first = ordered[0]
+    code = (
+        grpc.StatusCode.NOT_FOUND if isinstance(first, OwnerUnknown) else grpc.StatusCode.FAILED_PRECONDITION
+    )
+    about = {} if isinstance(first, Unreadable) else {"owner": name_of(first.subject)}
+    if isinstance(first, LeasesOpen):
+        about["leases"] = ",".join(first.leases[:10])
+    wait = 0.5 if isinstance(first, temporary) else 0.0
+    return Failure(code, words + more, _HINDERED[type(first)], about, retry_seconds=wait)
 
 
 def _packed(

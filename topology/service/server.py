@@ -17,7 +17,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc, documents_pb2, documents_pb2_grpc
+from pb.cellplane.topology.v1 import (
+    cells_pb2,
+    cells_pb2_grpc,
+    documents_pb2,
+    documents_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
+)
 from pb.gitlab.cells.topology_service import (
     cell_service_pb2,
     cell_service_pb2_grpc,
@@ -41,6 +48,7 @@ from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.reader import Reader
 from topology.service.routing_services import CellService, ClassifyService, HealthService
 from topology.service.sources import Sources
+from topology.service.transfer_service import TransferService
 from topology.store import Store
 
 FILES: Final = (
@@ -51,6 +59,7 @@ FILES: Final = (
     documents_pb2.DESCRIPTOR,
     health_service_pb2.DESCRIPTOR,
     sequence_service_pb2.DESCRIPTOR,
+    transfer_pb2.DESCRIPTOR,
 )
 SERVICES: Final = tuple(service.full_name for file in FILES for service in file.services_by_name.values())
 OVERALL: Final = ""  # the health of the server as a whole
@@ -92,6 +101,7 @@ class TopologyServer:
         self.cells = CellsService(sources, store, keyspace)
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
         self._claims = ClaimService(sources, claims)
+        self._transfers = TransferService(sources, claims)
         self._sources = sources
         self._names = names
         self._options = options
@@ -145,6 +155,7 @@ class TopologyServer:
             sequence_service_pb2_grpc.SequenceServiceServicer(), guarded
         )
         claim_service_pb2_grpc.add_ClaimServiceServicer_to_server(self._claims, guarded)
+        transfer_pb2_grpc.add_TransferServiceServicer_to_server(self._transfers, guarded)
         cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, guarded)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(self.documents, guarded)
         # Nothing is told here but whether the service is up, and what its API is.

@@ -14,7 +14,7 @@ import grpc.aio
 import trustme
 from google.rpc import error_details_pb2, status_pb2
 
-from pb.cellplane.topology.v1 import cells_pb2_grpc, documents_pb2_grpc
+from pb.cellplane.topology.v1 import cells_pb2_grpc, documents_pb2_grpc, transfer_pb2_grpc
 from pb.gitlab.cells.topology_service import (
     cell_service_pb2_grpc,
     classify_service_pb2_grpc,
@@ -48,6 +48,7 @@ class Client:
         self.health = health_service_pb2_grpc.HealthServiceStub(self.channel)
         self.claims = claims_grpc.ClaimServiceStub(self.channel)
         self.cells = cells_pb2_grpc.CellServiceStub(self.channel)
+        self.transfers = transfer_pb2_grpc.TransferServiceStub(self.channel)
         self.documents = documents_pb2_grpc.DocumentServiceStub(self.channel)
 
 

@@ -67,6 +67,7 @@ async def test_reflection_tells_the_whole_api(client: Client) -> None:
     assert {each.name for each in listed.list_services_response.service} == {
         "cellplane.topology.v1.CellService",
         "cellplane.topology.v1.DocumentService",
+        "cellplane.topology.v1.TransferService",
         "gitlab.cells.topology_service.CellService",
         "gitlab.cells.topology_service.ClassifyService",
         "gitlab.cells.topology_service.HealthService",

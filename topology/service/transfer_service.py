@@ -1,0 +1,160 @@
+"""Our own TransferService: owners looked up, and moved with all that is claimed for them.
+
+The server registers it. What a transfer is and when it is refused `topology.claims` says; whether the other
+cell takes newcomers is asked here. Third road: where the wish for a transfer comes in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
+from topology import forms, lifecycle
+from topology.checks import stamp_problems
+from topology.claims.model import Subject
+from topology.claims.owners import FIRST_EPOCH, name_of, subject_of
+from topology.claims.store import ClaimStore, Invalid
+from topology.claims.transfer import (
+    Hindered,
+    Previewed,
+    Transferred,
+    TransferStore,
+    TransferWish,
+    Unfit,
+    wish_problems,
+)
+from topology.model import CellState, Problem, Stamp
+from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found
+from topology.service.gate import Context, current_caller
+from topology.service.sources import Sources
+
+log = logging.getLogger("topology.service.transfers")
+
+
+class TransferService(transfer_pb2_grpc.TransferServiceServicer):
+    """Transfers, on claim stores that can do them."""
+
+    def __init__(self, sources: Sources, store: ClaimStore) -> None:
+        self._sources = sources
+        self._store = store if isinstance(store, TransferStore) else None
+
+    async def Transfer(
+        self, request: transfer_pb2.TransferRequest, context: Context
+    ) -> transfer_pb2.TransferResponse:
+        if self._store is None:
+            words = "this service's claim store can't transfer: ask one whose claims are in etcd"
+            raise Failure(grpc.StatusCode.UNIMPLEMENTED, words, "TRANSFER_UNAVAILABLE")
+        wish = _wish(request)
+        caller = current_caller().name
+        _check_stamp(caller, wish.reason)
+        if problems := tuple(wish_problems(wish)):
+            raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "TRANSFER_INVALID")
+        wish = replace(wish, unfit=tuple(self._unfit(wish.to_cell, force=request.force)))
+        outcome = await self._store.transfer(wish, caller, self._sources.follower)
+        match outcome:
+            case Invalid(problems):
+                raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "TRANSFER_INVALID")
+            case Unfit(problems):
+                raise invalid_fields(problems, grpc.StatusCode.FAILED_PRECONDITION, "REFUSED")
+            case Hindered(obstacles):
+                raise hindered(obstacles)
+            case Previewed(records):
+                return transfer_pb2.TransferResponse(records=records, summary=_told(wish, records))
+            case Transferred(transfer, cursor, repeated):
+                # Before and after in one line: the audit of who moved what.
+                log.info(
+                    "owners_transferred by=%s request=%s from=%d to=%d owners=%s records=%d cursor=%d "
+                    "repeated=%s reason=%r",
+                    caller,
+                    wish.id,
+                    wish.from_cell,
+                    wish.to_cell,
+                    ",".join(f"{name_of(each)}:{epoch}->{epoch + 1}" for each, epoch in wish.owners),
+                    transfer.records,
+                    cursor,
+                    repeated,
+                    wish.reason,
+                )
+                return transfer_pb2.TransferResponse(
+                    cursor=cursor,
+                    repeated=repeated,
+                    records=transfer.records,
+                    summary=_told(wish, transfer.records),
+                )
+
+    async def GetOwner(
+        self, request: transfer_pb2.GetOwnerRequest, context: Context
+    ) -> transfer_pb2.GetOwnerResponse:
+        subject = _subject(request.owner, "owner")
+        index = self._sources.claims
+        owner, buckets = index.owners.get(subject), index.claimed_for(subject)
+        records = [record for bucket in buckets if (record := index.find(bucket)) is not None]
+        if owner is None and not records:
+            raise not_found(f"{request.owner}: no cell claims anything for it")
+        message = transfer_pb2.GetOwnerResponse(
+            owner=request.owner,
+            cells=[owner.cell_id] if owner else sorted({record.cell_id for record in records}),
+            epoch=owner.epoch if owner else FIRST_EPOCH,
+            records=len(records),
+            leases=sorted({record.lease for record in records if record.lease}),
+        )
+        if owner is not None:
+            message.transfer = owner.transfer
+            message.updated_by, message.reason = owner.stamp.updated_by, owner.stamp.reason
+            moment = forms.parse_utc(owner.stamp.updated_at)
+            if moment is not None:
+                message.updated_at.CopyFrom(Timestamp())
+                message.updated_at.FromDatetime(moment)
+        return message
+
+    def _unfit(self, cell_id: int, *, force: bool) -> Iterator[Problem]:
+        cell = self._sources.view.cells.get(cell_id)
+        if cell is None:
+            yield Problem(field="to_cell", message=f"there is no cell {cell_id}: name one that is there")
+        elif cell.state is CellState.DECOMMISSIONED:
+            yield Problem(field="to_cell", message=f"cell {cell_id} is {cell.state}: name one that serves")
+        elif not lifecycle.accepts_newcomers(cell.state) and not force:
+            message = f"cell {cell_id} is {cell.state}, which takes no newcomers: name another, or force it"
+            yield Problem(field="to_cell", message=message)
+
+
+def _wish(request: transfer_pb2.TransferRequest) -> TransferWish:
+    return TransferWish(
+        id=request.request_id.lower(),
+        owners=tuple(
+            (_subject(each.owner, f"owners[{at}].owner"), each.expected_epoch)
+            for at, each in enumerate(request.owners)
+        ),
+        from_cell=request.from_cell,
+        to_cell=request.to_cell,
+        reason=request.reason,
+        dry_run=request.dry_run,
+    )
+
+
+def _subject(name: str, field: str) -> Subject:
+    subject = subject_of(name)
+    if subject is None:
+        raise invalid(f"{field}: {name[:64]!r} is no owner: name one like ORGANIZATION/42", "OWNER_INVALID")
+    return subject
+
+
+def _check_stamp(caller: str, reason: str) -> None:
+    stamp = Stamp(updated_by=caller, updated_at="2000-01-01T00:00:00Z", reason=reason)
+    if problems := stamp_problems(stamp):
+        raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "STAMP_INVALID")
+
+
+def _told(wish: TransferWish, records: int) -> list[str]:
+    return [
+        *(
+            f"{name_of(subject)}: cell {wish.from_cell} -> cell {wish.to_cell}, epoch {epoch} -> {epoch + 1}"
+            for subject, epoch in wish.owners
+        ),
+        f"{records} claims go along",
+    ]
