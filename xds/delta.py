@@ -59,7 +59,7 @@ class DeltaStream(Stream):
             self._answered(ledger, request.nonce, request.error)
         if not (first or request.subscribe or request.unsubscribe):
             return None
-        subscribe = self._of_bearable_length(ledger, request, first)
+        subscribe = self._within_limits(ledger, request, first)
         if isinstance(subscribe, ProtocolError):
             return subscribe
         asked = ledger.subscription.add_and_drop(subscribe, request.unsubscribe)
@@ -71,13 +71,14 @@ class DeltaStream(Stream):
             ledger.note(asked, self.snapshot)
         return self._asked(ledger, asked, first)
 
-    def _of_bearable_length(
+    def _within_limits(
         self, ledger: Ledger, request: DeltaRequest, first: bool
     ) -> Sequence[str] | ProtocolError:
         """Return the names that may be asked for.
 
-        Names that come on demand are made by whoever sends the client requests: too long a one is said not
-        to be there and not remembered, for nobody shall be able to end a client's stream.
+        Names that come on demand are made by whoever sends the client requests: one that is too long, or one
+        too many, is said not to be there and not remembered, for nobody shall be able to end a client's
+        stream.
         """
         names = request.subscribe
         long = too_long(names, self._terms)
@@ -85,9 +86,15 @@ class DeltaStream(Stream):
         if not ledger.type.on_demand or (first and len(long) == len(names)):
             long += too_long(request.initial_versions, self._terms)
             return refused_name(ledger.type, long[0], self._terms) if long else names
-        if long and len(self._aside.get(ledger.type, ())) < MOST_ASIDE:
-            self._say_aside(ledger, long, self._says_absent(ledger.type))
-        return [name for name in names if name not in long] if long else names
+        room = self._terms.max_names - len(ledger.subscription.names)
+        if not long and len(names) <= room:
+            return names
+        short = [name for name in names if len(name) <= self._terms.max_name_characters]
+        known = [name for name in short if name in ledger.subscription.names]
+        fresh = [name for name in short if name not in ledger.subscription.names]
+        free = MOST_ASIDE - len(self._aside.get(ledger.type, ()))
+        self._say_aside(ledger, (long + fresh[room:])[: max(free, 0)], self._says_absent(ledger.type))
+        return known + fresh[:room]
 
     def _say_aside(self, ledger: Ledger, names: Iterable[str], absence: Absence) -> None:
         """Say with the next response that there is nothing under these names, which are in no book."""

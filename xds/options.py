@@ -38,7 +38,7 @@ class ServerOptions:
     max_names: int = MAX_NAMES
     """So many names of one type may be asked for on a stream."""
     max_name_characters: int = MAX_NAME_CHARACTERS
-    """So long a name may be. On demand, longer ones are answered as not there; else they end the stream."""
+    """So long a name may be. More names, or longer ones, end the stream; on demand they are not there."""
     status_readers: frozenset[str] = frozenset()
     """Who may ask what clients were sent, where mutual TLS is on: common names, SPIFFE ids or DNS names."""
     share_port: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 from tests.conversation import MemoryTalk, Variant, in_memory
 from tests.xds.configuration import both, cluster, endpoints, listener, routes, snapshot
 from tests.xds.test_delta import virtual_host
+from xds.delta import MOST_ASIDE
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, Resource
 from xds.wire import ProtocolError, Status
 
@@ -209,6 +210,29 @@ async def test_a_name_that_traffic_made_too_long_is_not_there_and_the_stream_liv
         "r/a.test"
     }
     assert talk.settled
+
+
+async def test_names_that_traffic_makes_without_end_are_not_there_and_the_stream_lives() -> None:
+    hosts = [virtual_host(f"r/{name}", f"r/{name}.test") for name in "abcd"]
+    talk = in_memory("delta", snapshot(1, *hosts), max_names=2)
+    await talk.envoy.asks(VIRTUAL_HOST, "r/a.test")
+    await talk.expect.sends(VIRTUAL_HOST, "r/a")
+    await talk.envoy.acks(VIRTUAL_HOST)
+    # One more has room, and what was asked for before needs none.
+    await talk.envoy.asks(VIRTUAL_HOST, "r/a.test", "r/b.test", "r/c.test")
+    said = await talk.expect.sends(VIRTUAL_HOST, "r/a", "r/b")
+    assert said.missing == {"r/c.test"}
+    await talk.envoy.acks(VIRTUAL_HOST)
+    await talk.envoy.drops(VIRTUAL_HOST, "r/a.test")
+    await talk.envoy.asks(VIRTUAL_HOST, "r/c.test")
+    await talk.expect.sends(VIRTUAL_HOST, "r/c")
+
+
+async def test_of_what_is_not_remembered_only_so_much_waits() -> None:
+    talk = in_memory("delta", snapshot(1), max_names=1, max_name_characters=10)
+    await talk.envoy.asks(VIRTUAL_HOST, "r/z", *(f"r/{number:06}" for number in range(2 * MOST_ASIDE)))
+    said = await talk.expect.sends(VIRTUAL_HOST)
+    assert len(said.missing) == MOST_ASIDE + 1
 
 
 async def test_a_first_request_of_names_too_long_alone_is_no_wildcard() -> None:
