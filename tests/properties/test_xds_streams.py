@@ -119,7 +119,10 @@ class Streams(RuleBasedStateMachine):
         kind = response.type
         has = self.client.held[kind]
         listed = {one.name for one in response.resources}
-        news = any(has.get(one.name) != one for one in response.resources) or any(
+        # What says that there is nothing may be what there is in the end: an empty route configuration.
+        news = any(
+            has.get(one.name) != one or one == empty(kind, one.name) for one in response.resources
+        ) or any(
             name in has and (name in response.removed or (not self.client.delta and kind.full_state))
             for name in has.keys() - listed
         )
