@@ -17,15 +17,13 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from cellplane.fleet_reporter import FleetReporter
-from cellplane.fleet_wide import FleetReader
 from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import classify
 from cellplane.latest import Latest
 from cellplane.metrics import ControlPlaneCollector
-from cellplane.operation_keys import FleetKeys
-from cellplane.operation_pages import OperationPages
+from cellplane.operations import Operations
 from cellplane.publisher import Publisher
+from cellplane.push_tracker import PushTracker
 from cellplane.recorder import Recorder
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
@@ -86,7 +84,8 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     server = AdsServer(cache, classify, identifier=identifier, options=options)
     recorder = Recorder(store, keyspace, path, replica)
     saved = _saved_view(path, keyspace)
-    publisher = Publisher(cache, settings.edge, recorder, saved)
+    tracker = PushTracker(server.fleet)
+    publisher = Publisher(cache, settings.edge, recorder, saved, tell=tracker.published)
     keeper = HoldKeeper(store, server.holds, replica)
     if saved is not None:
         keeper.learn(saved)
@@ -99,7 +98,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     )
     topology = _topology(settings, store, watcher, registry)
     # What is held is known before anything is published of a View.
-    listeners = [keeper.learn, views.set, *([topology.seen] if topology else [])]
+    listeners = [keeper.learn, publisher.arrived, views.set, *([topology.seen] if topology else [])]
 
     def seen(view: View) -> None:
         for listen in listeners:
@@ -114,11 +113,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         server.holds,
         replica,
     )
-    keys = FleetKeys.beside(keyspace)
-    reporter = FleetReporter(store, keys, server.fleet, server.holds, status.about)
-    reader = FleetReader(store, keys, server.fleet, server.holds, status.about, lambda: reporter.lease)
-    status.report_problem = lambda: reporter.problem
-    OperationPages(status.pages, reader)
+    operations = Operations(store, keyspace, server.fleet, server.holds, tracker, publisher, status, replica)
     try:
         await status.start(settings.status_listen)
         await _listen(server, topology, settings)
@@ -127,7 +122,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 tasks.create_task(for_ever(watcher.run(seen))),
                 tasks.create_task(for_ever(recorder.run())),
                 tasks.create_task(for_ever(keeper.run())),
-                tasks.create_task(for_ever(reporter.run())),
+                *(tasks.create_task(for_ever(work)) for work in operations.running()),
                 tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
                 tasks.create_task(_warn_of_versions(store)),
                 *(topology.run(tasks) if topology is not None else ()),
@@ -144,7 +139,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
             await topology.stop(_STOP_SECONDS)
             await topology.close()
         await recorder.close()
-        await reporter.close()
+        await operations.close()
         await server.stop(_STOP_SECONDS)
         await status.stop()
         await store.close()

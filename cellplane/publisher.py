@@ -9,22 +9,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from cellplane.latest import Latest
-from cellplane.pushes import EDGE, GOOD, HeldPush, good_clusters, is_released, push_id
+from cellplane.past_hold import past_hold
+from cellplane.push_diff import PushDiff, push_diff
+from cellplane.push_guard import PushGuard
+from cellplane.push_tracker import Pushed
+from cellplane.pushes import EDGE, Frozen, HeldPush, frozen_of
 from cellplane.recorder import Wish
 from cellplane.rules_in_force import RulesInForce
 from envoy.edge import EdgeSettings
-from envoy.guard import count, shrink
+from envoy.guard import count
 from envoy.translate import Translation, translate
 from topology.view import View
 from xds.cache import Cache, Refused
 from xds.debounce import Debounce
-from xds.resource import CLUSTER, ENDPOINT
-from xds.snapshot import Snapshot, diff
+from xds.resource import ENDPOINT
+from xds.snapshot import diff
 
 log = logging.getLogger("cellplane.publisher")
 
@@ -41,6 +45,7 @@ class PublisherState:
     published: View | None = None
     published_at: float = 0.0
     held: HeldPush | None = None
+    frozen: Frozen | None = None
     refused: tuple[str, ...] = ()
     publishes: int = 0
     holds: int = 0
@@ -71,6 +76,7 @@ class Publisher:
         recorder: Remembers,
         saved: View | None = None,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tell: Callable[[Pushed], None] = lambda _: None,
     ) -> None:
         self.state = PublisherState()
         self._cache = cache
@@ -79,8 +85,10 @@ class Publisher:
         self._saved = saved
         self._wall_clock = wall_clock
         self._rules = RulesInForce()
-        self._good_clusters: int | None = None
-        self._good_revision = 0
+        self._guard = PushGuard(self._saved_clusters, wall_clock)
+        self._tell = tell
+        self._full: View | None = None
+        self._arrived_at: float | None = None
         self._published: Translation | None = None
         self._pending: Translation | None = None
         self._debounce = Debounce()
@@ -105,6 +113,7 @@ class Publisher:
         if self._saved is None or translation is None:
             return False
         self.state.view = self.state.view or self._saved
+        self._full = self._saved
         self._publish(self._saved, translation)
         log.warning("saved_view_published revision=%d", self._saved.revision)
         return True
@@ -128,18 +137,58 @@ class Publisher:
         if wait_seconds := self._debounce.wait_seconds(time.monotonic(), urgent):
             return wait_seconds
         self._debounce.went(time.monotonic())
-        held = self._held(view, translation.snapshot)
+        arrived_at, self._arrived_at = self._arrived_at, None
+        self.state.frozen = frozen_of(view)
+        if self.state.frozen is not None:
+            if self.state.published is None:
+                self.publish_saved()
+            return None
+        held = self._guard.held(view, translation.snapshot, self.state.held)
+        self.state.holds = self._guard.holds
         if held is None:
-            if self._publish(view, translation):
-                self._good_clusters = count(translation.snapshot)
+            if self._publish(view, translation, arrived_at):
+                self._full = view
+                self._guard.note_good(translation.snapshot)
         elif self.state.published is None:
             self.publish_saved()
         self.state.held = held
+        if held is not None:
+            self._publish_past_hold(view, arrived_at)
         good = self.state.published
         if good is not None and good.stale:
             good = None
-        self._recorder.wish(Wish(group=EDGE, view=view, save=good, clusters=self._good_clusters, held=held))
+        clusters = self._guard.good_clusters
+        self._recorder.wish(Wish(group=EDGE, view=view, save=good, clusters=clusters, held=held))
         return translation.next_change_seconds
+
+    def arrived(self, _: View) -> None:
+        """Note that news came from the store: from here on the time is taken until Envoys have it."""
+        if self._arrived_at is None:
+            self._arrived_at = time.monotonic()
+
+    def pending(self) -> PushDiff | None:
+        """Tell what would change if what is frozen or held went out now; None where nothing would."""
+        sent, waits, view = self._published, self._pending, self.state.view
+        if sent is None or waits is None or view is None:
+            return None
+        change = diff(sent.snapshot, waits.snapshot)
+        if not change:
+            return None
+        return push_diff(self.state.published, view, sent.snapshot, waits.snapshot, change)
+
+    def _publish_past_hold(self, view: View, arrived_at: float | None) -> None:
+        """Send what cannot wait for the release of what is held: which cells are quarantined."""
+        published = self.state.published
+        if self._full is None or published is None:
+            return
+        passing = past_hold(self._full, view)
+        if passing.cells == published.cells:
+            return
+        passing = replace(passing, revision=max(passing.revision, published.revision))
+        translation = self._translate(passing, self._published)
+        self._read_rules(view)  # the View's own again
+        if translation is not None and self._publish(passing, translation, arrived_at):
+            log.warning("quarantine_published revision=%d", passing.revision)
 
     def _translate(self, view: View, before: Translation | None = None) -> Translation | None:
         self._read_rules(view)
@@ -151,7 +200,8 @@ class Publisher:
         self._rules.read(view)
         self.state.rules_problem = self._rules.problem
 
-    def _publish(self, view: View, translation: Translation) -> bool:
+    def _publish(self, view: View, translation: Translation, arrived_at: float | None = None) -> bool:
+        began = time.monotonic()
         outcome = self._cache.publish(EDGE, translation.snapshot)
         if isinstance(outcome, Refused):
             self.state.refused = tuple(str(problem) for problem in outcome.problems)
@@ -161,46 +211,29 @@ class Publisher:
             )
             return False
         self.state.refused = ()
+        before, old = self.state.published, self._published
         self._published = translation
         self.state.published = view
         self.state.published_at = time.time()
         self.state.publishes += 1
+        if outcome.change:
+            pushed = Pushed(
+                group=EDGE,
+                before=before,
+                after=view,
+                old=old.snapshot if old is not None else None,
+                new=translation.snapshot,
+                change=outcome.change,
+                arrived_at=began if arrived_at is None else arrived_at,
+                at=self.state.published_at,
+            )
+            self._tell(pushed)
         return True
 
-    def _held(self, view: View, snapshot: Snapshot) -> HeldPush | None:
-        hold = shrink(self._last_good(view), snapshot)
-        if hold is None:
+    def _saved_clusters(self) -> int | None:
+        if self._saved is None:
             return None
-        identity = push_id(EDGE, snapshot.of_type(CLUSTER))
-        if is_released(view, identity):
-            log.warning("push_released id=%s revision=%d", identity, view.revision)
-            return None
-        if self.state.held is not None and self.state.held.id == identity:
-            return self.state.held
-        self.state.holds += 1
-        log.error("push_held id=%s revision=%d reason=%s", identity, view.revision, hold.reason)
-        return HeldPush(
-            id=identity,
-            group=EDGE,
-            revision=view.revision,
-            reason=hold.reason,
-            clusters_before=hold.clusters_before,
-            clusters_after=hold.clusters_after,
-            held_at=self._wall_clock().isoformat(timespec="seconds"),
-        )
-
-    def _last_good(self, view: View) -> int:
-        """Return how many clusters the last good Snapshot had, here or at whichever replica published
-        last.
-        """
-        revision = view.document_revision(GOOD, EDGE)
-        if revision > self._good_revision or self._good_clusters is None:
-            self._good_revision = revision
-            recorded = good_clusters(view, EDGE)
-            if recorded is not None:
-                self._good_clusters = recorded
-        if self._good_clusters is None and self._saved is not None:
-            saved = self._translate(self._saved)
-            self._read_rules(view)  # the View's own again
-            self._good_clusters = count(saved.snapshot) if saved is not None else 0
-        return self._good_clusters or 0
+        saved = self._translate(self._saved)
+        if self.state.view is not None:
+            self._read_rules(self.state.view)  # the View's own again
+        return count(saved.snapshot) if saved is not None else 0

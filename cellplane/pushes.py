@@ -1,8 +1,8 @@
 """The records that make pushes safe across restarts and replicas: the last good counts, what is held, what
-was released.
+was released, and whether all is frozen.
 
-The publisher writes `good` and `held` and reads `released`; `cellplane pushes` lists `held` and writes
-`released`. Pure: documents in, values out. They are opaque documents to the topology package.
+The publisher writes `good` and `held` and reads `released` and `frozen`; `cellplane pushes` lists `held` and
+writes the others. Pure: documents in, values out. They are opaque documents to the topology package.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from topology.model import Problem, Stamp
+from topology.planning import Outcome, Refusal, plan_document
 from topology.view import View
 
 EDGE = "edge"
 GOOD = "pushes-good"
 HELD = "pushes-held"
 RELEASED = "pushes-released"
+FROZEN = "pushes-frozen"
+EVERYTHING = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,51 @@ def held_pushes(view: View) -> tuple[HeldPush, ...]:
 def is_released(view: View, identity: str) -> bool:
     """Say whether an operator released this push."""
     return (RELEASED, identity) in view.documents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """Nothing goes out, since when, by whom and why."""
+
+    by: str
+    at: str
+    reason: str
+
+    def body(self) -> dict[str, str]:
+        """Return what pages say of it."""
+        return {"by": self.by, "at": self.at, "reason": self.reason}
+
+    def __str__(self) -> str:
+        return f"frozen by {self.by} at {self.at}: {self.reason}"
+
+
+def frozen_of(view: View) -> Frozen | None:
+    """Say whether pushes are frozen. The record's being there says it, whatever it holds."""
+    document = view.documents.get((FROZEN, EVERYTHING))
+    if document is None:
+        return None
+    stamp = document.stamp
+    return Frozen(by=stamp.updated_by, at=stamp.updated_at, reason=stamp.reason)
+
+
+def plan_freeze(view: View, stamp: Stamp) -> Outcome:
+    """Plan that nothing goes out to any Envoy until pushes are resumed. Who freezes says why."""
+    if frozen := frozen_of(view):
+        return _refused(f"pushes are {frozen}; nothing is to be done")
+    if not stamp.reason.strip():
+        return _refused("is empty: say why nothing may go out", "reason")
+    return plan_document(view, FROZEN, EVERYTHING, {}, stamp)
+
+
+def plan_resume(view: View, stamp: Stamp) -> Outcome:
+    """Plan that what waits goes out, and whatever comes after."""
+    if frozen_of(view) is None:
+        return _refused("pushes are not frozen; nothing is to be done")
+    return plan_document(view, FROZEN, EVERYTHING, None, stamp)
+
+
+def _refused(message: str, field: str = "freeze") -> Refusal:
+    return Refusal(problems=(Problem(field=field, message=message),))
 
 
 def _held(body: Mapping[str, Any]) -> HeldPush | None:

@@ -76,6 +76,7 @@ class StatusServer:
             else None,
             "etcd": "connected" if self._watcher.connected else f"not connected: {self._watcher.last_error}",
             "held": self._publisher.held.body() if self._publisher.held else None,
+            "frozen": self._publisher.frozen.body() if self._publisher.frozen else None,
             "refused": list(self._publisher.refused),
             "rules_problem": self._publisher.rules_problem or None,
             "save_problem": self._save_problem() or None,
@@ -92,7 +93,7 @@ class StatusServer:
             "published_at": publisher.published_at,
             "nodes": len(self._fleet.nodes()),
             "held": held.id if held else None,
-            **{name: readiness[name] for name in ("ready", "stale", "revision", "etcd")},
+            **{name: readiness[name] for name in ("ready", "stale", "revision", "etcd", "frozen")},
         }
 
     async def _view_page(self, _: web.Request) -> web.Response:

@@ -31,6 +31,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/demo/stub_cell.py": "tests/cellplane/demo/test_traffic.py",
     "cellplane/demo/topology_client.py": "tests/cellplane/demo/test_changes.py",
     "cellplane/demo/tour.py": "tests/integration/test_demo.py",
+    "cellplane/operations.py": "tests/cellplane/test_operation_pages.py",
     "cellplane/pages.py": "tests/cellplane/test_status.py",
     "cellplane/metrics.py": "tests/cellplane/test_status.py",
     "topology/claims/beginning.py": "tests/contract/test_claim_store.py",

@@ -21,7 +21,14 @@ from urllib.parse import quote, unquote
 from topology.model import MAX_ID
 
 # A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
-DOCUMENT_KINDS: Final = ("rules", "pushes-good", "pushes-held", "pushes-rejected", "pushes-released")
+DOCUMENT_KINDS: Final = (
+    "rules",
+    "pushes-frozen",
+    "pushes-good",
+    "pushes-held",
+    "pushes-rejected",
+    "pushes-released",
+)
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
 _SLOT: Final = re.compile(r"[0-9]{3}\Z")
 _OWNER: Final = re.compile(r"[A-Z][A-Z_]*/[1-9][0-9]{0,18}\Z")

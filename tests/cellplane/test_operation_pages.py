@@ -2,48 +2,156 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from cellplane.fleet_wide import FleetReader
-from cellplane.operation_keys import FleetKeys
-from cellplane.operation_pages import OperationPages
-from cellplane.pages import Pages
+from cellplane.operations import Operations, tell_states
+from cellplane.publisher import Publisher
+from cellplane.push_tracker import PushTracker
+from cellplane.pushes import EVERYTHING, FROZEN
 from cellplane.settings import Listen
+from cellplane.status import StatusServer
+from envoy.edge import EdgeSettings
 from tests.cellplane.fleets import synced
+from tests.cellplane.pushing import view_of
+from tests.cellplane.test_publisher import Wishes
+from tests.cellplane.views import cell
+from tests.processes import eventually
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
+from topology.watcher import WatcherState
+from xds.cache import Cache
 from xds.hold_book import HoldBook
 from xds.status import Fleet
 
-ABOUT = {"replica": "a", "revision": 7, "nodes": 1, "ready": True, "stale": False}
+FIRST = view_of(10, cell(1), cell(2))
+SECOND = view_of(11, cell(1), replace(cell(2), weight=0), before=FIRST)
+
+
+@dataclass
+class Rig:
+    url: str
+    operations: Operations
+    publisher: Publisher
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        async with aiohttp.ClientSession() as session, session.get(self.url + path) as response:
+            return response.status, await response.json()
+
+    async def pushed(self, count: int) -> list[Any]:
+        async def has() -> list[Any]:
+            found = (await self.get("/v1/pushes"))[1]["pushes"]
+            return found if len(found) == count else []
+
+        return await eventually(has, f"{count} pushes")
 
 
 @pytest.fixture
-async def url() -> AsyncIterator[str]:
-    store, fleet = MemoryStore(), Fleet()
-    synced(fleet, "edge-1")
-    pages = Pages(lambda: {"ready": True}, CollectorRegistry())
-    reader = FleetReader(store, FleetKeys.beside(Keyspace()), fleet, HoldBook(), lambda: ABOUT, lambda: 1)
-    OperationPages(pages, reader)
-    port = await pages.start(Listen(host="127.0.0.1", port=0))
-    yield f"http://127.0.0.1:{port}"
-    await pages.stop()
+async def rig() -> AsyncIterator[Rig]:
+    store, fleet, holds = MemoryStore(), Fleet(), HoldBook()
+    tracker = PushTracker(fleet)
+    publisher = Publisher(Cache(), EdgeSettings(), Wishes(), tell=tracker.published)
+    watcher = WatcherState(connected=True)
+    status = StatusServer(fleet, publisher.state, watcher, CollectorRegistry(), holds=holds, replica="a")
+    operations = Operations(store, Keyspace(), fleet, holds, tracker, publisher, status, "a")
+    synced(fleet, "edge-1", 10)
+    port = await status.start(Listen(host="127.0.0.1", port=0))
+    tasks = [asyncio.ensure_future(work) for work in operations.running()]
+    yield Rig(f"http://127.0.0.1:{port}", operations, publisher)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await operations.close()
+    await status.stop()
 
 
-async def get(url: str) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as session, session.get(url) as response:
-        return response.status, await response.json()
-
-
-async def test_the_whole_fleet(url: str) -> None:
-    status, page = await get(f"{url}/v1/fleet/all")
-    assert (status, page["revision"], page["problem"]) == (200, 7, None)
+async def test_the_whole_fleet(rig: Rig) -> None:
+    rig.publisher.offer(FIRST)
+    status, page = await rig.get("/v1/fleet/all")
+    assert (status, page["revision"], page["problem"]) == (200, 10, None)
     assert [(node["id"], node["replica"], node["state"]) for node in page["nodes"]] == [
         ("edge-1", "a", "SYNCED")
     ]
     assert page["replicas"][0]["written_at"] is None, "of now"
+
+
+async def test_pushes_one_push_and_what_waits(rig: Rig) -> None:
+    rig.publisher.offer(FIRST)
+    await rig.pushed(1)
+    rig.publisher.offer(SECOND)
+    newest, _ = await rig.pushed(2)
+    assert newest["lines"][0] == "cell 2: weight: 100 → 0"
+    assert "records" not in newest
+    status, page = await rig.get(f"/v1/pushes/{newest['id']}")
+    assert (status, page["records"][0]["before"]["weight"]) == (200, 100)
+    assert (await rig.get("/v1/pushes?limit=1&cause=start"))[1]["kept"] == 1
+    assert (await rig.get("/v1/pushes?revision=10"))[1]["pushes"][0]["causes"] == ["start"]
+
+    frozen: dict[str, Any] = {f"{FROZEN}__{EVERYTHING}": {}}
+    rig.publisher._debounce.window_seconds = 0
+    rig.publisher._debounce.went(0)
+    rig.publisher.offer(view_of(12, cell(1), cell(2), before=SECOND, **frozen))
+    page = (await rig.get("/v1/pushes/pending"))[1]
+    assert (page["frozen"]["by"], page["lines"][0]) == ("ada", "cell 2: weight: 0 → 100")
+    assert (await rig.get("/readyz"))[1]["frozen"]["reason"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/v1/pushes/nosuch", 404, "there is no push nosuch in the history"),
+        ("/v1/pushes?limit=x", 400, "limit and revision are numbers"),
+        ("/v1/pushes?cause=x", 400, "cause 'x' is none: use one of rules, cells"),
+    ],
+)
+async def test_what_is_asked_wrongly(rig: Rig, path: str, status: int, words: str) -> None:
+    found, page = await rig.get(path)
+    assert (found, words in page["error"]) == (status, True)
+
+
+async def test_events_are_told_as_they_happen(rig: Rig) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{rig.url}/v1/events") as response:
+        assert response.content_type == "text/event-stream"
+        await response.content.readuntil(b"\n\n")
+        await eventually(lambda: _listens(rig), "the listener")
+        rig.operations.feed.put("push", {"id": "ab"})
+        assert await response.content.readuntil(b"\n\n") == b'event: push\ndata: {"id":"ab"}\n\n'
+
+
+async def _listens(rig: Rig) -> bool:
+    return rig.operations.feed.listeners == 1
+
+
+async def test_states_are_told_when_they_begin_and_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cellplane.operations._LOOK_SECONDS", 0.005)
+    told: list[tuple[str, Any]] = []
+
+    class Feed:
+        def put(self, kind: str, body: Any) -> None:
+            told.append((kind, body))
+
+    states: dict[str, Any] = {"frozen": None, "held": None, "fleet": {"changes": 1}}
+    task = asyncio.ensure_future(tell_states(lambda: dict(states), Feed()))  # type: ignore[arg-type]
+    for name, body, kind in (
+        ("frozen", {"by": "ada"}, "frozen"),
+        ("frozen", None, "resumed"),
+        ("held", {"id": "ab"}, "held"),
+        ("held", None, "released"),
+        ("fleet", {"changes": 2}, "fleet"),
+    ):
+        await asyncio.sleep(0)
+        states[name] = body
+
+        async def is_told(expected: tuple[str, Any] = (kind, body or {})) -> bool:
+            return bool(told) and told[-1] == expected
+
+        await eventually(is_told, kind)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(told) == 5

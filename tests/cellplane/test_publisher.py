@@ -12,14 +12,17 @@ import pytest
 
 from cellplane.latest import Latest
 from cellplane.publisher import Publisher
-from cellplane.pushes import EDGE, GOOD, RELEASED
+from cellplane.push_diff import lines
+from cellplane.push_tracker import Pushed
+from cellplane.pushes import EDGE, EVERYTHING, FROZEN, GOOD, RELEASED
 from cellplane.recorder import Wish
 from envoy.edge import EdgeSettings
 from tests.cellplane.views import STAMP, cell, view
 from tests.processes import eventually
-from topology.model import CellState, Document
+from topology.model import CellState, Document, Endpoint
 from topology.view import View
 from xds.cache import Cache
+from xds.debounce import Debounce
 from xds.resource import CLUSTER, ENDPOINT, ROUTE
 from xds.snapshot import Change, Snapshot
 
@@ -64,6 +67,7 @@ class Rig:
     wishes: Wishes
     publisher: Publisher
     clock: Clock
+    pushed: list[Pushed]
 
     def clusters(self) -> set[str]:
         current = self.cache.current(EDGE)
@@ -75,8 +79,9 @@ def rig_with() -> Callable[[View | None], Rig]:
     def make(saved: View | None = None) -> Rig:
         cache, stream, wishes = Cache(), Stream(), Wishes()
         cache.join(EDGE, stream)
-        clock = Clock()
-        return Rig(cache, stream, wishes, Publisher(cache, EdgeSettings(), wishes, saved, clock), clock)
+        clock, pushed = Clock(), list[Pushed]()
+        publisher = Publisher(cache, EdgeSettings(), wishes, saved, clock, tell=pushed.append)
+        return Rig(cache, stream, wishes, publisher, clock, pushed)
 
     return make
 
@@ -84,6 +89,11 @@ def rig_with() -> Callable[[View | None], Rig]:
 @pytest.fixture
 def rig(rig_with: Callable[[View | None], Rig]) -> Rig:
     return rig_with(None)
+
+
+def frozen(of: View) -> View:
+    document = Document(kind=FROZEN, name=EVERYTHING, body={}, stamp=STAMP)
+    return replace(of, documents={**of.documents, (FROZEN, EVERYTHING): document})
 
 
 def cells(*ids: int) -> list[Any]:
@@ -265,3 +275,84 @@ async def test_a_bug_in_translation_is_counted_and_the_last_good_stands(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert "publish_failed" in caplog.text
+
+
+def offer_all(rig: Rig, *views: View) -> None:
+    """Offer Views as if each came after a time of quiet."""
+    for each in views:
+        rig.publisher._debounce = Debounce()
+        rig.publisher.offer(each)
+
+
+def test_each_push_is_told_with_what_it_changed_and_one_without_change_is_none(rig: Rig) -> None:
+    offer_all(rig, view(7, cells(1)), view(8, cells(1)), view(9, cells(1, 2)))
+    assert [(each.before and each.before.revision, each.after.revision) for each in rig.pushed] == [
+        (None, 7),
+        (8, 9),
+    ]
+    assert rig.pushed[1].change[CLUSTER].upserted == ("cell-2",)
+
+
+def test_time_runs_from_the_first_news_that_a_push_carries(rig: Rig) -> None:
+    rig.publisher.arrived(view(7, cells(1)))
+    first = rig.publisher._arrived_at
+    rig.publisher.arrived(view(7, cells(1)))
+    offer_all(rig, view(7, cells(1)))
+    assert [each.arrived_at for each in rig.pushed] == [first]
+    offer_all(rig, view(8, cells(1, 2)))
+    assert rig.pushed[1].arrived_at > rig.pushed[0].arrived_at
+
+
+def test_while_frozen_nothing_goes_out_not_even_an_endpoint(rig: Rig) -> None:
+    offer_all(rig, view(7, cells(1, 2)))
+    moved = replace(cell(2), endpoints=(Endpoint(host="10.9.9.9", port=1),))
+    offer_all(rig, frozen(view(8, [cell(1), moved])), frozen(view(9, [cell(1), moved, cell(3)])))
+    assert [snapshot.revision for snapshot, _ in rig.stream.offered] == [7]
+    assert rig.publisher.state.frozen is not None
+    assert rig.publisher.state.frozen.by == "ada"
+    waiting = rig.publisher.pending()
+    assert waiting is not None
+    assert lines(waiting)[0].startswith("cell 2: endpoints: ")
+    offer_all(rig, view(10, [cell(1), moved, cell(3)]))
+    assert [snapshot.revision for snapshot, _ in rig.stream.offered] == [7, 10]
+    assert rig.publisher.pending() is None
+    assert not rig.publisher.state.frozen
+
+
+def test_a_replica_that_starts_while_frozen_serves_what_was_saved_or_nothing(
+    rig_with: Callable[[View | None], Rig],
+) -> None:
+    rig = rig_with(view(7, cells(1)))
+    offer_all(rig, frozen(view(9, cells(1, 2))))
+    assert rig.clusters() == {"cell-1"}
+    rig = rig_with(None)
+    offer_all(rig, frozen(view(9, cells(1, 2))))
+    assert rig.cache.current(EDGE) is None, "Envoys go on with what they have"
+
+
+def test_a_quarantine_goes_out_past_a_held_push_and_comes_back(rig: Rig) -> None:
+    offer_all(rig, view(7, cells(1, 2, 3, 4, 5, 6)))
+    burning = cell(2, CellState.QUARANTINED)
+    offer_all(rig, view(8, cells(1, 2)), view(9, [cell(1), burning]))
+    assert rig.publisher.state.held is not None, "what is lost is still held"
+    assert len(rig.clusters()) == 6
+    assert [each.after.cells[2].state for each in rig.pushed] == [CellState.ACTIVE, CellState.QUARANTINED]
+    assert rig.pushed[1].change.keys() == {ROUTE}
+    assert rig.stream.offered[-1][0].revision == 9
+    offer_all(rig, view(10, [cell(1), burning]))
+    assert len(rig.pushed) == 2, "nothing that passes has changed"
+    offer_all(rig, view(11, cells(1, 2)))
+    assert rig.pushed[-1].after.cells[2].state is CellState.ACTIVE
+    assert len(rig.clusters()) == 6
+    offer_all(rig, view(12, cells(1, 2, 3, 4, 5, 6)))
+    assert rig.publisher.state.held is None
+
+
+def test_a_quarantine_passes_at_a_replica_that_started_while_it_was_held(
+    rig_with: Callable[[View | None], Rig],
+) -> None:
+    rig = rig_with(view(7, cells(1, 2, 3, 4, 5, 6)))
+    offer_all(rig, view(8, [cell(1), cell(2, CellState.QUARANTINED)]))
+    assert rig.publisher.state.held is not None
+    assert len(rig.clusters()) == 6
+    assert rig.pushed[-1].after.cells[2].state is CellState.QUARANTINED

@@ -1,0 +1,71 @@
+"""Whether a Snapshot may go out by itself: it may not where too many clusters are lost, until somebody
+released it.
+
+The publisher asks before each push. It remembers how many clusters the last good Snapshot had, here or at
+whichever replica published last. It sends and writes nothing (`View -> Snapshot`, the last look).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from cellplane.pushes import EDGE, GOOD, HeldPush, good_clusters, is_released, push_id
+from envoy.guard import count, shrink
+from topology.view import View
+from xds.resource import CLUSTER
+from xds.snapshot import Snapshot
+
+log = logging.getLogger("cellplane.push_guard")
+
+
+class PushGuard:
+    """The guard of the group of edge proxies. `saved_clusters` counts those of the saved View, if there is
+    one.
+    """
+
+    def __init__(self, saved_clusters: Callable[[], int | None], wall_clock: Callable[[], datetime]) -> None:
+        self.good_clusters: int | None = None
+        self.holds = 0
+        self._saved_clusters = saved_clusters
+        self._wall_clock = wall_clock
+        self._good_revision = 0
+
+    def note_good(self, snapshot: Snapshot) -> None:
+        """Remember what went out."""
+        self.good_clusters = count(snapshot)
+
+    def held(self, view: View, snapshot: Snapshot, before: HeldPush | None) -> HeldPush | None:
+        """Say why this must not go out; `before` is what is held now."""
+        hold = shrink(self._last_good(view), snapshot)
+        if hold is None:
+            return None
+        identity = push_id(EDGE, snapshot.of_type(CLUSTER))
+        if is_released(view, identity):
+            log.warning("push_released id=%s revision=%d", identity, view.revision)
+            return None
+        if before is not None and before.id == identity:
+            return before
+        self.holds += 1
+        log.error("push_held id=%s revision=%d reason=%s", identity, view.revision, hold.reason)
+        return HeldPush(
+            id=identity,
+            group=EDGE,
+            revision=view.revision,
+            reason=hold.reason,
+            clusters_before=hold.clusters_before,
+            clusters_after=hold.clusters_after,
+            held_at=self._wall_clock().isoformat(timespec="seconds"),
+        )
+
+    def _last_good(self, view: View) -> int:
+        revision = view.document_revision(GOOD, EDGE)
+        if revision > self._good_revision or self.good_clusters is None:
+            self._good_revision = revision
+            recorded = good_clusters(view, EDGE)
+            if recorded is not None:
+                self.good_clusters = recorded
+        if self.good_clusters is None:
+            self.good_clusters = self._saved_clusters()
+        return self.good_clusters or 0
