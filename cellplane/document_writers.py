@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from cellplane.held_versions import REJECTED
-from cellplane.pushes import RELEASED, held_pushes
+from cellplane.pushes import EVERYTHING, FROZEN, RELEASED, held_pushes, plan_freeze, plan_resume
 from cellplane.rules_history import CURRENT, KIND, plan_rules
 from envoy.rules import Ruleset, parse_ruleset
 from topology.model import Problem, Stamp
@@ -49,8 +49,15 @@ def release_version(view: View, name: str, body: Mapping[str, Any] | None, stamp
     return plan_document(view, REJECTED, name, None, stamp)
 
 
+def freeze_pushes(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan a freeze, or without a body its end."""
+    if name != EVERYTHING:
+        return _refused("name", f"{name!r} cannot be frozen alone: name {EVERYTHING!r}")
+    return plan_resume(view, stamp) if body is None else plan_freeze(view, stamp)
+
+
 WRITERS: Final[Writers] = MappingProxyType(
-    {KIND: write_rules, RELEASED: release_push, REJECTED: release_version}
+    {KIND: write_rules, FROZEN: freeze_pushes, RELEASED: release_push, REJECTED: release_version}
 )
 
 

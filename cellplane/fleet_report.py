@@ -97,10 +97,15 @@ def warnings(readiness: Mapping[str, Any]) -> list[str]:
         told.append(
             f"STALE: etcd is not followed ({readiness.get('etcd')}); the revision may be out of date."
         )
+    if frozen := readiness.get("frozen"):
+        told.append(
+            f"FROZEN by {frozen['by']} at {frozen['at']} ({frozen['reason']}): nothing goes out to any "
+            "Envoy, endpoints and quarantines included, until `cellplane pushes resume`."
+        )
     if held := readiness.get("held"):
         told.append(
-            f"HELD: push {held['id']} ({held['reason']}); nothing newer goes out until it is released or the "
-            "topology is mended. See `cellplane pushes held`."
+            f"HELD: push {held['id']} ({held['reason']}); nothing newer but quarantines goes out until it is "
+            "released or the topology is mended. See `cellplane pushes held`."
         )
     told.extend(f"REFUSED: {refused}" for refused in readiness.get("refused") or ())
     if readiness.get("rules_problem"):

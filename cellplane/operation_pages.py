@@ -63,9 +63,10 @@ class OperationPages:
         else:
             found = [push for push in self._history.pushes() if not cause or cause in push.body["causes"]]
         shown = list(reversed(found))[: max(0, limit)]
-        frozen = self._publisher.state.frozen
+        frozen, held = self._publisher.state.frozen, self._publisher.state.held
         about = {
             "frozen": frozen.body() if frozen else None,
+            "held": held.body() if held else None,
             "pending": self._pending(),
             "kept": len(found),
             "problem": self._problem_of_history(),

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from topology.model import Problem, Stamp
-from topology.planning import Outcome, Refusal, plan_document
+from topology.planning import Outcome, Plan, Refusal, plan_document
 from topology.view import View
 
 EDGE = "edge"
@@ -109,14 +109,19 @@ def plan_freeze(view: View, stamp: Stamp) -> Outcome:
         return _refused(f"pushes are {frozen}; nothing is to be done")
     if not stamp.reason.strip():
         return _refused("is empty: say why nothing may go out", "reason")
-    return plan_document(view, FROZEN, EVERYTHING, {}, stamp)
+    words = "FREEZE: nothing goes out to any Envoy until `cellplane pushes resume`"
+    return _told(plan_document(view, FROZEN, EVERYTHING, {}, stamp), words)
 
 
 def plan_resume(view: View, stamp: Stamp) -> Outcome:
     """Plan that what waits goes out, and whatever comes after."""
     if frozen_of(view) is None:
         return _refused("pushes are not frozen; nothing is to be done")
-    return plan_document(view, FROZEN, EVERYTHING, None, stamp)
+    return _told(plan_document(view, FROZEN, EVERYTHING, None, stamp), "resume: what waits goes out")
+
+
+def _told(outcome: Outcome, words: str) -> Outcome:
+    return replace(outcome, summary=(f"pushes: {words}",)) if isinstance(outcome, Plan) else outcome
 
 
 def _refused(message: str, field: str = "freeze") -> Refusal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ import click
 from cellplane.cli.outcome import Exit, fail
 
 _PATIENCE_SECONDS = 10
+_QUIET_SECONDS = 60  # the feed says something four times as often
 
 control_plane_option = click.option(
     "--control-plane",
@@ -48,3 +49,19 @@ def ask(control_plane: str, path: str, query: Mapping[str, str] | None = None) -
             f"no control plane answers at {control_plane}: {error}.",
             "Name the right one with --control-plane or CELLPLANE_CONTROL_PLANE.",
         )
+
+
+def listen(control_plane: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what happens, by kind, until the control plane or the person ends it."""
+    url = control_plane.rstrip("/") + "/v1/events"
+    try:
+        with urllib.request.urlopen(url, timeout=_QUIET_SECONDS) as response:  # noqa: S310  the operator's URL
+            kind = ""
+            for line in response:
+                if line.startswith(b"event: "):
+                    kind = line[7:].decode().strip()
+                elif line.startswith(b"data: "):
+                    yield kind, json.loads(line[6:])
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        fail(Exit.UNAVAILABLE, f"{control_plane} tells no more: {error}.")
+    fail(Exit.UNAVAILABLE, f"{control_plane} tells no more: it ended.", "It may be starting anew; try again.")

@@ -17,7 +17,7 @@ import grpc
 from cellplane.cli.outcome import confirm, print_json, warn
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity
-from cellplane.pushes import HELD, held_pushes
+from cellplane.pushes import FROZEN, HELD, frozen_of, held_pushes
 from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc, documents_pb2, documents_pb2_grpc
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -97,6 +97,10 @@ def commit(
         confirm(ask, yes=yes)
     done = call(service, lambda channel: change(channel, False, shown.summary))
     _show(done.summary, output, done.revision)
+    if frozen := frozen_of(read_documents(service, FROZEN)):
+        warn(
+            f"PUSHES ARE FROZEN ({frozen}). Nothing of this reaches an Envoy until `cellplane pushes resume`."
+        )
     for push in held_pushes(read_documents(service, HELD)):
         warn(f"Push {push.id} is held, and nothing newer reaches the fleet: see `cellplane pushes held`.")
 

@@ -5,12 +5,14 @@ Asks a control plane's status pages, which answer for all replicas; it changes n
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from cellplane.cli.asking import ask, control_plane_option
+from cellplane.cli.asking import ask, control_plane_option, listen
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
 from cellplane.fleet_record import WORST_FIRST, NodeRecord
 from cellplane.fleet_report import (
@@ -28,8 +30,32 @@ from cellplane.fleet_report import (
     warnings,
     worst_first,
 )
+from cellplane.push_report import blame
 
 _ROWS = 50
+_REASONS_TO_LOOK = frozenset({"push", "outcome", "fleet", "frozen", "resumed", "held", "released"})
+
+
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose nodes; the command receives them as one argument `chosen`."""
+
+    @functools.wraps(command)
+    def with_filter(**arguments: Any) -> None:
+        chosen = Filter(
+            **{each: arguments.pop(each) or "" for each in ("group", "region", "state", "type", "node")}
+        )
+        command(chosen=chosen, **arguments)
+
+    states = click.Choice(WORST_FIRST, case_sensitive=False)
+    for option in (
+        click.option("--node", default="", help="Only nodes with this in their name."),
+        click.option("--type", default="", help="With --state: nodes of which this type stands so."),
+        click.option("--state", type=states, help="Only nodes that stand so."),
+        click.option("--region", default="", help="Only nodes of this region."),
+        click.option("--group", default="", help="Only nodes of this group."),
+    ):
+        with_filter = option(with_filter)
+    return with_filter
 
 
 @click.group()
@@ -38,29 +64,13 @@ def fleet() -> None:
 
 
 @fleet.command("status")
-@click.option("--group", default="", help="Only nodes of this group.")
-@click.option("--region", default="", help="Only nodes of this region.")
-@click.option(
-    "--state", type=click.Choice(WORST_FIRST, case_sensitive=False), help="Only nodes that stand so."
-)
-@click.option("--type", "kind", default="", help="With --state: nodes of which this type stands so.")
-@click.option("--node", default="", help="Only nodes with this in their name.")
+@filter_options
 @click.option("--all", "everything", is_flag=True, help=f"All rows; otherwise the worst {_ROWS}.")
 @control_plane_option
 @output_option
-def status(
-    group: str,
-    region: str,
-    state: str | None,
-    kind: str,
-    node: str,
-    everything: bool,
-    control_plane: str,
-    output: str,
-) -> None:
+def status(chosen: Filter, everything: bool, control_plane: str, output: str) -> None:
     """Say how every node stands, worst first. Ends with 1 where one has rejected something."""
     found, nodes, readiness = _fleet(control_plane)
-    chosen = Filter(group=group, region=region, state=state or "", type=kind, node=node)
     shown = worst_first([each for each in nodes if chosen.takes(each)])
     if output == "json":
         body = [each.to_json() for each in shown]
@@ -71,6 +81,20 @@ def status(
             click.echo(words)
     if is_bad(shown):
         raise click.exceptions.Exit(int(Exit.FAILED))
+
+
+@fleet.command("watch")
+@filter_options
+@control_plane_option
+def watch(chosen: Filter, control_plane: str) -> None:
+    """Show the fleet as it changes, the worst nodes only, until interrupted."""
+    _watched(chosen, control_plane)
+    shown_at = time.monotonic()
+    for kind, _ in listen(control_plane):
+        # Every answer of every Envoy is an event; a person reads once a second at most.
+        if kind in _REASONS_TO_LOOK and time.monotonic() - shown_at >= 1.0:
+            shown_at = time.monotonic()
+            _watched(chosen, control_plane)
 
 
 @fleet.command("show")
@@ -109,8 +133,31 @@ def show(node_id: str, control_plane: str, output: str) -> None:
     print_table(TYPE_COLUMNS, type_rows(node, now), empty="")
     for rejection in rejections(node):
         click.echo(f"rejected {rejection}")
+    for line in _blamed(control_plane, node):
+        click.echo(line)
     for hold in holds(node):
         click.echo(f"held {hold}")
+
+
+def _blamed(control_plane: str, node: NodeRecord) -> Iterator[str]:
+    """Name the pushes that the rejected versions came with."""
+    versions = {
+        status["last_nack"]["version"] for status in node.types.values() if status["last_nack"] is not None
+    }
+    for version in sorted(versions):
+        if version.isdecimal():
+            for push in ask(control_plane, "/v1/pushes", {"revision": version}).get("pushes", ()):
+                yield f"version {version} came with {blame(push)}"
+
+
+def _watched(chosen: Filter, control_plane: str) -> None:
+    found, nodes, readiness = _fleet(control_plane)
+    shown = worst_first([each for each in nodes if chosen.takes(each)])
+    click.clear()
+    click.echo(time.strftime("%H:%M:%S"))
+    _show(found, nodes, shown[:_ROWS], readiness)
+    if words := left_out(shown[:_ROWS], shown):
+        click.echo(words)
 
 
 def _show(

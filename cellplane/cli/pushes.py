@@ -1,26 +1,142 @@
-"""`cellplane pushes`: what was held back from the fleet, and the release of one of them.
+"""`cellplane pushes`: what went out to the fleet, what became of it, and what was held back.
 
-Reads and writes documents through the Topology Service; the control plane does what follows from them.
+Asks a control plane for the history; reads and writes documents through the Topology Service, and the control
+plane does what follows from them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
 
 import click
 
+from cellplane.cli.asking import ask, control_plane_option, listen
 from cellplane.cli.changes import change_options, commit, document_change, yes_option
-from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table
+from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import ServiceSettings, service_options
+from cellplane.fleet_report import warnings
 from cellplane.held_versions import REJECTED, HeldVersions, body_of, document_name, held_versions
-from cellplane.pushes import HELD, RELEASED, held_pushes
+from cellplane.push_diff import CAUSES
+from cellplane.push_report import (
+    COLUMNS,
+    MAY_DROP,
+    event_line,
+    push_fields,
+    push_row,
+    rejection_lines,
+)
+from cellplane.pushes import EVERYTHING, FROZEN, HELD, RELEASED, held_pushes
 
 
 @click.group()
 def pushes() -> None:
     """Pushes: configuration on its way to the fleet, and what was held back."""
+
+
+@pushes.command("list")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many, newest first."
+)
+@click.option("--cause", type=click.Choice(CAUSES), help="Only pushes with this cause.")
+@control_plane_option
+@output_option
+def list_pushes(limit: int, cause: str | None, control_plane: str, output: str) -> None:
+    """List what went out, newest first: what changed, who changed it, how long Envoys took."""
+    query = {"limit": str(limit), **({"cause": cause} if cause else {})}
+    page = ask(control_plane, "/v1/pushes", query)
+    if output == "json":
+        print_json(page)
+        return
+    _warn_of_waiting(page, control_plane)
+    rows = [push_row(push) for push in page["pushes"]]
+    print_table(COLUMNS, rows, empty="Nothing went out yet.", may_drop=MAY_DROP)
+
+
+@pushes.command("show")
+@click.argument("push_id", metavar="ID")
+@control_plane_option
+@output_option
+def show(push_id: str, control_plane: str, output: str) -> None:
+    """Show one push in full: what changed, who and why, who has it, who rejected it. ID may be `last`."""
+    push = _push(control_plane, push_id)
+    if output == "json":
+        print_json(push)
+        return
+    print_fields(push_fields(push))
+    click.echo()
+    for line in (*push["lines"], *rejection_lines(push)):
+        click.echo(line)
+
+
+@pushes.command("diff")
+@click.argument("push_id", metavar="ID")
+@control_plane_option
+def diff(push_id: str, control_plane: str) -> None:
+    """Say what a push changed, a line each. ID may be `last`, or `pending` for what waits."""
+    if push_id == "pending":
+        page = ask(control_plane, "/v1/pushes/pending")
+        for line in page["lines"] or ("Nothing waits.",):
+            click.echo(line)
+        return
+    for line in _push(control_plane, push_id)["lines"]:
+        click.echo(line)
+
+
+@pushes.command("watch")
+@control_plane_option
+def watch(control_plane: str) -> None:
+    """Tell of each push as it goes out, and what becomes of it, until interrupted."""
+    _warn_of_waiting(ask(control_plane, "/v1/pushes", {"limit": "1"}), control_plane)
+    for kind, body in listen(control_plane):
+        if line := event_line(kind, body):
+            click.echo(line)
+
+
+@pushes.command("freeze")
+@service_options
+@change_options
+@yes_option
+@output_option
+def freeze(service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
+    """Let nothing go out on any replica until `resume`: no cell, no rule, no endpoint, no quarantine."""
+    if not reason.strip():
+        fail(Exit.USAGE, "a freeze needs --reason: whoever is on call next has to know.")
+    change = document_change(FROZEN, EVERYTHING, {}, reason)
+    commit(service, change, dry_run=dry_run, yes=yes, ask="Stop all pushes to every Envoy?", output=output)
+
+
+@pushes.command("resume")
+@service_options
+@change_options
+@yes_option
+@output_option
+def resume(service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
+    """End a freeze: what waited goes out at once. `pushes diff pending` shows what that is."""
+    change = document_change(FROZEN, EVERYTHING, None, reason)
+    commit(service, change, dry_run=dry_run, yes=yes, ask="Let what waited go out?", output=output)
+
+
+def _push(control_plane: str, push_id: str) -> dict[str, Any]:
+    found = ask(control_plane, f"/v1/pushes/{quote(push_id, safe='')}")
+    if "error" in found:
+        fail(Exit.NOT_FOUND, f"{found['error']}.", "`cellplane pushes list` shows what there is.")
+    return found
+
+
+def _warn_of_waiting(page: dict[str, Any], control_plane: str) -> None:
+    """Say loudly what keeps pushes from going out, and what waits for it."""
+    if "pushes" not in page:
+        fail(Exit.UNAVAILABLE, f"what answers at {control_plane} is no control plane of this version.")
+    for warning in warnings({"ready": True, **page}):
+        warn(warning)
+    if page["problem"]:
+        warn(f"INCOMPLETE: {page['problem']}.")
+    if page["pending"]:
+        warn(f"{len(page['pending'])} lines of change wait; `cellplane pushes diff pending` shows them.")
 
 
 @pushes.command("held")

@@ -69,5 +69,13 @@ def test_what_is_held_against_a_version_is_only_ended() -> None:
     assert "is not there" in str(plan("pushes-rejected", "edge/cluster/b", None))
 
 
+def test_a_freeze_is_of_everything_and_has_a_reason() -> None:
+    made = plan("pushes-frozen", "all", {})
+    assert isinstance(made, Plan)
+    assert made.summary[0].startswith("pushes: FREEZE: nothing goes out to any Envoy")
+    assert "name 'all'" in str(plan("pushes-frozen", "edge", {}))
+    assert "pushes are not frozen" in str(plan("pushes-frozen", "all", None))
+
+
 def test_what_the_machinery_writes_is_not_open() -> None:
-    assert set(WRITERS) == {"rules", "pushes-released", "pushes-rejected"}
+    assert set(WRITERS) == {"rules", "pushes-frozen", "pushes-released", "pushes-rejected"}

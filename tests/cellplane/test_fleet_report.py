@@ -121,8 +121,12 @@ def test_one_node_in_full() -> None:
 
 
 HELD_WARNING = (
-    "HELD: push ab (half is gone); nothing newer goes out until it is released or the topology is mended. "
-    "See `cellplane pushes held`."
+    "HELD: push ab (half is gone); nothing newer but quarantines goes out until it is released or the "
+    "topology is mended. See `cellplane pushes held`."
+)
+FROZEN_WARNING = (
+    "FROZEN by ada at now (holidays): nothing goes out to any Envoy, endpoints and quarantines included, "
+    "until `cellplane pushes resume`."
 )
 READY = {"ready": True, "stale": False, "etcd": "connected", "held": None, "refused": []}
 
@@ -142,6 +146,10 @@ READY = {"ready": True, "stale": False, "etcd": "connected", "held": None, "refu
         (
             {**READY, "held": {"id": "ab", "reason": "half is gone"}},
             [HELD_WARNING],
+        ),
+        (
+            {**READY, "frozen": {"by": "ada", "at": "now", "reason": "holidays"}},
+            [FROZEN_WARNING],
         ),
         ({**READY, "refused": ["x names y"]}, ["REFUSED: x names y"]),
         ({**READY, "rules_problem": "bad"}, ["RULES: the ruleset in the store cannot be read: bad."]),

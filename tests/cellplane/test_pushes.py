@@ -9,16 +9,22 @@ import pytest
 
 from cellplane.pushes import (
     EDGE,
+    EVERYTHING,
+    FROZEN,
     GOOD,
     HELD,
     RELEASED,
     HeldPush,
+    frozen_of,
     good_clusters,
     held_pushes,
     is_released,
+    plan_freeze,
+    plan_resume,
     push_id,
 )
 from topology.model import Document, Stamp
+from topology.planning import Plan, Refusal
 from topology.view import EMPTY, View
 
 STAMP = Stamp(updated_by="ada", updated_at="2026-11-22T10:00:00+00:00", reason="")
@@ -73,3 +79,37 @@ def test_a_release_names_one_push() -> None:
 
     assert is_released(view, PUSH.id)
     assert not is_released(view, "other")
+
+
+BECAUSE = replace(STAMP, reason="holidays")
+
+
+def test_pushes_are_frozen_with_a_reason_and_resumed_by_anybody() -> None:
+    made = plan_freeze(EMPTY, BECAUSE)
+    assert isinstance(made, Plan)
+    assert [key for key, _ in made.txn.puts] == ["/cellplane/v1/pushes-frozen/all"]
+    found = view_with(FROZEN, EVERYTHING, {})
+    document = replace(found.documents[FROZEN, EVERYTHING], stamp=BECAUSE)
+    frozen = replace(
+        found,
+        documents={(FROZEN, EVERYTHING): document},
+        mod_revisions={"/cellplane/v1/pushes-frozen/all": 7},
+    )
+    said = frozen_of(frozen)
+    assert said is not None
+    assert str(said) == "frozen by ada at 2026-11-22T10:00:00+00:00: holidays"
+    ended = plan_resume(frozen, STAMP)
+    assert isinstance(ended, Plan)
+    assert ended.txn.deletes == ("/cellplane/v1/pushes-frozen/all",)
+    assert frozen_of(EMPTY) is None
+
+
+def test_what_is_so_already_and_what_nobody_gave_a_reason_for() -> None:
+    frozen = view_with(FROZEN, EVERYTHING, {})
+    for outcome, words in (
+        (plan_freeze(EMPTY, STAMP), "reason: is empty"),
+        (plan_freeze(frozen, BECAUSE), "pushes are frozen by ada"),
+        (plan_resume(EMPTY, BECAUSE), "pushes are not frozen"),
+    ):
+        assert isinstance(outcome, Refusal)
+        assert words in str(outcome.problems[0])

@@ -365,3 +365,49 @@ def clusters_for(node: str, nonce: str = "", rejection: str = "") -> Any:
     if rejection:
         request.error_detail.message = rejection
     return request
+
+
+async def test_a_push_is_kept_with_who_made_it_what_it_changed_and_how_long_it_took(stage: Stage) -> None:
+    await begin(stage)
+    await cellplane(stage, "cells", "set-weight", "2", "7", "--reason", "too slow")
+
+    async def told() -> dict[str, Any]:
+        pushes = (await stage.json(f"{stage.status_url}/v1/pushes"))["pushes"]
+        return next(
+            (each for each in pushes if each["reasons"] == ["too slow"] and each["outcome"]["nodes"]), {}
+        )
+
+    push = await eventually(told, "the push on record", within=20)
+    assert (push["authors"], push["causes"]) == (["ada"], ["cells"])
+    assert push["lines"][0] == "cell 2: weight: 100 → 7"
+    assert push["resources"]["route"]["counts"] == [0, 1, 0]
+    assert 0 < push["outcome"]["first_ms"] <= push["outcome"]["last_ms"] < 10_000
+    shown = await cellplane(stage, "pushes", "show", "last")
+    assert "too slow" in shown
+    assert "cell 2: weight: 100 → 7" in await cellplane(stage, "pushes", "list")
+
+
+async def test_while_frozen_no_envoy_hears_of_anything_and_what_waited_goes_out_at_the_end(
+    stage: Stage,
+) -> None:
+    await begin(stage)
+    await cellplane(stage, "pushes", "freeze", "--yes", "--reason", "holidays")
+    await cellplane(stage, "cells", "set-state", "2", "QUARANTINED", "--yes")
+
+    async def frozen() -> bool:
+        return bool((await ready(stage))["frozen"])
+
+    await eventually(frozen, "the freeze")
+    assert "FROZEN by ada" in await cellplane(stage, "fleet", "status")
+
+    async def waits() -> bool:
+        return "cell 2: state: ACTIVE → QUARANTINED" in await cellplane(stage, "pushes", "diff", "pending")
+
+    await eventually(waits, "what waits")
+    assert (await answer(stage, session_ask(2))).cell == 2, "nothing went out"
+    await cellplane(stage, "pushes", "resume", "--yes")
+
+    async def quarantined() -> bool:
+        return (await answer(stage, session_ask(2))).status == 503
+
+    await eventually(quarantined, "the quarantine at the Envoy")

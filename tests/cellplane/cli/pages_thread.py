@@ -12,12 +12,15 @@ from typing import Any
 
 @contextmanager
 def served(pages: dict[str, Any]) -> Iterator[str]:
-    """Serve JSON by path (with its query); give the URL. What is not laid out is a 404 with an error."""
+    """Serve JSON, or bytes as they are, by path (with its query); give the URL. What is not laid out is a
+    404 with an error.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found = pages.get(self.path)
-            body = json.dumps({"error": f"no page {self.path}"} if found is None else found).encode()
+            told = {"error": f"no page {self.path}"} if found is None else found
+            body = told if isinstance(told, bytes) else json.dumps(told).encode()
             self.send_response(404 if found is None else 200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

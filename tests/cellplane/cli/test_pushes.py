@@ -53,3 +53,17 @@ async def test_a_held_version_is_listed_and_released(etcd: EtcdServer, keyspace:
 def test_an_id_of_nothing_is_named(run: Run) -> None:
     result = run("pushes", "release", "00000000", "--yes", "--reason", "x", expect=Exit.NOT_FOUND)
     assert "no push 00000000 is held" in result.output
+
+
+async def test_a_freeze_needs_a_reason_is_said_by_every_command_and_ends(run: Run) -> None:
+    run("pushes", "freeze", "--yes", expect=Exit.USAGE)
+    frozen = run("pushes", "freeze", "--yes", "--reason", "holidays")
+    assert "FREEZE: nothing goes out to any Envoy" in frozen.output
+    again = run("pushes", "freeze", "--yes", "--reason", "more", expect=Exit.REFUSED)
+    assert "pushes are frozen by ada" in again.output
+    added = run("cells", "add", "--id", "1", "--name", "one", "--endpoint", "10.0.0.1:80")
+    assert "PUSHES ARE FROZEN (frozen by ada" in added.output
+    assert "would: pushes: resume" in run("pushes", "resume", "--dry-run").output
+    run("pushes", "resume", "--yes")
+    assert "FROZEN" not in run("cells", "set-weight", "1", "50").output
+    run("pushes", "resume", "--yes", expect=Exit.REFUSED)
