@@ -12,9 +12,11 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -30,8 +32,11 @@ from xds.server import AdsServer
 from xds.snapshot import Snapshot
 
 BY_URL = {kind.type_url: kind for kind in SERVED}
+THREADS: Final = Path("/proc/self/task")
+YIELD_SECONDS: Final = 0.0005
+"""Long enough for the kernel to let another thread run."""
 TURNS: Final = 20
-"""A message takes a few from its socket to its stream."""
+"""Turns of the event loop; a message that a thread has read takes a few to its stream."""
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -112,9 +117,13 @@ class Adapter:
     async def _publish(self, node: str) -> None:
         """Publish what the node has now, once its streams have read what had reached them.
 
-        A client that unsubscribes and then asks for a change does so on two connections, which are read in no
-        particular order. The other tasks get their turn first; nobody waits for a time.
+        A client that unsubscribes and then asks for a change does so on two connections, which threads of
+        gRPC's read in no particular order.
         """
+        busy = threads_at_work(THREADS.iterdir() if THREADS.exists() else ())
+        while busy:
+            await asyncio.sleep(YIELD_SECONDS)
+            busy = threads_at_work(busy)
         for _ in range(TURNS):
             await asyncio.sleep(0)
         state = self._states[node]
@@ -140,6 +149,23 @@ class Adapter:
             )
             await _refuse(context, "resourceName", request.resourceName, fix)
         return kind, state
+
+
+def threads_at_work(threads: Iterable[Path]) -> list[Path]:
+    """Return which of these threads have something to do, be they running or waiting for their turn.
+
+    What reaches a socket wakes one, and what it read is on its way to a stream when it is asleep again.
+    """
+    own = str(threading.get_native_id())
+    return [thread for thread in threads if thread.name != own and _state(thread) == "R"]
+
+
+def _state(thread: Path) -> str:
+    try:
+        # `pid (name) state …`, and a name may hold anything.
+        return (thread / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return "ended"
 
 
 def _one_of_these() -> str:
