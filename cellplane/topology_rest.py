@@ -1,52 +1,64 @@
-"""Classify over HTTP: `POST /v1/classify` in protojson, and how long and by which tags to keep the answer.
+"""The service over HTTP: classify, with how long an answer may be kept, and all that can be read.
 
-The Topology Service runs it beside gRPC, for routers that cache. Both answer from one place; nobody but the
-service says how long an answer may be kept.
+The Topology Service runs it beside gRPC; `rest_table` says what is served. Both answer from the same services
+under the same access rules; nobody but the service says how long an answer may be kept.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
 import grpc
 from aiohttp import web
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from cellplane.rest_openapi import document
+from cellplane.rest_table import TABLE, Operation
 from cellplane.settings import Listen, SettingsError, TlsFiles
-from pb.gitlab.cells.topology_service import classify_service_pb2
 from topology.service.classify import Lifetimes, Routed
 from topology.service.failure import Failure, invalid
-from topology.service.gate import rules_of
+from topology.service.gate import failure_of, rules_of
 from topology.service.identity import Caller, Names, Role, caller_of, may
-from topology.service.routing_services import ClassifyService, routed_message
+from topology.service.routing_services import routed_message
+from topology.service.server import FILES, TopologyServer
 
 MAX_BYTES: Final = 256 * 1024
-_METHOD: Final = "/gitlab.cells.topology_service.ClassifyService/Classify"
-# As gRPC-Gateway has it, which GitLab's REST clients know.
-_HTTP: Final[Mapping[grpc.StatusCode, int]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.UNAVAILABLE: 503,
-}
+# As gRPC-Gateway has it, which GitLab's REST clients know; but a revision that is gone is not there.
+_HTTP: Final[Mapping[grpc.StatusCode, int]] = MappingProxyType(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT: 400,
+        grpc.StatusCode.FAILED_PRECONDITION: 400,
+        grpc.StatusCode.NOT_FOUND: 404,
+        grpc.StatusCode.OUT_OF_RANGE: 404,
+        grpc.StatusCode.PERMISSION_DENIED: 403,
+        grpc.StatusCode.UNAVAILABLE: 503,
+    }
+)
+_UNKEPT: Final = {"cache-control": "no-store"}
+_RULES: Final = rules_of(FILES)
 
 
-class ClassifyPages:
-    """Serve the page on one address."""
+class RestPages:
+    """Serve the pages on one address."""
 
-    def __init__(self, classify: ClassifyService, names: Names, lifetimes: Lifetimes) -> None:
-        self._classify = classify
+    def __init__(self, server: TopologyServer, names: Names, lifetimes: Lifetimes) -> None:
+        self._server = server
         self._names = names
         self._lifetimes = lifetimes
         self._verified = False
-        self._rules = rules_of((classify_service_pb2.DESCRIPTOR,))[_METHOD]
+        self._document = json.dumps(document(importlib.metadata.version("cellplane")), indent=1)
         app = web.Application(client_max_size=MAX_BYTES)
-        app.router.add_post("/v1/classify", self._page)
+        for operation in TABLE:
+            app.router.add_route(operation.verb, operation.path, self._page_of(operation))
+        app.router.add_get("/openapi.json", self._openapi)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
     async def start(self, listen: Listen, files: TlsFiles) -> int:
@@ -64,19 +76,42 @@ class ClassifyPages:
         """Stop listening."""
         await self._runner.cleanup()
 
-    async def _page(self, request: web.Request) -> web.Response:
-        try:
-            self._let_in(request)
-            decision = self._classify.decide(_read(await request.read()))
-        except Failure as failure:
-            return self._failed(failure)
-        body = json_format.MessageToDict(routed_message(decision))
-        return web.json_response(body, headers=self._kept(self._lifetimes.found, decision))
+    def _page_of(self, operation: Operation) -> Callable[[web.Request], Awaitable[web.Response]]:
+        answer = self._classify if operation.verb == "POST" else self._read
 
-    def _let_in(self, request: web.Request) -> None:
+        async def page(request: web.Request) -> web.Response:
+            try:
+                return await answer(operation, request)
+            except Failure as failure:
+                return self._failed(operation, failure)
+            except Exception as error:
+                failure_ = failure_of(error)
+                if failure_ is None:
+                    raise
+                return self._failed(operation, failure_)
+
+        return page
+
+    async def _openapi(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._document, content_type="application/json")
+
+    async def _classify(self, operation: Operation, request: web.Request) -> web.Response:
+        self._let_in(operation, request, None)
+        asked = operation.parsed(_modern(await request.read()))
+        decision = self._server.classify.decide(asked)  # type: ignore[arg-type]  # of the operation's type
+        headers = self._kept(self._lifetimes.found, decision)
+        return web.json_response(_json(routed_message(decision)), headers=headers)
+
+    async def _read(self, operation: Operation, request: web.Request) -> web.Response:
+        asked = operation.request([*request.match_info.items(), *request.query.items()])
+        self._let_in(operation, request, asked)
+        answer = await self._server.answer(operation.method, asked)
+        return web.json_response(_json(answer), headers=_UNKEPT)
+
+    def _let_in(self, operation: Operation, request: web.Request, asked: Message | None) -> None:
         caller = self._caller(request)
-        if not may(caller, self._rules, None):
-            words = f"{caller.name!r} ({caller.role}) may not classify"
+        if not may(caller, _RULES[operation.method], getattr(asked, "cell_id", None)):
+            words = f"{caller.name!r} ({caller.role}) may not ask {operation.path}"
             raise Failure(grpc.StatusCode.PERMISSION_DENIED, words, "ACCESS_DENIED")
 
     def _caller(self, request: web.Request) -> Caller:
@@ -86,7 +121,7 @@ class ClassifyPages:
         subject = dict(part for parts in certificate.get("subject", ()) for part in parts)
         return caller_of(subject.get("commonName", ""), self._names)
 
-    def _failed(self, failure: Failure) -> web.Response:
+    def _failed(self, operation: Operation, failure: Failure) -> web.Response:
         code, _ = failure.code.value
         status = status_pb2.Status()
         for _, details in failure.trailers():
@@ -94,10 +129,10 @@ class ClassifyPages:
         body: dict[str, Any] = {
             "code": code,
             "message": failure.message,
-            "details": [json_format.MessageToDict(each) for each in status.details],
+            "details": [_json(each) for each in status.details],
         }
-        headers = {"cache-control": "no-store"}
-        if failure.code is grpc.StatusCode.NOT_FOUND:
+        headers = _UNKEPT
+        if operation.cached and failure.code is grpc.StatusCode.NOT_FOUND:
             headers = self._kept(self._lifetimes.not_found, None)
         return web.json_response(body, status=_HTTP.get(failure.code, 500), headers=headers)
 
@@ -116,16 +151,20 @@ def tags_of(decision: Routed) -> tuple[str, ...]:
     return cell, f"{decision.bucket.type.name}:{quote(decision.bucket.value, safe='')}"
 
 
-def _read(text: bytes) -> classify_service_pb2.ClassifyRequest:
-    """Read a request. Old clients send one `claim`, which the message does not know any more."""
+def _modern(text: bytes) -> Any:
+    """Read JSON. Old clients send one `claim`, which the message does not know any more."""
     try:
         body = json.loads(text)
-        if isinstance(body, dict) and "claim" in body:
-            old = body.pop("claim")
-            body.setdefault("claims", [old])
-        return json_format.ParseDict(body, classify_service_pb2.ClassifyRequest())
-    except (ValueError, RecursionError, AttributeError, json_format.ParseError) as error:
-        raise invalid(f"the body is no ClassifyRequest in JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"the request is no ClassifyRequest in JSON: {error}") from None
+    if isinstance(body, dict) and "claim" in body:
+        old = body.pop("claim")
+        body.setdefault("claims", [old])
+    return body
+
+
+def _json(message: Message) -> Any:
+    return json_format.MessageToDict(message)
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext | None:

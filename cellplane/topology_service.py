@@ -22,7 +22,7 @@ from cellplane.service import for_ever, until_signalled
 from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_metrics import TopologyCollector
-from cellplane.topology_rest import ClassifyPages
+from cellplane.topology_rest import RestPages
 from cellplane.topology_status import TopologyStatusServer
 from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
@@ -78,7 +78,7 @@ class TopologyService:
         self._server = TopologyServer(
             self.sources, claims.store, store, keyspace, writers=WRITERS, names=settings.names
         )
-        self._pages = ClassifyPages(self._server.classify, settings.names, settings.lifetimes)
+        self._pages = RestPages(self._server, settings.names, settings.lifetimes)
         self.collector = TopologyCollector(self._server, self._follower, watcher.state)
         self._read = asyncio.Event()
 

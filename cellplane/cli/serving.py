@@ -27,7 +27,7 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         "rest-listen",
         {
             "metavar": "HOST:PORT",
-            "help": "Where routers ask over HTTP (POST /v1/classify); if not given, nowhere.",
+            "help": "Where routers and programs ask over HTTP (see /openapi.json); if not given, nowhere.",
         },
     ),
     (

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from cellplane.settings import Listen, SettingsError, TlsFiles
-from cellplane.topology_rest import ClassifyPages, tags_of
+from cellplane.topology_rest import RestPages, tags_of
 from tests.topology.claims.samples import route
 from tests.topology.samples import cell
 from tests.topology.service.stage import Stage, playing
@@ -30,7 +30,7 @@ ANYWHERE = Listen(host="127.0.0.1", port=0)
 @dataclass
 class Pages:
     stage: Stage
-    pages: ClassifyPages
+    pages: RestPages
     url: str
 
     async def ask(self, body: Any, context: ssl.SSLContext | None = None) -> tuple[int, Any, dict[str, str]]:
@@ -46,9 +46,7 @@ class Pages:
 async def serving(files: TlsFiles, follow: bool = True) -> AsyncIterator[Pages]:
     cells = (cell(1), cell(2, addresses={"web": "https://cell-2.example.com"})) if follow else ()
     async with playing(MemoryStore(), Keyspace("/rest"), cells, follow=follow) as stage:
-        pages = ClassifyPages(
-            stage.server.classify, NO_MORE_NAMES, Lifetimes(found=60, not_found=5, stale=100)
-        )
+        pages = RestPages(stage.server, NO_MORE_NAMES, Lifetimes(found=60, not_found=5, stale=100))
         port = await pages.start(ANYWHERE, files)
         scheme = "https" if files.cert else "http"
         try:
@@ -97,11 +95,11 @@ async def test_nobody_is_an_answer_that_may_be_kept_for_a_moment(pages: Pages) -
     [
         ({}, 'invalid type: "UNSPECIFIED"'),
         ({"claims": [{}]}, "claims[0]: is empty"),
-        ({"colour": "red"}, "the body is no ClassifyRequest in JSON"),
-        ("nonsense", "the body is no ClassifyRequest in JSON"),
-        (b"\xff", "the body is no ClassifyRequest in JSON"),
-        ("[1]", "the body is no ClassifyRequest in JSON"),
-        ("[" * 100_000, "the body is no ClassifyRequest in JSON"),
+        ({"colour": "red"}, "the request is no ClassifyRequest in JSON"),
+        ("nonsense", "the request is no ClassifyRequest in JSON"),
+        (b"\xff", "the request is no ClassifyRequest in JSON"),
+        ("[1]", "the request is no ClassifyRequest in JSON"),
+        ("[" * 100_000, "the request is no ClassifyRequest in JSON"),
     ],
 )
 async def test_nonsense_is_refused_and_never_kept(pages: Pages, body: Any, words: str) -> None:
@@ -136,7 +134,7 @@ async def test_under_mtls_rules_are_applied(tmp_path: Path) -> None:
 
 async def test_an_address_that_is_taken_is_named(pages: Pages) -> None:
     port = int(pages.url.split(":")[2].split("/")[0])
-    another = ClassifyPages(pages.stage.server.classify, NO_MORE_NAMES, Lifetimes())
+    another = RestPages(pages.stage.server, NO_MORE_NAMES, Lifetimes())
     with pytest.raises(SettingsError, match=f"--rest-listen 127.0.0.1:{port}"):
         await another.start(Listen(host="127.0.0.1", port=port), TlsFiles())
     await another.stop()

@@ -166,7 +166,7 @@ class Gate:
             raise error
         given = _said(context, REQUEST_ID)
         request_id = given if _ID.match(given) else str(uuid.uuid4())
-        failure = _failure_of(error)
+        failure = failure_of(error)
         if failure is None:
             log.error("call_failed method=%s request=%s", method, request_id, exc_info=error)
             words = f"an error of ours; it is logged with request {request_id}"
@@ -200,7 +200,7 @@ def _said(context: Context, name: str) -> str:
     return ""
 
 
-def _failure_of(error: BaseException) -> Failure | None:
+def failure_of(error: BaseException) -> Failure | None:
     """Say what an error means to the caller; None where it is a bug of ours."""
     match error:
         case Failure():

@@ -7,12 +7,14 @@ no file. `Request -> ClassificationKey -> Decision`, and the third road: where c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
@@ -102,6 +104,13 @@ class TopologyServer:
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
         self._claims = ClaimService(sources, claims)
         self._transfers = TransferService(sources, claims)
+        self._cell = CellService(sources)
+        self._by_name: Mapping[str, Any] = {
+            "cellplane.topology.v1.CellService": self.cells,
+            "cellplane.topology.v1.DocumentService": self.documents,
+            "gitlab.cells.topology_service.CellService": self._cell,
+            "gitlab.cells.topology_service.claims.v1.ClaimService": self._claims,
+        }
         self._sources = sources
         self._names = names
         self._options = options
@@ -131,6 +140,15 @@ class TopologyServer:
         self._server = server
         return int(port)
 
+    async def answer(self, method: str, request: Message) -> Message:
+        """Answer a question that came another way than over gRPC. Raises what the service raises.
+
+        Whoever calls has let the asker in; only methods that change nothing are asked so.
+        """
+        _, service, name = method.split("/")
+        answered: Message = await getattr(self._by_name[service], name)(request, None)
+        return answered
+
     async def refresh_health(self) -> None:
         """Say whether questions can be answered by now. Called when sources may have become ready."""
         answers = health_pb2.HealthCheckResponse
@@ -150,7 +168,7 @@ class TopologyServer:
 
     def _register(self, server: grpc.aio.Server, guarded: Any) -> None:
         classify_service_pb2_grpc.add_ClassifyServiceServicer_to_server(self.classify, guarded)
-        cell_service_pb2_grpc.add_CellServiceServicer_to_server(CellService(self._sources), guarded)
+        cell_service_pb2_grpc.add_CellServiceServicer_to_server(self._cell, guarded)
         sequence_service_pb2_grpc.add_SequenceServiceServicer_to_server(
             sequence_service_pb2_grpc.SequenceServiceServicer(), guarded
         )
