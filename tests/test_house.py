@@ -36,6 +36,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/metrics.py": "tests/cellplane/test_status.py",
     "topology/claims/beginning.py": "tests/contract/test_claim_store.py",
     "topology/claims/transferring.py": "tests/contract/test_transfers.py",
+    "topology/leader.py": "tests/contract/test_leader.py",
 }
 
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
