@@ -15,42 +15,43 @@ from pb.envoy.config.listener.v3 import listener_pb2  # noqa: F401
 from pb.envoy.config.route.v3 import route_pb2  # noqa: F401
 from pb.envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
 from pb.envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
-from xds.cache import Cache
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Reference, Resource, ResourceType
-from xds.server import AdsServer
-from xds.snapshot import Snapshot
+from xds import library as xds
 
-KINDS = {kind.service: kind for kind in (CLUSTER, ENDPOINT, LISTENER, ROUTE)}
+KINDS = {kind.service: kind for kind in (xds.CLUSTER, xds.ENDPOINT, xds.LISTENER, xds.ROUTE)}
 
 
-def references(kind: ResourceType, message: Any) -> Iterator[Reference]:
+def references(kind: xds.ResourceType, message: Any) -> Iterator[xds.Reference]:
     """Say what a resource needs: the server orders pushes by it, and refuses what leads nowhere."""
-    if kind is CLUSTER and message.type == cluster_pb2.Cluster.EDS:
-        yield ENDPOINT, message.name
-    if kind is ROUTE:
-        yield from ((CLUSTER, each.route.cluster) for host in message.virtual_hosts for each in host.routes)
-    if kind is LISTENER:
+    if kind is xds.CLUSTER and message.type == cluster_pb2.Cluster.EDS:
+        yield xds.ENDPOINT, message.name
+    if kind is xds.ROUTE:
+        yield from (
+            (xds.CLUSTER, each.route.cluster) for host in message.virtual_hosts for each in host.routes
+        )
+    if kind is xds.LISTENER:
         for each in (each for chain in message.filter_chains for each in chain.filters):
             each.typed_config.Unpack(manager := hcm.HttpConnectionManager())
-            yield ROUTE, manager.rds.route_config_name
+            yield xds.ROUTE, manager.rds.route_config_name
 
 
-def resource(kind: ResourceType, name: str, fields: dict[str, Any]) -> Resource:
+def resource(kind: xds.ResourceType, name: str, fields: dict[str, Any]) -> xds.Resource:
     make: Any = symbol_database.Default().GetSymbol(kind.type_url.rpartition("/")[2])
     message = json_format.ParseDict(fields, make())
-    return Resource.of(kind, name, message, references(kind, message))
+    return xds.Resource.of(kind, name, message, references(kind, message))
 
 
 async def main(path: Path, address: str) -> None:
-    cache = Cache()
-    await AdsServer(cache, lambda *_: "everyone", identifier="own").start(address)
-    served = ""
+    cache, revision, served, told = xds.Cache(), 0, "", [""]
+    server = xds.AdsServer(cache, lambda _node, _identity: "everyone", identifier="own")
+    await server.start(address)
     while True:
         if (text := await asyncio.to_thread(path.read_text)) != served:
             types = yaml.safe_load(text).items()
             made = [resource(KINDS[kind], name, of) for kind, names in types for name, of in names.items()]
-            print(cache.publish("everyone", Snapshot.of(abs(hash(text)), made)), flush=True)
-            served = text
+            served, revision = text, revision + 1
+            print(cache.publish("everyone", xds.Snapshot.of(revision, made)), flush=True)
+        if (fleet := [f"{one.node.id} has {one.settled_revision}" for one in server.fleet.nodes()]) != told:
+            print("fleet:", *(told := fleet), flush=True)
         await asyncio.sleep(0.2)
 
 

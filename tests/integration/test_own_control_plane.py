@@ -45,6 +45,7 @@ async def test_an_envoy_follows_the_file(tmp_path: Path, envoy: StartEnvoy) -> N
             bootstrap(role="edge", node_id="own-1", xds_addresses=(f"127.0.0.1:{xds}",), admin_port=0)
         )
         await eventually(lambda: reaches(1), "the first upstream")
+        await wait_until(lambda: "fleet: own-1 has 1" in child.log_tail(), child, 10, "the node's status")
         moved = good.replace("port_value: 8081", f"port_value: {second.port}")
         await asyncio.to_thread(file.write_text, moved)
         await eventually(lambda: reaches(2), "the second upstream")
