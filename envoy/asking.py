@@ -65,8 +65,8 @@ def ext_proc_filter(lookups: Lookups) -> ext_proc_pb2.ExternalProcessor:
     return message
 
 
-def asking() -> OnMatch:
-    """End at the route that has Python asked, and Lua decide again."""
+def asking(rule: str) -> OnMatch:
+    """End at the route that has Python asked, and Lua decide again. It tells Lua which rule led here."""
     body = "The owner of this request could not be looked up. Try again later.\n"
     route = route_pb2.Route(
         name=ROUTE_NAME,
@@ -79,8 +79,14 @@ def asking() -> OnMatch:
         overrides=ext_proc_pb2.ExtProcOverrides(processing_mode=_mode(sends=True))
     )
     route.typed_per_filter_config[OWNERS_FILTER].CopyFrom(packed(send))
-    route.typed_per_filter_config[LEARN_FILTER].CopyFrom(packed(lua_pb2.LuaPerRoute(name=SCRIPT)))
+    route.typed_per_filter_config[LEARN_FILTER].CopyFrom(packed(_learning(rule)))
     return leaf(route)
+
+
+def _learning(rule: str) -> lua_pb2.LuaPerRoute:
+    found = lua_pb2.LuaPerRoute(name=SCRIPT)
+    found.filter_context["rule"] = rule
+    return found
 
 
 def enable(route: route_pb2.Route) -> None:

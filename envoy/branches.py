@@ -13,6 +13,7 @@ from typing import Final
 from envoy import matchers, sessions
 from envoy.edge import IDENTITY_HEADER, PEER_STATE
 from envoy.leaves import at_cell
+from envoy.lua_program import passed_state
 from envoy.match_rules import Skip
 from envoy.matchers import (
     ANY_BYTES,
@@ -53,9 +54,14 @@ def branch(
             return ()
 
 
-def skip_stat(rule: str, skip: Skip) -> str:
-    """Name what Envoy counts a rule's passing over under, less the `.ip_parsing_failed` that it adds."""
-    return f"cellplane.rule.{rule}.{skip.value}"
+def counted_once(rule: str, skip: Skip) -> Predicate:
+    """Count that a rule was passed over, as `cellplane.rule.<rule>.<skip>` (see `matchers.counted`).
+
+    When an owner has been asked for, the route is looked up again from the first rule on; Lua then names the
+    rules that were passed over already.
+    """
+    passed = matchers.present(matchers.filter_state(passed_state(rule)))
+    return all_of(negated(passed), matchers.counted(f"cellplane.rule.{rule}.{skip.value}"))
 
 
 def _override(
@@ -157,5 +163,5 @@ def _sessions(
 
 
 def _count(rule: Rule, skip: Skip, *conditions: Predicate) -> Entry:
-    counter = matchers.counted(skip_stat(rule.name, skip))
+    counter = counted_once(rule.name, skip)
     return entry(all_of(*conditions, counter) if conditions else counter, NOWHERE)

@@ -586,7 +586,13 @@ local function decide(handle, version, told)
 end
 
 -- The second time, behind ext_proc: what it said is taken in, and everything decided again with it.
-local function decide_again(handle, asked)
+-- Rules before the one that asked have been passed over, and counted, and are not to be counted twice.
+local function decide_again(handle, asked, rule)
+  local state = handle:streamInfo():filterState()
+  for _, name in ipairs(order) do
+    if name == rule then break end
+    state:set("cellplane.passed." .. name, "envoy.string", "yes")
+  end
   local told = handle:streamInfo():dynamicMetadata():get("cellplane.told")
   decide(handle, nil, learn(asked, told and told.owners, handle:timestamp()))
 end

@@ -32,9 +32,15 @@ class Raw(str):
     __slots__ = ()
 
 
-def lua_program(rules: Sequence[MatchRule], reserved: frozenset[str], lookups: Lookups | None = None) -> str:
+def lua_program(
+    rules: Sequence[MatchRule],
+    reserved: frozenset[str],
+    lookups: Lookups | None = None,
+    order: Sequence[str] = (),
+) -> str:
     """Write the program that reads requests for these rules, which are not native.
 
+    `order` names all rules; with `lookups` owners are asked for.
     It gives two functions: one reads a request, the other decides again when owners have been asked for.
     """
     words: dict[str, Data] = dict.fromkeys(sorted(reserved), True)
@@ -42,6 +48,7 @@ def lua_program(rules: Sequence[MatchRule], reserved: frozenset[str], lookups: L
     lines = (
         f"local reserved = {lua_data(words if needs_words else {})}",
         f"local rules = {lua_data([_rule(rule) for rule in rules])}",
+        f"local order = {lua_data(list(order) if lookups else ())}",
         f"local lookups = {lua_data(_lookups(lookups))}",
     )
     return "\n".join((_SETS, *lines, _code("memory.lua"), _code("decide.lua")))
@@ -50,6 +57,11 @@ def lua_program(rules: Sequence[MatchRule], reserved: frozenset[str], lookups: L
 def key_state(rule: str, key: int | None = None) -> str:
     """Name the filter state that holds a rule's outcome, or its key of this number, from 1."""
     return f"cellplane.key.{rule}" + ("" if key is None else f".{key}")
+
+
+def passed_state(rule: str) -> str:
+    """Name the filter state that says that a rule was passed over, and counted, before owners were asked."""
+    return f"cellplane.passed.{rule}"
 
 
 def regex_data(regex: Regex) -> Data:

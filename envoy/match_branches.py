@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from envoy import matchers
-from envoy.branches import Standings, skip_stat
+from envoy.asking import asking
+from envoy.branches import Standings, counted_once
 from envoy.classification import KeyType
 from envoy.leaves import at_cell, at_cluster, rejected
 from envoy.lua_program import ASKING, FIRST, key_state
@@ -49,8 +50,8 @@ _PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What all branches for requests of some manners stand on. `fallback` is where the default leads, and
-    `asking` where owners are asked for, if anybody can be asked.
+    """What all branches for requests of some manners stand on. `fallback` is where the default leads; `asks`:
+    somebody is there to be asked for owners.
     """
 
     standings: Standings
@@ -58,7 +59,7 @@ class Ground:
     reserved: frozenset[str]
     fallback: OnMatch
     manners: Manners = ORDINARY
-    asking: OnMatch | None = None
+    asks: bool = False
 
 
 def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
@@ -126,8 +127,8 @@ def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterat
         skip.value: listed(_passed(rule, skip, ground))
         for skip in (Skip.AMBIGUOUS, Skip.MALFORMED, Skip.UNKNOWN, Skip.UNDECIDED, Skip.NOT_FOUND)
     }
-    if ground.asking is not None and isinstance(rule.action, Classify) and rule.action.asks:
-        outcomes[ASKING] = ground.asking
+    if ground.asks and isinstance(rule.action, Classify) and rule.action.asks:
+        outcomes[ASKING] = asking(rule.name)
     if not isinstance(rule.action, Classify):
         outcomes["matched"] = listed(_act(rule, ground))
     yield _always(exactly(state, outcomes))
@@ -173,7 +174,7 @@ def _first_cell(rule: str, ground: Ground) -> OnMatch | None:
 
 def _passed(rule: MatchRule, skip: Skip, ground: Ground) -> Iterator[Entry]:
     """Count, and then do what the rule says of such an outcome."""
-    yield entry(matchers.counted(skip_stat(rule.name, skip)), NOWHERE)
+    yield entry(counted_once(rule.name, skip), NOWHERE)
     policy = rule.policy(skip)
     if policy is Otherwise.DEFAULT:
         yield _always(ground.fallback)

@@ -55,7 +55,7 @@ function envoy_on_request(handle)
     program.decide(handle, version)
   else
     local asked = handle:streamInfo():dynamicMetadata():get("cellplane.asked")
-    cellplane[asked.version].decide_again(handle, asked.claims)
+    cellplane[asked.version].decide_again(handle, asked.claims, context:get("rule"))
   end
 end
 """
@@ -68,12 +68,9 @@ def pending(ruleset: Ruleset, lookups: Lookups | None) -> tuple[Entry, ...]:
         return ()
     unread = negated(matchers.present(matchers.filter_state(READ_STATE)))
     worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
-    return (
-        entry(
-            all_of(unread, worth),
-            leaf(_route(lua_program(rules, ruleset.reserved, lookups), asks=lookups is not None)),
-        ),
-    )
+    order = [rule.name for rule in ruleset.rules]
+    route = _route(lua_program(rules, ruleset.reserved, lookups, order), asks=lookups is not None)
+    return (entry(all_of(unread, worth), leaf(route)),)
 
 
 def lua_filter() -> lua_pb2.Lua:

@@ -14,7 +14,6 @@ from typing import Final
 
 from google.protobuf import wrappers_pb2
 
-from envoy.asking import asking
 from envoy.branches import branch
 from envoy.durations import seconds
 from envoy.edge import CELL_HEADER, IDENTITY_HEADER, RULE_HEADER, SESSION_HEADER, EdgeSettings
@@ -99,12 +98,12 @@ def route_table(
     known: Mapping[Manners, Branches] = {}
     if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
         known = previous.branches if previous.weights == weights else _without_fallbacks(previous.branches)
-    ask = asking() if settings.lookups else None
+    asks = settings.lookups is not None
     branches: dict[Manners, Branches] = {}
     ways: dict[Manners, _Way] = {}
     for manners in (ORDINARY, *all_manners(ruleset.traffic)):
         fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners)
-        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, ask)
+        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, asks)
         same = known.get(manners, {})
         made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
         branches[manners], ways[manners] = made, _Way(tuple(made.values()), fallback)

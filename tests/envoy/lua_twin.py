@@ -43,7 +43,7 @@ class LuaTwin:
             self.asked += 1
             assert asked["version"] == "v1"
             stream.metadata[TOLD] = {"owners": self._told(asked["claims"])}
-            self._engine.decide_again(stream.handle, asked["claims"])
+            self._engine.decide_again(stream.handle, asked["claims"], "")
         assert stream.cleared == (1 if asked is None else 2)
         assert stream.state.pop("cellplane.keys") == "read"
         return stream.state

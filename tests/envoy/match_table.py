@@ -247,6 +247,38 @@ def rows() -> Iterator[Asked]:
     yield from _together()
 
 
+def claims() -> Iterator[Asked]:
+    """Give requests that name claims of `owned.OWNED`, and what becomes of them where these are looked up."""
+    unknown, nobody = ("namespace:unknown",), ("namespace:not_found",)
+    for path, expected, skips in (
+        ("/acme", "namespace 3", ()),
+        ("/acme/web?x", "namespace 3", ()),
+        ("/sub", "namespace 2 quarantined", ()),
+        ("/deep/x", "namespace 5", ()),
+        ("/ACME", "default", unknown),
+        ("/v3", "default", unknown),
+        ("/caf%C3%A9", "namespace 111", ()),
+        ("/site", "namespace 12", ()),
+        ("/a.b", "namespace 1", ()),
+        ("/nobody", "default", nobody),
+        ("/users/acme", "default", ()),
+    ):
+        yield Asked(expected, path, skips=skips)
+    cookie = ("cookie", "_gitlab_session=cell-1-0123")
+    yield Asked("prefix 1", "/nobody", (cookie,))
+    yield Asked("prefix 1", "/acme", (cookie,), method="POST")
+    for routing, expected, skips in (
+        ("o:1", "bearer 3", ()),
+        ("o:2", "default", ("bearer:unknown",)),
+        ("o:10", "bearer 2 quarantined", ()),
+        ("o:9", "default", ("bearer:not_found",)),
+        ("c:9\no:1", "bearer 3", ()),
+        ("c:9\no:9", "default", ("bearer:unknown",)),
+        ("c:b\no:1", "bearer 11", ()),
+    ):
+        yield Asked(expected, headers=(("authorization", f"Bearer {token(routing)}"),), skips=skips)
+
+
 def _native() -> Iterator[Asked]:
     yield Asked("trace status 405", method="PROPFIND")
     yield Asked("default", method="PROPPATCH")

@@ -40,13 +40,14 @@ def test_the_filter_sends_nothing_by_itself_and_may_change_nothing() -> None:
 
 def test_only_the_route_that_asks_sends_and_learns() -> None:
     route = Route()
-    assert asking().action.typed_config.Unpack(route)
+    assert asking("path").action.typed_config.Unpack(route)
     owners, learn = per_route(route)
     sends = ProcessingMode()
     sends.CopyFrom(NOTHING)
     sends.request_header_mode = ProcessingMode.SEND
     assert owners.overrides.processing_mode == sends
     assert learn.name == "learn"
+    assert learn.filter_context["rule"] == "path"
     assert route.direct_response.status == 503, "what stands if all fails"
 
 

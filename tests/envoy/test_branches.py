@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from envoy.branches import branch, skip_stat
+from envoy.branches import branch, counted_once
 from envoy.match_rules import Skip
 from envoy.matchers import Entry
 from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, SessionCookieRule
 from envoy.standing import Standing, standing
+from pb.envoy.extensions.matching.input_matchers.ip.v3.ip_pb2 import Ip
 from tests.envoy.edge_rig import NOW, cell
 from topology.model import CellState
 
@@ -79,7 +80,10 @@ def test_the_default_is_what_is_left() -> None:
     assert branch(DefaultRule(name="default"), standings(CellState.ACTIVE), 30) == ()
 
 
-def test_what_is_passed_over_is_counted_by_rule_and_reason() -> None:
-    assert skip_stat("session", Skip.UNKNOWN) == "cellplane.rule.session.unknown"
-    assert skip_stat("override", Skip.REFUSED) == "cellplane.rule.override.refused"
-    assert skip_stat("session", Skip.AMBIGUOUS) == "cellplane.rule.session.ambiguous"
+def test_what_is_passed_over_is_counted_by_rule_and_reason_but_not_again_when_owners_were_asked() -> None:
+    first, counter = counted_once("override", Skip.REFUSED).and_matcher.predicate
+    state = first.not_matcher.single_predicate
+    assert state.input.name == "cellplane.passed.override"
+    message = Ip()
+    assert counter.single_predicate.custom_match.typed_config.Unpack(message)
+    assert message.stat_prefix == "cellplane.rule.override.refused"

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from envoy.decision import Outcome
+from envoy.classification import ClassificationKey
+from envoy.decision import Lookup, Outcome, Silence
 from envoy.evaluator import decide
 from envoy.match_rules import Skip
 from envoy.request import Request
@@ -15,6 +16,7 @@ from envoy.rules import DEFAULT_RULESET, OverrideRule
 from tests.envoy import match_table, request_table
 from tests.envoy.answers import said
 from tests.envoy.edge_rig import NOW, cell, view_of
+from tests.envoy.owned import owner_of
 from topology.model import CellState
 
 
@@ -96,11 +98,28 @@ def test_slashes_can_be_told_apart() -> None:
     assert decide(ruleset, view, request, NOW, merge_slashes=False).rule == "default"
 
 
-@pytest.mark.parametrize("row", list(match_table.rows()), ids=str)
-def test_a_request_is_matched_as_written(row: match_table.Asked) -> None:
+ROWS = [
+    *((row, None) for row in match_table.rows()),
+    *((row, owner_of) for row in match_table.claims()),
+]
+
+
+@pytest.mark.parametrize(("row", "lookup"), ROWS, ids=[str(row) for row, _ in ROWS])
+def test_a_request_is_matched_as_written(row: match_table.Asked, lookup: Lookup | None) -> None:
     request = Request(
         method=row.method, path=row.path, authority=row.authority, headers=row.headers, peer=row.peer
     )
-    decision = decide(match_table.ruleset(), request_table.view(), request, NOW)
-    assert said(decision) == row.expected
+    decision = decide(match_table.ruleset(), request_table.view(), request, NOW, lookup=lookup)
+    found = said(decision)
+    assert (found or "default") == row.expected
     assert tuple(f"{name}:{skip}" for name, skip in decision.skips) == row.skips
+
+
+def test_an_answer_that_does_not_come_is_never_not_found() -> None:
+    def nobody_answers(_: ClassificationKey) -> Silence:
+        return Silence.UNANSWERED
+
+    found = decide(
+        match_table.ruleset(), request_table.view(), Request(path="/acme"), NOW, lookup=nobody_answers
+    )
+    assert found.skips == (("namespace", Skip.UNDECIDED),)

@@ -24,6 +24,7 @@ from tests.envoy.corpus import generated
 from tests.envoy.json_samples import ROWS as JSON_ROWS
 from tests.envoy.lua_engine import LuaEngine
 from tests.envoy.lua_twin import LuaTwin
+from tests.envoy.owned import OWNED
 from tests.envoy.regex_samples import REGEXES, TEXTS
 from tests.envoy.regex_samples import ROWS as REGEX_ROWS
 from tests.envoy.token_samples import basic, jwt, payload, sealed, token
@@ -184,16 +185,24 @@ def test_cookies_and_query(text: str) -> None:
 
 
 TWIN = LuaTwin(match_table.ruleset())
+ASKING_TWIN = LuaTwin(match_table.ruleset(), OWNED.get)
 
 
-@pytest.mark.parametrize("row", [row for row in match_table.rows() if row.expected != "rejected"], ids=str)
+@pytest.mark.parametrize(
+    "row",
+    [row for row in (*match_table.rows(), *match_table.claims()) if row.expected != "rejected"],
+    ids=str,
+)
 def test_a_request_is_read_alike(row: match_table.Asked) -> None:
     request = Request(method=row.method, path=row.path, authority=row.authority, headers=row.headers)
-    assert TWIN.said(request) == TWIN.expected(request)
+    for twin in (TWIN, ASKING_TWIN):
+        assert twin.said(request) == twin.expected(request)
 
 
 def test_what_nobody_thought_of_is_read_alike() -> None:
     for row in generated(500, seed=9):
         if normalise(row.path) is not None:
             request = Request(method=row.method, path=row.path, authority=row.authority, headers=row.headers)
-            assert TWIN.said(request) == TWIN.expected(request), str(row)
+            for twin in (TWIN, ASKING_TWIN):
+                assert twin.said(request) == twin.expected(request), str(row)
+    assert ASKING_TWIN.asked > 10

@@ -32,7 +32,7 @@ def test_a_cell_that_does_not_serve_is_counted_and_its_policy_followed() -> None
     closed = ground(CellState.DRAINED)
     assert len(branch(closed)) == 1
     counted, policy = branch(closed, otherwise={"unknown": 503})
-    assert counted.predicate.single_predicate.custom_match.name == "ip"
+    assert counted.predicate.and_matcher.predicate[-1].single_predicate.custom_match.name == "ip"
     assert policy.on_match.action.name == "a"
     _, default = branch(closed, otherwise={"unknown": "default"})
     assert default.on_match.action.name == "default"

@@ -46,7 +46,7 @@ class Worker:
         self.asked.append(stream.metadata[ASKED]["claims"])
         if told is not None:
             stream.metadata[TOLD] = {"owners": told}
-        self.engine.decide_again(stream.handle, stream.metadata[ASKED]["claims"])
+        self.engine.decide_again(stream.handle, stream.metadata[ASKED]["claims"], "path")
         return said(stream)
 
     def get(self, value: str, told: str | None) -> str:

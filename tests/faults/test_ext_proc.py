@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,20 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from envoy.edge import EdgeSettings, Lookups
 from tests.envoy.edge_rig import Edge, running_edge, view_of
 from tests.envoy.owners_rig import cells, owner_rules, said
 from tests.etcd_server import EtcdServer
+from tests.owner_servers import claim, owner_server
 from tests.processes import Child, eventually
-from tests.topology.claims.samples import batch
-from topology.claims.keys import ClaimKeyspace
-from topology.claims.store import Begun
-from topology.claims.stored import StoredClaims
-from topology.etcd import EtcdStore
-from topology.keys import Keyspace
+from tests.topology.claims.samples import route
 from topology.model import Endpoint
 
 NAMES = 600
@@ -75,13 +69,7 @@ class Traffic:
 @pytest.fixture
 async def owned(etcd: EtcdServer, etcd_prefix: str) -> str:
     """Claim the names for one cell, and give the prefix of their keys."""
-    store = EtcdStore((etcd.endpoint,))
-    try:
-        claims = StoredClaims(store, ClaimKeyspace.beside(Keyspace(etcd_prefix)))
-        wanted = batch(OWNER, [f"own-{at}" for at in range(NAMES)])
-        assert isinstance(await claims.begin(wanted, "CELL-3"), Begun)
-    finally:
-        await store.close()
+    await claim(etcd.endpoint, etcd_prefix, {route(f"own-{at}"): OWNER for at in range(NAMES)})
     return etcd_prefix
 
 
@@ -93,17 +81,10 @@ async def flowing(
     async with AsyncExitStack() as stack:
         places, replicas = [], []
         for _ in range(count):
-            listen, status = port(), port()
-            command = (
-                sys.executable, "-m", "cellplane", "ext-proc", "--listen", f"127.0.0.1:{listen}",
-                "--status-listen", f"127.0.0.1:{status}", "--etcd", etcd.endpoint, "--etcd-prefix", prefix,
-            )  # fmt: skip
-            child = Child(command, folder / f"ext-proc-{listen}.log")
-            stack.push_async_callback(child.kill)
-            child.spawn()
-            await child.ready(lambda at=status: _is_ready(at))  # type: ignore[misc]
-            places.append(Endpoint(host="127.0.0.1", port=listen))
-            replicas.append(child)
+            server = owner_server(stack, folder, etcd.endpoint, prefix)
+            await server.child.ready(server.is_ready)
+            places.append(Endpoint(host="127.0.0.1", port=server.port))
+            replicas.append(server.child)
         settings = EdgeSettings(
             listen_address="127.0.0.1",
             listen_port=port(),
@@ -122,14 +103,6 @@ async def flowing(
 
         await eventually(first, "the first owner")
         yield traffic
-
-
-async def _is_ready(port: int) -> bool:
-    try:
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as page:
-            return page.status == 200
-    except aiohttp.ClientError:
-        return False
 
 
 @asynccontextmanager

@@ -12,8 +12,10 @@ from tests.envoy import match_table
 from tests.envoy.answers import answered
 from tests.envoy.corpus import generated, written
 from tests.envoy.edge_rig import cell, running_edge, view_of
-from tests.envoy.replay import differences, matching_edge
+from tests.envoy.owned import owner_of
+from tests.envoy.replay import differences, matching_edge, owning_edge, reference
 from tests.envoy.token_samples import token
+from tests.etcd_server import EtcdServer
 
 
 async def test_envoy_and_the_evaluator_match_alike(tmp_path: Path) -> None:
@@ -32,6 +34,20 @@ async def test_what_nobody_thought_of_is_decided_alike_too(tmp_path: Path) -> No
         assert not wrong, "\n".join(wrong)
         assert await edge.envoy.stat("http.edge.lua.errors") == 0
         assert await edge.envoy.stat("http.edge.lua.executions") > 50, "the requests are worth it"
+
+
+async def test_claims_are_decided_alike(etcd: EtcdServer, etcd_prefix: str, tmp_path: Path) -> None:
+    """Found, not found, and owned by cells that are quarantined, drained, not there, or not open yet."""
+    rows = [*match_table.rows(), *match_table.claims(), *generated(200, seed=8)]
+    async with owning_edge(tmp_path, etcd.endpoint, etcd_prefix) as edge:
+        wrong = await differences(edge, rows, owner_of)
+        assert not wrong, "\n".join(wrong)
+        assert await edge.envoy.stat("http.edge.lua.errors") == 0
+        asked = await edge.envoy.stat("cluster.ext-proc.upstream_rq_total")
+        assert 15 < asked < 120, "each name is asked for once"
+        overridden = [row for row in rows if reference(row, owner_of).cell == 4]
+        assert all(dict(row.headers).get("x-cellplane-override") == "cell-4" for row in overridden)
+        assert edge.cells[4].requests == len(overridden), "PROVISIONING is reached by override alone"
 
 
 TOKEN_RULES = {
