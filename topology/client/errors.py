@@ -4,7 +4,8 @@
     ├── NameTaken        somebody owns it: tell the user
     ├── NameHeld         another batch holds it: try again later
     ├── ClaimRefused     the batch can't be right, or this cell may not: a bug, or a wrong configuration
-    └── ServiceAway      no answer; a begin may have happened, and reconciliation takes it back
+    ├── ServiceAway      no answer; a begin may have happened, and reconciliation takes it back
+    └── TooBusy          the call was not made, or not carried out, for there are too many: try again later
 
 The client raises them. Third road, where it ends for the caller.
 """
@@ -34,3 +35,7 @@ class ClaimRefused(ClaimError):
 
 class ServiceAway(ClaimError):
     """No answer came in time."""
+
+
+class TooBusy(ClaimError):
+    """Too much is going on: here, where a limiter said so, or at the service."""

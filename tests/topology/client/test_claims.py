@@ -12,9 +12,11 @@ from tests.topology.claims.samples import metadata, route
 from tests.topology.samples import cell
 from tests.topology.service.stage import Stage, playing
 from topology.claims.model import Record, SourceType, Status
-from topology.client.claims import ClaimClient, HeldLease, Patience
-from topology.client.errors import ClaimRefused, NameHeld, NameTaken, ServiceAway
+from topology.client.claims import ClaimClient
+from topology.client.errors import ClaimRefused, NameHeld, NameTaken, ServiceAway, TooBusy
+from topology.client.limiter import Limiter, Mode
 from topology.client.reconcile import Commit, Forget, Rollback
+from topology.client.steps import HeldLease, Patience
 from topology.client.verify import Stated, drift
 from topology.keys import Keyspace
 from topology.memory import Faults, MemoryStore
@@ -119,7 +121,9 @@ async def test_nobody_there() -> None:
         async def pause(seconds: float) -> None:
             pauses.append(seconds)
 
-        claims = ClaimClient(channel, 2, patience=Patience(attempts=3, pause=0.5), sleep=pause)
+        claims = ClaimClient(
+            channel, 2, patience=Patience(attempts=3, pause=0.5), sleep=pause, chance=lambda: 0.5
+        )
         with pytest.raises(ServiceAway):
             await claims.begin([metadata("a")])
         assert pauses == []  # inside a transaction nobody waits for a second try
@@ -171,14 +175,14 @@ async def test_verification_finds_the_drift(stage: Stage, claims: ClaimClient) -
         claim.bucket: Stated(claim, datetime.now(UTC))
         for claim in (metadata("kept", 1), metadata("missing", 3))
     }
-    found = drift(rows, recorded, later)
+    found = await claims.verify(rows, SourceType.RAILS_TABLE_ROUTES, now=later)
+    assert found == drift(rows, recorded, later)
     assert (found.missing, found.different, found.extra) == (
         (metadata("missing", 3),),
         (),
         (metadata("extra", 2),),
     )
-    async with claims.claiming(found.missing, found.extra):
-        pass
+    assert await claims.mend(found) == ()
     await stage.caught_up()
     again = await claims.records(SourceType.RAILS_TABLE_ROUTES)
     assert drift(rows, again, later) == drift({}, {}, later)
@@ -191,3 +195,16 @@ async def test_many_leases_and_records_come_whole(stage: Stage, claims: ClaimCli
             pass
     await stage.caught_up()
     assert len(await claims.records(SourceType.RAILS_TABLE_ROUTES)) == 1200
+
+
+async def test_a_limit_is_told_and_then_enforced(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    limiter = Limiter(limit=0)
+    claims = ClaimClient(stage.client().channel, 2, patience=PATIENT, limiter=limiter)
+    lease = await claims.begin([metadata("a")])
+    assert "calls_beyond_limit" in caplog.text
+    limiter.mode = Mode.ENFORCE
+    with pytest.raises(TooBusy):
+        await claims.begin([metadata("b")])
+    with pytest.raises(TooBusy):  # after attempts in which there was no place either
+        await claims.commit(lease)
+    assert (limiter.executing, limiter.beyond) == (0, 2 + PATIENT.attempts)
