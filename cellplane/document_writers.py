@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from cellplane.held_versions import REJECTED
+from cellplane.push_rollback import ROLLBACK, plan_rollback
 from cellplane.pushes import EVERYTHING, FROZEN, RELEASED, held_pushes, plan_freeze, plan_resume
 from cellplane.rules_history import CURRENT, KIND, plan_rules
 from envoy.rules import Ruleset, parse_ruleset
@@ -57,7 +58,13 @@ def freeze_pushes(view: View, name: str, body: Mapping[str, Any] | None, stamp: 
 
 
 WRITERS: Final[Writers] = MappingProxyType(
-    {KIND: write_rules, FROZEN: freeze_pushes, RELEASED: release_push, REJECTED: release_version}
+    {
+        KIND: write_rules,
+        ROLLBACK: plan_rollback,
+        FROZEN: freeze_pushes,
+        RELEASED: release_push,
+        REJECTED: release_version,
+    }
 )
 
 

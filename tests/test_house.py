@@ -25,6 +25,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/cli/changes.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/demo.py": "tests/integration/test_demo.py",
     "cellplane/cli/pushes.py": "tests/integration/test_control_plane.py",
+    "cellplane/cli/pushes_change.py": "tests/cellplane/cli/test_pushes.py",
     "cellplane/control_plane.py": "tests/integration/test_control_plane.py",
     "cellplane/demo/claims.py": "tests/integration/test_demo.py",
     "cellplane/demo/stage.py": "tests/integration/test_control_plane.py",

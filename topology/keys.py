@@ -28,6 +28,7 @@ DOCUMENT_KINDS: Final = (
     "pushes-held",
     "pushes-rejected",
     "pushes-released",
+    "pushes-rollback",
 )
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
 _SLOT: Final = re.compile(r"[0-9]{3}\Z")

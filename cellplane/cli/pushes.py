@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from cellplane.cli.asking import ask, control_plane_option, listen
-from cellplane.cli.changes import change_options, commit, document_change, yes_option
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
+from cellplane.cli.pushes_change import find_push, freeze, release, resume, rollback
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.fleet_report import warnings
-from cellplane.held_versions import REJECTED, HeldVersions, body_of, document_name, held_versions
+from cellplane.held_versions import REJECTED, HeldVersions, body_of, held_versions
 from cellplane.push_diff import CAUSES
 from cellplane.push_report import (
     COLUMNS,
@@ -29,7 +28,7 @@ from cellplane.push_report import (
     push_row,
     rejection_lines,
 )
-from cellplane.pushes import EVERYTHING, FROZEN, HELD, RELEASED, held_pushes
+from cellplane.pushes import HELD, held_pushes
 
 
 @click.group()
@@ -62,7 +61,7 @@ def list_pushes(limit: int, cause: str | None, control_plane: str, output: str) 
 @output_option
 def show(push_id: str, control_plane: str, output: str) -> None:
     """Show one push in full: what changed, who and why, who has it, who rejected it. ID may be `last`."""
-    push = _push(control_plane, push_id)
+    push = find_push(control_plane, push_id)
     if output == "json":
         print_json(push)
         return
@@ -82,7 +81,7 @@ def diff(push_id: str, control_plane: str) -> None:
         for line in page["lines"] or ("Nothing waits.",):
             click.echo(line)
         return
-    for line in _push(control_plane, push_id)["lines"]:
+    for line in find_push(control_plane, push_id)["lines"]:
         click.echo(line)
 
 
@@ -94,37 +93,6 @@ def watch(control_plane: str) -> None:
     for kind, body in listen(control_plane):
         if line := event_line(kind, body):
             click.echo(line)
-
-
-@pushes.command("freeze")
-@service_options
-@change_options
-@yes_option
-@output_option
-def freeze(service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
-    """Let nothing go out on any replica until `resume`: no cell, no rule, no endpoint, no quarantine."""
-    if not reason.strip():
-        fail(Exit.USAGE, "a freeze needs --reason: whoever is on call next has to know.")
-    change = document_change(FROZEN, EVERYTHING, {}, reason)
-    commit(service, change, dry_run=dry_run, yes=yes, ask="Stop all pushes to every Envoy?", output=output)
-
-
-@pushes.command("resume")
-@service_options
-@change_options
-@yes_option
-@output_option
-def resume(service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str) -> None:
-    """End a freeze: what waited goes out at once. `pushes diff pending` shows what that is."""
-    change = document_change(FROZEN, EVERYTHING, None, reason)
-    commit(service, change, dry_run=dry_run, yes=yes, ask="Let what waited go out?", output=output)
-
-
-def _push(control_plane: str, push_id: str) -> dict[str, Any]:
-    found = ask(control_plane, f"/v1/pushes/{quote(push_id, safe='')}")
-    if "error" in found:
-        fail(Exit.NOT_FOUND, f"{found['error']}.", "`cellplane pushes list` shows what there is.")
-    return found
 
 
 def _warn_of_waiting(page: dict[str, Any], control_plane: str) -> None:
@@ -183,34 +151,5 @@ def _version_rows(held: HeldVersions) -> Iterator[tuple[str, ...]]:
         yield (held.id, held.group, kind.name, name, version, "group" if known.held else nodes, words)
 
 
-@pushes.command("release")
-@click.argument("push_id", metavar="ID")
-@service_options
-@change_options
-@yes_option
-@output_option
-def release(
-    push_id: str, service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str
-) -> None:
-    """Send a held snapshot, or a version that was rejected, after all."""
-    push = next((each for each in held_pushes(read_documents(service, HELD)) if each.id == push_id), None)
-    if push is not None:
-        body = {"group": push.group, "revision": push.revision}
-        change = document_change(RELEASED, push_id, body, reason)
-    else:
-        versions = held_versions(read_documents(service, REJECTED))
-        version = next((each for each in versions if each.id == push_id), None)
-        if version is None:
-            fail(
-                Exit.NOT_FOUND, f"no push {push_id} is held.", "`cellplane pushes held` lists those that are."
-            )
-        name = document_name(version.group, version.record.key)
-        change = document_change(REJECTED, name, None, reason)
-    commit(
-        service,
-        change,
-        dry_run=dry_run,
-        yes=yes,
-        ask=f"Send push {push_id} to the fleet?",
-        output=output,
-    )
+for command in (freeze, resume, release, rollback):
+    pushes.add_command(command)

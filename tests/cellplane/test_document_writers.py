@@ -78,4 +78,4 @@ def test_a_freeze_is_of_everything_and_has_a_reason() -> None:
 
 
 def test_what_the_machinery_writes_is_not_open() -> None:
-    assert set(WRITERS) == {"rules", "pushes-frozen", "pushes-released", "pushes-rejected"}
+    assert set(WRITERS) == {"rules", "pushes-frozen", "pushes-released", "pushes-rejected", "pushes-rollback"}

@@ -8,9 +8,12 @@ import json
 from cellplane.cli.outcome import Exit
 from cellplane.held_versions import REJECTED, body_of, document_name, hold_id
 from tests.cellplane.cli.conftest import Run
+from tests.cellplane.cli.pages_thread import served
+from tests.cellplane.test_push_report import PUSH
 from tests.cellplane.views import STAMP
 from tests.etcd_server import EtcdServer
 from topology.apply import apply, read_view
+from topology.codec import encode
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.planning import plan_document
@@ -67,3 +70,35 @@ async def test_a_freeze_needs_a_reason_is_said_by_every_command_and_ends(run: Ru
     run("pushes", "resume", "--yes")
     assert "FROZEN" not in run("cells", "set-weight", "1", "50").output
     run("pushes", "resume", "--yes", expect=Exit.REFUSED)
+
+
+async def test_a_push_is_rolled_back_as_one_change_and_not_twice(
+    etcd: EtcdServer, keyspace: Keyspace, run: Run
+) -> None:
+    for number in ("1", "2"):
+        run("cells", "add", "--id", number, "--name", f"cell-{number}", "--endpoint", f"10.0.0.{number}:80")
+    store = EtcdStore((etcd.endpoint,))
+    before = await read_view(store, keyspace)
+    run("cells", "set-weight", "1", "7")
+    after = await read_view(store, keyspace)
+    await store.close()
+    records = [
+        {
+            "record": "cell 1",
+            "revision": after.cell_revision(1),
+            "before": json.loads(encode(before.cells[1])),
+            "has_before": True,
+        }
+    ]
+    push = {**PUSH, "records": records}
+    with served({"/v1/pushes/last": push, "/v1/pushes/start": {**push, "causes": ["start"]}}) as url:
+        ask = ("pushes", "rollback", "last", "--control-plane", url)
+        assert "would: cell 1: weight: 7 → 100" in run(*ask, "--dry-run").output
+        run(*ask, expect=Exit.REFUSED)
+        done = run(*ask, "--yes", "--reason", "it hurts")
+        assert "claims stay where they are" in done.output
+        assert "rollback of push 3fa9c2d1: it hurts" in run("cells", "get", "1").output
+        again = run(*ask, "--yes", expect=Exit.REFUSED)
+        assert "cell 1 was written again by ada" in again.output
+        start = run("pushes", "rollback", "start", "--control-plane", url, "--yes", expect=Exit.REFUSED)
+        assert "no change that somebody made" in start.output
