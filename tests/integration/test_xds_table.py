@@ -312,5 +312,37 @@ async def test_what_is_not_there_does_not_keep_our_listeners_waiting(
     await status_is(empty_handed, 503)
 
 
+@pytest.mark.parametrize("variant", ["delta", "sotw"])
+async def test_what_leaves_our_snapshot_while_envoy_uses_it(
+    variant: Any,
+    control_plane: ControlPlane,
+    envoy: StartEnvoy,
+    upstreams: list[int],
+    free_port: Callable[[], int],
+) -> None:
+    port = free_port()
+    names_nothing = [_unreferring(one) for one in base(port, upstreams[0])]
+    clusters, _, listeners, route_sets = names_nothing
+    control_plane.publish(*names_nothing)
+    process = await envoy(bootstrap(variant, control_plane.port))
+    await answers(port, upstreams[0])
+    # Endpoints and routes, said to be removed in Delta and not mentioned in SotW, are used as they were.
+    await control_plane.settled(control_plane.publish(clusters, listeners))
+    assert await get(port) == (200, str(upstreams[0]))
+    # They come back otherwise, and that counts.
+    await control_plane.settled(
+        control_plane.publish(clusters, endpoints("a", upstreams[1]), listeners, route_sets)
+    )
+    await answers(port, upstreams[1])
+    # Clusters and listeners, removed or left out, are deleted.
+    await control_plane.settled(control_plane.publish(route_sets))
+    await process.until_stat("listener_manager.listener_removed", 1)
+
+    async def gone() -> bool:
+        return set(await process.clusters()) == {"xds"}
+
+    await eventually(gone, "the cluster to go")
+
+
 def _unreferring(one: Resource) -> Resource:
     return Resource.of(one.type, one.name, one.body)

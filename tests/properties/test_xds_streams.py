@@ -11,6 +11,7 @@ snapshot, but for what it rejected and what names that; (8) no replica has anyth
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import hypothesis.strategies as st
 from hypothesis import settings
@@ -58,6 +59,8 @@ class Streams(RuleBasedStateMachine):
         """Names that the last stream to this server ended without an answer to."""
         # What exists: content number by cluster, targets by route, (route, content) by listener.
         self.clusters: dict[str, tuple[int, int]] = {"c0": (1, 80)}
+        self.lazy: set[str] = set()
+        self.ever_lazy: set[str] = set()
         self.routes: dict[str, frozenset[str]] = {}
         self.listeners: dict[str, tuple[str, str]] = {}
         self.client: ModelClient
@@ -74,7 +77,7 @@ class Streams(RuleBasedStateMachine):
     def build(self) -> Snapshot:
         resources: list[Resource] = []
         for name, (seconds, port) in self.clusters.items():
-            resources += [cluster(name, seconds), endpoints(name, port)]
+            resources += [replace(cluster(name, seconds), lazy=name in self.lazy), endpoints(name, port)]
         resources += [routes(name, *sorted(targets)) for name, targets in self.routes.items()]
         resources += [listener(name, route, detail) for name, (route, detail) in self.listeners.items()]
         self.published.update((one.type, one.name, one.version) for one in resources)
@@ -145,6 +148,12 @@ class Streams(RuleBasedStateMachine):
             self.routes = {route: targets - {name} for route, targets in self.routes.items()}
             self.publish()
 
+    @rule(name=a_cluster)
+    def turn_lazy_or_eager(self, name: str) -> None:
+        self.lazy ^= {name}
+        self.ever_lazy.add(name)
+        self.publish()
+
     @rule(name=st.sampled_from(ROUTES), to=st.frozensets(a_cluster))
     def set_routes(self, name: str, to: frozenset[str]) -> None:
         self.routes[name] = to & self.clusters.keys()
@@ -195,6 +204,14 @@ class Streams(RuleBasedStateMachine):
             # What it has is restored in full.
             self.due.add(kind)
         self.client.answer(kind)
+
+    @precondition(lambda self: self.client.delta)
+    @rule(name=a_cluster)
+    def fetch_or_drop(self, name: str) -> None:
+        """Ask for a cluster by name beside all, or no longer."""
+        self.due.add(CLUSTER)
+        self.client.fetch_or_drop(name)
+        self.pump()
 
     @rule(seconds=st.sampled_from([0.5, 1.0]))
     def time_passes(self, seconds: float) -> None:
@@ -253,15 +270,16 @@ class Streams(RuleBasedStateMachine):
         for kind in (ROUTE, LISTENER) if self.in_order else ():
             for one in self.client.held[kind].values():
                 for reference, name in one.references:
-                    if reference is CLUSTER:
+                    # What is lazy is fetched when a request needs it.
+                    if reference is CLUSTER and name not in self.ever_lazy:
                         assert name in self.client.held[CLUSTER], f"{one} names {name}, which is gone"
 
     @invariant()
     def books_are_bounded(self) -> None:
         assert len(self.client.wire) <= len(TYPES)
         for ledger in self.client.stream.ledgers.values():
-            known = {name for kind, name, _ in self.published if kind is ledger.type}
-            assert ledger.behind.keys() | ledger.forced <= known | ledger.subscription.names
+            known = {*CLUSTERS} if ledger.type in {CLUSTER, ENDPOINT} else {*LISTENERS, *ROUTES}
+            assert ledger.behind.keys() | ledger.forced <= known
 
     # --- what holds at rest
 
@@ -310,7 +328,7 @@ class Streams(RuleBasedStateMachine):
         waiting = 0
         for kind in TYPES:
             resources = self.snapshot.of_type(kind)
-            for name in set(resources) if kind in CHILD_OF else client.wanted(kind) & resources.keys():
+            for name in self.names_due(kind):
                 one, has = resources[name], client.held[kind].get(name)
                 if self.is_rejected(one) or any((CLUSTER, each) in one.references for each in lacking):
                     waiting += 1
@@ -322,7 +340,7 @@ class Streams(RuleBasedStateMachine):
         self.in_order = True
         assert client.stream.settled
         for kind in CHILD_OF:
-            extra = client.held[kind].keys() - self.snapshot.of_type(kind).keys()
+            extra = client.held[kind].keys() - self.names_due(kind)
             assert not extra, f"the client still has {kind} {extra}"
         for elsewhere in (False, True):
             if elsewhere and not self.may_be_told():
@@ -333,9 +351,19 @@ class Streams(RuleBasedStateMachine):
                 self.reconnects()
             self.nothing_is_said()
 
+    def names_due(self, kind: ResourceType) -> set[str]:
+        """Return the names of what exists and the client asked for, by name or all that is not lazy."""
+        resources = self.snapshot.of_type(kind)
+        if kind not in CHILD_OF:
+            return self.client.wanted(kind) & resources.keys()
+        left_out = self.lazy - self.client.fetched if kind is CLUSTER and self.client.delta else set()
+        return resources.keys() - left_out
+
     def nothing_is_said(self) -> None:
         client = self.client
-        said = {response.type for response in client.wire if response.resources or response.removed}
+        # Who asks anew for what is not there is told so anew.
+        missing = client.fetched - self.snapshot.of_type(CLUSTER).keys()
+        said = {one.type for one in client.wire if one.resources or set(one.removed) - missing}
         # Who has nothing of a type can't be told from one who waits for a first answer: that may be empty.
         # In SotW the one version of a type does not tell that names were dropped since.
         doubted = set(self.holds.distrusted)

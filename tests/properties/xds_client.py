@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from xds.delta import DeltaStream
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource, ResourceType
 from xds.sotw import SotwStream
+from xds.subscription import WILDCARD
 from xds.wire import DeltaRequest, Response, SotwRequest
 
 TYPES = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
@@ -35,6 +36,8 @@ class ModelClient:
     warming: set[str] = field(default_factory=set)
     told: dict[ResourceType, dict[str, str]] = field(default_factory=lambda: {kind: {} for kind in TYPES})
     """The versions that it would tell on reconnect: those of responses that it accepted."""
+    fetched: set[str] = field(default_factory=set)
+    """Clusters that it asked for by name, beside all."""
     blamed: dict[ResourceType, set[tuple[ResourceType, str, str]]] = field(default_factory=dict)
     rejected: set[tuple[ResourceType, str, str]] = field(default_factory=set)
     """What the server was told is bad."""
@@ -55,8 +58,17 @@ class ModelClient:
             if kind is not CLUSTER or not self.warming:
                 self._open_wanted(kind)
 
+    def fetch_or_drop(self, name: str) -> None:
+        assert isinstance(self.stream, DeltaStream), "in SotW nothing is asked for beside all"
+        self.fetched ^= {name}
+        if CLUSTER in self.asked:
+            asks, drops = ([name], []) if name in self.fetched else ([], [name])
+            assert self.stream.receive(DeltaRequest(CLUSTER.type_url, None, asks, drops)) is None
+
     def _open_wanted(self, kind: ResourceType) -> None:
         names = self.wanted(kind)
+        if kind is CLUSTER and self.fetched:
+            names = {WILDCARD, *self.fetched}
         if kind in CHILD_OF or names:
             self._open(kind, names)
 
