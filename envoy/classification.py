@@ -61,12 +61,25 @@ BUCKETS: Final[Mapping[KeyType, BucketType]] = {
 """Keys that are claims, and where each is looked up. The others are answered from the View alone."""
 
 
+MAX_VALUES: Final = 10
+"""How many values one key may have before it is ambiguous."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassificationKey:
-    """A key of a request. Its value is empty for `first_cell`."""
+    """A key of a request. Its value is empty for `first_cell`.
+
+    With `many` it holds several, with spaces between: all that are owned must be one cell's.
+    """
 
     type: KeyType
     value: str
+    many: bool = False
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Give each value."""
+        return tuple(filter(None, self.value.split(" "))) if self.many else (self.value,)
 
     def __str__(self) -> str:
         return f"{self.type} {self.value}" if self.value else str(self.type)

@@ -35,6 +35,10 @@ _WAYS: Final[Mapping[Part, tuple[str, ...]]] = {
     Part.COOKIE: ("value", "prefix", "regex"),
     Part.QUERY: ("value", "prefix", "regex"),
 }
+_EXTRA: Final[Mapping[Part, tuple[str, ...]]] = {
+    Part.PATH: ("unreserved",),
+    Part.QUERY: ("name", "as", "every"),
+}
 _REST: Final[Node] = Repeat(One(ASCII - {"/"}), 0, None, True)
 _BELOW: Final[Node] = Repeat(Sequence((literal("/"), Repeat(One(ASCII), 0, None, True))), 0, 1, True)
 _PORT: Final[Node] = Repeat(
@@ -50,12 +54,17 @@ def parse_condition(path: str, entry: Mapping[str, Any], problems: ProblemList) 
         return None
     part = Part(kind)
     named, ways = part in NAMED, _WAYS[part]
-    extra = ("name", "as") if named else ("unreserved",) if part is Part.PATH else ()
+    extra = _EXTRA.get(part, ("name", "as") if named else ())
     problems.unknown_keys(path, entry, ("type", *extra, *ways), f"a {part} condition")
     before = len(problems.found)
     name = _name(path, part, entry.get("name"), problems) if named else ""
     kept_as = _kept_as(path, entry.get("as", ""), problems)
     asked = [way for way in ways if way in entry]
+    every = entry.get("every", False) if part is Part.QUERY else False
+    if not isinstance(every, bool) or (every and (asked or not kept_as)):
+        problems.add(
+            f"{path}.every", "must be true or false; true takes all values, into a variable (as), unasked"
+        )
     unreserved = entry.get("unreserved", False)
     if not isinstance(unreserved, bool):
         problems.add(f"{path}.unreserved", "must be true or false")
@@ -72,6 +81,7 @@ def parse_condition(path: str, entry: Mapping[str, Any], problems: ProblemList) 
         label=" ".join(word for word in words if word),
         regex=regex,
         unreserved=bool(unreserved) or (way == "template" and str(entry[way]).startswith("/:")),
+        every=bool(every),
         kept_as=kept_as,
     )
 

@@ -9,6 +9,7 @@ local byte, char, find, format, sub = string.byte, string.char, string.find, str
 local concat = table.concat
 
 local MAX_TEXT, MAX_JSON, MAX_DEPTH, MAX_NUMBER = 4096, 8192, 16, 9007199254740991
+local MAX_VALUES = 10
 
 -- encodings.py
 
@@ -314,6 +315,37 @@ local function jwt_fields(token)
   return text and json_fields(text)
 end
 
+-- scopes.py
+
+local function registry_scopes(text)
+  local whole = string.gsub(text, "%%%x%x", "")
+  if find(whole, "%", 1, true) then return nil end
+  local reading, writing = { seen = {} }, { seen = {} }
+  for value in string.gmatch(text, "[^&]+") do
+    local plain = string.gsub(string.gsub(value, "%+", " "), "%%(%x%x)", function(code)
+      return char(tonumber(code, 16))
+    end)
+    for scope in string.gmatch(plain, "[^ ]+") do
+      local kind, name, actions = string.match(scope, "^([^:]*):(.*):([^:]*)$")
+      if not kind then return nil end
+      if string.match(kind, "^[^(]*") == "repository" then
+        local namespace = string.match(name, "^[^/]*")
+        if not find(namespace, "^[A-Za-z0-9._-]+$") then return nil end
+        local writes = false
+        for action in string.gmatch(actions, "[^,]+") do writes = writes or action ~= "pull" end
+        local list = writes and writing or reading
+        if not list.seen[namespace] then
+          list.seen[namespace] = true
+          list[#list + 1] = namespace
+        end
+      end
+    end
+  end
+  local list = #writing > 0 and writing or reading
+  if #list == 0 then return {} end
+  return { namespaces = concat(list, " ") }
+end
+
 -- regex_program.py: the same machine. It notes where it was at splits only; no other step is a choice.
 
 local CHAR, RUN, SPLIT, JUMP, SAVE, END = 1, 2, 3, 4, 5, 6
@@ -403,6 +435,7 @@ local READERS = {
   ["json"] = json_fields,
   ["base64"] = from_base64,
   ["base64url"] = from_base64url,
+  ["registry-scopes"] = registry_scopes,
 }
 
 -- request.py
@@ -454,7 +487,10 @@ local function values(condition, ask)
     local mark = find(path, "?", 1, true)
     return { mark and sub(path, 1, mark - 1) or path }
   end
-  if part == "query" then return query_values(path, condition.name) end
+  if part == "query" then
+    local found = query_values(path, condition.name)
+    return condition.every and #found > 0 and { concat(found, "&") } or found
+  end
   if part == "cookie" then return cookie_values(ask("cookie") or "", condition.name) end
   local value = ask(condition.name)
   return value and value ~= "" and { value } or {}
@@ -533,6 +569,27 @@ local function ask_of(headers)
   end
 end
 
+-- The owner of all of a key's values, as owner_of gives it for one; "ambiguous" where there are several.
+local function owner_of_all(rule, key, text, owner_of)
+  local found, count, waiting = NOBODY, 0, false
+  for _ in string.gmatch(text, "[^ ]+") do
+    count = count + 1
+    if count > MAX_VALUES then return "ambiguous" end
+  end
+  for value in string.gmatch(text, "[^ ]+") do
+    if not owner_of then return nil end
+    local owner, will_ask = owner_of(rule, key, value)
+    if not owner then
+      if not will_ask then return nil end
+      waiting = true
+    elseif owner ~= NOBODY then
+      if found ~= NOBODY and found ~= owner then found = "ambiguous" else found = owner end
+    end
+  end
+  if waiting then return nil, true end
+  return found
+end
+
 -- What the route table looks up, in its order: each key that names a cell; and what follows if none leads to one.
 local function settle(rule, texts, owner_of)
   local named, asking, cells = false, false, {}
@@ -541,9 +598,14 @@ local function settle(rule, texts, owner_of)
     if text and key.bucket then
       local owner, will_ask = NOBODY, nil
       if text ~= "" then
-        if not owner_of then return "undecided", cells end
-        owner, will_ask = owner_of(rule, key, text)
+        if key.many then
+          owner, will_ask = owner_of_all(rule, key, text, owner_of)
+        else
+          if not owner_of then return "undecided", cells end
+          owner, will_ask = owner_of(rule, key, text)
+        end
       end
+      if owner == "ambiguous" then return asking and "asking" or owner, cells end
       if not owner then
         if not will_ask then return "undecided", cells end
         asking = true -- and go on, to ask for all at once
@@ -600,7 +662,7 @@ end
 return decide, decide_again, {
   checksum = checksum, from_base36 = from_base36, from_base64 = from_base64, from_base64url = from_base64url,
   parse_token = parse_token, parse_payload = parse_payload, json_fields = json_fields,
-  basic_fields = basic_fields, jwt_fields = jwt_fields, run = run,
+  basic_fields = basic_fields, jwt_fields = jwt_fields, registry_scopes = registry_scopes, run = run,
   cookie_values = cookie_values, query_values = query_values, is_reserved = is_reserved, extract = extract,
   slot_of = slot_of,
 }

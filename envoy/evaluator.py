@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from envoy.classification import BUCKETS, ClassificationKey, KeyType
+from envoy.classification import BUCKETS, MAX_VALUES, ClassificationKey, KeyType
 from envoy.decision import Decision, Explanation, Lookup, Outcome, Silence, Step
 from envoy.extraction import Extracted, NoMatch, Passed, extract
 from envoy.match_rules import Classify, MatchRule, Otherwise, Reject, Skip, ToCell, ToCluster
-from envoy.paths import normalise, under
+from envoy.paths import normalise
+from envoy.plain_rules import at_cell, by_default, by_path, by_session, overridden
 from envoy.request import Request
 from envoy.ruleset import (
     DefaultRule,
@@ -27,7 +27,7 @@ from envoy.ruleset import (
     Ruleset,
     SessionCookieRule,
 )
-from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name, standing
+from envoy.standing import Access, Standing, fixed_cluster_name, standing
 from topology.view import View
 
 
@@ -84,15 +84,15 @@ class _Asked:
         found: Decision | Skip | None
         match rule:
             case OverrideRule():
-                found = _override(rule, self.standings, self.request)
+                found = overridden(rule, self.standings, self.request)
             case PathPrefixRule():
-                found = _path(rule, self.standings, self.path)
+                found = by_path(rule, self.standings, self.path)
             case SessionCookieRule():
-                found = _session(rule, self.standings, self.request)
+                found = by_session(rule, self.standings, self.request)
             case MatchRule():
                 return self._match(rule)
             case DefaultRule():
-                found = _default(self.standings)
+                found = by_default(self.standings)
         if isinstance(found, Decision):
             return Step(rule=rule.name, decision=replace(found, rule=rule.name))
         if found is not None:
@@ -130,12 +130,16 @@ class _Asked:
         named = False
         for key in keys:
             if key.type in BUCKETS:
-                owner = self._owner(key)
-                if isinstance(owner, Silence):
+                if len(key.values) > MAX_VALUES:
+                    return self._otherwise(rule, Skip.AMBIGUOUS, f"it names more than {MAX_VALUES}", keys)
+                owners = self._owners(key)
+                if isinstance(owners, Silence):
                     return self._otherwise(rule, Skip.UNDECIDED, f"nobody is there to look up {key}", keys)
-                if owner is None:
+                if len(owners) > 1:
+                    return self._otherwise(rule, Skip.AMBIGUOUS, "it names what several cells own", keys)
+                if not owners:
                     continue
-                found = self._owned(owner)
+                found = self._owned(owners.pop())
             else:
                 found = self._local(key)
             named = True
@@ -145,32 +149,40 @@ class _Asked:
             return self._otherwise(rule, Skip.UNKNOWN, _WHY[Skip.UNKNOWN], keys)
         return self._otherwise(rule, Skip.NOT_FOUND, "nobody owns it", keys)
 
-    def _owner(self, key: ClassificationKey) -> int | Silence | None:
-        if not key.value:
-            return None
-        return Silence.UNANSWERED if self.lookup is None else self.lookup(key)
+    def _owners(self, key: ClassificationKey) -> set[int] | Silence:
+        owners: set[int] = set()
+        for value in filter(None, key.values):
+            owner = (
+                Silence.UNANSWERED if self.lookup is None else self.lookup(ClassificationKey(key.type, value))
+            )
+            if isinstance(owner, Silence):
+                return owner
+            if owner is not None:
+                owners.add(owner)
+        return owners
 
     def _local(self, key: ClassificationKey) -> Decision | Skip:
         for known in self.standings.values():
             if key.type is KeyType.FIRST_CELL:
                 if known.owned is not Access.CLOSED:
-                    return _at(known.cell_id, known.owned)
+                    return at_cell(known.cell_id, known.owned)
             elif key.value == (str(known.cell_id) if key.type is KeyType.CELL_ID else known.session_prefix):
-                return _at(known.cell_id, known.owned)
+                return at_cell(known.cell_id, known.owned)
         return Skip.UNKNOWN
 
     def _owned(self, cell_id: int) -> Decision | Skip:
         known = self.standings.get(cell_id)
-        return _at(known.cell_id, known.owned) if known else Skip.UNKNOWN
+        return at_cell(known.cell_id, known.owned) if known else Skip.UNKNOWN
 
     def _otherwise(self, rule: MatchRule, skip: Skip, why: str, keys: tuple[ClassificationKey, ...]) -> Step:
         """Take what the rule says of an outcome that is no cell."""
         policy = rule.policy(skip)
         decision: Decision | None = None
         if policy is Otherwise.DEFAULT:
-            decision = replace(_default(self.standings), rule=self.ruleset.rules[-1].name)
+            decision = replace(by_default(self.standings), rule=self.ruleset.rules[-1].name)
         elif policy is not Otherwise.NEXT:
-            decision = Decision(outcome=Outcome.REJECTED, rule=rule.name, status=int(policy))
+            status = policy.status if isinstance(policy, Reject) else int(policy)
+            decision = Decision(outcome=Outcome.REJECTED, rule=rule.name, status=status)
         return Step(rule=rule.name, keys=keys, skip=skip, why=why, decision=decision)
 
 
@@ -179,67 +191,3 @@ _WHY: Final[Mapping[Skip, str]] = {
     Skip.AMBIGUOUS: "the cookie came more than once",
     Skip.REFUSED: "whoever asks may not override",
 }
-
-
-def _override(
-    rule: OverrideRule, standings: Mapping[int, Standing], request: Request
-) -> Decision | Skip | None:
-    value = request.header(rule.header)
-    if not value:
-        return None
-    if not _may_override(rule, request):
-        return Skip.REFUSED
-    for known in standings.values():
-        if cluster_name(known.cell_id) == value:
-            return _at(known.cell_id, known.override)
-    return Skip.UNKNOWN
-
-
-def _may_override(rule: OverrideRule, request: Request) -> bool:
-    if set(rule.identities) & set(request.identities):
-        return True
-    if not request.peer:
-        return False
-    peer = ip_address(request.peer)
-    if isinstance(peer, IPv6Address) and peer.ipv4_mapped:
-        peer = peer.ipv4_mapped
-    return any(peer in network for network in rule.networks)
-
-
-def _path(rule: PathPrefixRule, standings: Mapping[int, Standing], path: str) -> Decision | Skip | None:
-    prefix = max((prefix for prefix in rule.prefixes if under(prefix, path)), key=len, default=None)
-    if prefix is None:
-        return None
-    known = standings.get(rule.prefixes[prefix])
-    return _at(known.cell_id, known.owned) if known else Skip.UNKNOWN
-
-
-def _session(
-    rule: SessionCookieRule, standings: Mapping[int, Standing], request: Request
-) -> Decision | Skip | None:
-    values = request.cookies(rule.cookie)
-    if len(values) > 1:
-        return Skip.AMBIGUOUS
-    for value in values:
-        for known in standings.values():
-            if value.startswith(f"{known.session_prefix}-"):
-                return _at(known.cell_id, known.owned)
-        return Skip.UNKNOWN
-    return None
-
-
-def _default(standings: Mapping[int, Standing]) -> Decision:
-    candidates = tuple((known.cell_id, known.weight) for known in standings.values() if known.weight > 0)
-    if not candidates:
-        return Decision(outcome=Outcome.NO_CELL)
-    cell = candidates[0][0] if len(candidates) == 1 else None
-    cluster = "" if cell is None else cluster_name(cell)
-    return Decision(outcome=Outcome.ROUTED, cell=cell, candidates=candidates, cluster=cluster)
-
-
-def _at(cell_id: int, access: Access) -> Decision | Skip:
-    if access is Access.CLOSED:
-        return Skip.UNKNOWN
-    outcome = Outcome.ROUTED if access is Access.OPEN else Outcome.QUARANTINED
-    cluster = cluster_name(cell_id) if access is Access.OPEN else ""
-    return Decision(outcome=outcome, cell=cell_id, cluster=cluster)

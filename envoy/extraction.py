@@ -87,7 +87,8 @@ def _values(condition: Condition, request: Request, path: str) -> tuple[str, ...
         case Part.COOKIE:
             return request.cookies(condition.name)
         case Part.QUERY:
-            return query_values(path, condition.name)
+            values = query_values(path, condition.name)
+            return ("&".join(values),) if condition.every and values else values
 
 
 def _read(rule: MatchRule, known: dict[str, str]) -> Extraction:
@@ -108,7 +109,7 @@ def _read(rule: MatchRule, known: dict[str, str]) -> Extraction:
     if not isinstance(rule.action, Classify):
         return Extracted()
     filled = ((key, _fill(key.value, known)) for key in rule.action.keys)
-    keys = tuple(ClassificationKey(key.type, value) for key, value in filled if value is not None)
+    keys = tuple(ClassificationKey(key.type, value, key.many) for key, value in filled if value is not None)
     return Extracted(keys) if keys else NoMatch("none of its keys is there")
 
 

@@ -49,13 +49,14 @@ def at_cluster(rule: str, cluster: str, manners: Manners = ORDINARY) -> OnMatch:
 def rejected(rule: str, status: int, body: str, retry_after_seconds: int) -> OnMatch:
     """Answer with a status of the rule's own; with 503, when to try again."""
     again = (header("retry-after", str(retry_after_seconds)),) if status == 503 else ()
+    kind = "application/json" if body.startswith("{") else "text/plain; charset=utf-8"
     answer = route_pb2.DirectResponseAction(status=status, body=base_pb2.DataSource(inline_string=body))
     return leaf(
         route_pb2.Route(
             name=rule,
             match=_ANYTHING,
             direct_response=answer,
-            response_headers_to_add=(header("content-type", "text/plain; charset=utf-8"), *again),
+            response_headers_to_add=(header("content-type", kind), *again),
         )
     )
 

@@ -135,6 +135,7 @@ def _condition(condition: Condition) -> Data:
         "name": condition.name,
         "regex": regex_data(condition.regex) if condition.regex else None,
         "unreserved": condition.unreserved or None,
+        "every": condition.every or None,
         "kept_as": condition.kept_as or None,
     }
 
@@ -154,6 +155,7 @@ def _key(key: KeyTemplate) -> Data:
         "text": _template(key.value) if key.value.parts else [FIRST],
         "bucket": None if bucket is None else int(bucket),
         "kind": None if bucket is None else f"{bucket.name}/",
+        "many": key.many or None,
     }
 
 

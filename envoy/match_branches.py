@@ -179,8 +179,12 @@ def _passed(rule: MatchRule, skip: Skip, ground: Ground) -> Iterator[Entry]:
     if policy is Otherwise.DEFAULT:
         yield _always(ground.fallback)
     elif policy is not Otherwise.NEXT:
-        body = f"This request could not be decided: {skip.value}.\n"
-        yield _always(rejected(rule.name, int(policy), body, ground.retry_after_seconds))
+        answer = policy if isinstance(policy, Reject) else _answer(int(policy), skip)
+        yield _always(rejected(rule.name, answer.status, answer.body, ground.retry_after_seconds))
+
+
+def _answer(status: int, skip: Skip) -> Reject:
+    return Reject(status, f"This request could not be decided: {skip.value}.\n")
 
 
 def _always(end: OnMatch) -> Entry:

@@ -10,20 +10,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from envoy.classification import KeyType
+from envoy.classification import BUCKETS, KeyType
 from envoy.condition_parser import NAME, checked_regex, parse_condition
 from envoy.match_rules import (
-    POLICY_SKIPS,
     TEXTS,
     Action,
     Classify,
     Condition,
     KeyTemplate,
     MatchRule,
-    Otherwise,
-    Policy,
-    Reject,
-    Skip,
     Template,
     ToCell,
     ToCluster,
@@ -31,6 +26,7 @@ from envoy.match_rules import (
     TransformType,
     Variable,
 )
+from envoy.policy_parser import parse_answer, parse_otherwise
 from envoy.problem_list import ProblemList
 from topology.model import MAX_ID
 
@@ -41,7 +37,6 @@ MAX_KEYS: Final = 8
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,31}(?:\.[A-Za-z0-9_-]{1,64})?)\}")
 _ACTIONS: Final = ("classify", "cell", "cluster", "reject")
 _INPUTS: Final = {TransformType.ROUTABLE_TOKEN_PAYLOAD: 2}
-_MAX_BODY: Final = 1000
 
 
 def parse_match(
@@ -57,7 +52,7 @@ def parse_match(
     transforms = _transforms(f"{path}.transform", entry.get("transform"), known, problems)
     exist = _exist(f"{path}.validate", entry.get("validate"), known, problems)
     action = _action(f"{path}.action", entry.get("action"), clusters, known, problems)
-    otherwise = _otherwise(f"{path}.otherwise", entry.get("otherwise"), problems)
+    otherwise = parse_otherwise(f"{path}.otherwise", entry.get("otherwise"), problems)
     if len(problems.found) > found or action is None:
         return None
     return MatchRule(
@@ -189,20 +184,15 @@ def _action(
             return ToCluster(what)
         names = ", ".join(sorted(clusters)) or "none"
         problems.add(path, f"{what!r} is no cluster of this ruleset: there are {names}")
-    elif isinstance(what, Mapping) and set(what) <= {"status", "body"} and _is_status(what.get("status")):
-        body = what.get("body", "")
-        if isinstance(body, str) and len(body) <= _MAX_BODY:
-            return Reject(what["status"], body)
-        problems.add(f"{path}.body", f"must be a text of at most {_MAX_BODY} characters")
     else:
-        problems.add(path, "must be an object with status, 400 to 599, and body")
+        return parse_answer(path, what, problems)
     return None
 
 
 def _classify(path: str, value: Any, known: _Known, problems: ProblemList) -> Classify | None:
     keys: list[KeyTemplate] = []
     for at, entry in problems.objects(path, value, MAX_KEYS, "keys"):
-        problems.unknown_keys(at, entry, ("type", "value"), "a key")
+        problems.unknown_keys(at, entry, ("type", "value", "many"), "a key")
         kind = entry.get("type")
         if not isinstance(kind, str) or kind not in set(KeyType):
             problems.add(f"{at}.type", f"{kind!r} is no type of key: use one of {', '.join(KeyType)}")
@@ -217,29 +207,8 @@ def _classify(path: str, value: Any, known: _Known, problems: ProblemList) -> Cl
             problems.add(
                 f"{at}.value", "names no variable: write one, such as ${token.c}, or use action cell"
             )
-        keys.append(KeyTemplate(KeyType(kind), template))
+        many = entry.get("many", False)
+        if not isinstance(many, bool) or (many and KeyType(kind) not in BUCKETS):
+            problems.add(f"{at}.many", "must be true or false, and is for claims only")
+        keys.append(KeyTemplate(KeyType(kind), template, bool(many)))
     return Classify(tuple(keys)) if keys else None
-
-
-def _otherwise(path: str, value: Any, problems: ProblemList) -> tuple[tuple[Skip, Policy], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, Mapping):
-        problems.add(path, f"must be an object: for each of {', '.join(POLICY_SKIPS)} what follows")
-        return ()
-    found: dict[Skip, Policy] = {}
-    for outcome, policy in value.items():
-        if outcome not in POLICY_SKIPS:
-            problems.add(f"{path}.{outcome}", f"is no outcome: use one of {', '.join(POLICY_SKIPS)}")
-        elif _is_status(policy):
-            found[Skip(outcome)] = policy
-        elif isinstance(policy, str) and policy in set(Otherwise):
-            found[Skip(outcome)] = Otherwise(policy)
-        else:
-            message = f"{policy!r} is no policy: use next, default, or a status from 400 to 599"
-            problems.add(f"{path}.{outcome}", message)
-    return tuple(sorted(found.items()))
-
-
-def _is_status(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599

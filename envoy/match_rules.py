@@ -37,6 +37,7 @@ class Condition:
 
     `unreserved`: the path's first segment must be none of the ruleset's reserved words. `kept_as` names the
     variable that holds the whole value; the regex's groups are variables too. `label` is what was written.
+    With `every` a parameter may come more than once: its values are one, with `&` between.
     """
 
     part: Part
@@ -44,6 +45,7 @@ class Condition:
     name: str = ""
     regex: Regex | None = field(default=None, hash=False)
     unreserved: bool = False
+    every: bool = False
     kept_as: str = ""
 
     @property
@@ -82,6 +84,7 @@ class TransformType(StrEnum):
     JSON = "json"
     BASE64 = "base64"
     BASE64URL = "base64url"
+    REGISTRY_SCOPES = "registry-scopes"
     MATCH = "match"
 
 
@@ -102,10 +105,11 @@ class Transform:
 
 @dataclass(frozen=True, slots=True)
 class KeyTemplate:
-    """How a key is made; `first_cell` has no value."""
+    """How a key is made; `first_cell` has no value. `many`: several values, with spaces between."""
 
     type: KeyType
     value: Template
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +180,13 @@ POLICY_SKIPS: Final = (Skip.UNKNOWN, Skip.AMBIGUOUS, Skip.MALFORMED, Skip.UNDECI
 
 
 class Otherwise(StrEnum):
-    """What follows where a rule matched and led to no cell; or else a status is given."""
+    """What follows where a rule matched and led to no cell; or else a status is given, or a whole answer."""
 
     NEXT = "next"
     DEFAULT = "default"
 
 
-Policy = Otherwise | int
+Policy = Otherwise | int | Reject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from envoy.match_rules import Transform, TransformType
 from envoy.regex import Regex
 from envoy.regex_compiler import compile_regex
 from envoy.regex_program import Program, run
+from envoy.scopes import registry_scopes
 from envoy.tokens import Fault, RoutableToken, parse_payload, parse_token
 
 Read = str | Mapping[str, str]
@@ -56,4 +57,5 @@ _READERS: Final[Mapping[TransformType, Callable[..., Read | None]]] = {
     TransformType.JSON: json_fields,
     TransformType.BASE64: from_base64,
     TransformType.BASE64URL: from_base64url,
+    TransformType.REGISTRY_SCOPES: registry_scopes,
 }

@@ -81,6 +81,17 @@ HOSTS = (
     "a",
     "[::1]:80",
 )
+SCOPES = (
+    "repository:acme/web:pull",
+    "repository%3Aacme%2Fweb%3Apull%2Cpush",
+    "repository(plugin):globex/x:pull",
+    "repository:globex:*",
+    "repository:a:5000/x:pull",
+    "registry:catalog:*",
+    "repository:%ff:pull",
+    "a%",
+    "",
+)
 SEGMENTS = (
     "acme",
     "users",
@@ -143,6 +154,9 @@ class Maker:
         path = "/" + "/".join(one.choice(SEGMENTS) for _ in range(one.randint(0, 4)))
         if one.random() < 0.15:
             path += one.choice(ODD[2:])  # over HTTP/1.1 Envoy takes no other bytes than ASCII in a path
+        if one.random() < 0.05:
+            scopes = (one.choice(SCOPES) for _ in range(one.randint(1, 4)))
+            return "/jwt/auth?scope=" + one.choice(("&scope=", "+", "%20")).join(scopes)
         if one.random() < 0.35:
             names = ("cell", "q", "first", "cells", "x", "%63ell", "")
             pairs = (

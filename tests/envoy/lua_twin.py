@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from envoy.classification import BUCKETS, ClassificationKey, KeyType
+from envoy.classification import BUCKETS, MAX_VALUES, ClassificationKey, KeyType
 from envoy.edge import Lookups
 from envoy.extraction import Extracted, NoMatch, Passed, extract
 from envoy.lua_program import FIRST, key_state
@@ -84,12 +84,16 @@ class LuaTwin:
             if key is None or key.type is not template.type:
                 continue
             text: str | None = FIRST if key.type is KeyType.FIRST_CELL else key.value
-            if key.type in BUCKETS and key.value:
+            if len(key.values) > MAX_VALUES:
+                return {**found, key_state(rule.name): "ambiguous"}
+            if key.type in BUCKETS and any(key.values):
                 if self._lookup is None:
                     return {**found, key_state(rule.name): "undecided"}
-                bucket = bucket_of(BUCKETS[key.type], key.value)
-                owner = self._lookup(bucket) if bucket else None
-                text = None if owner is None else str(owner)
+                buckets = (bucket_of(BUCKETS[key.type], value) for value in key.values)
+                owners = {self._lookup(bucket) for bucket in buckets if bucket} - {None}
+                if len(owners) > 1:
+                    return {**found, key_state(rule.name): "ambiguous"}
+                text = str(owners.pop()) if owners else None
             elif key.type in BUCKETS:
                 text = None
             if text is not None:

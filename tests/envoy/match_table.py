@@ -166,6 +166,17 @@ def document(site_port: int = 80) -> dict[str, Any]:
             "otherwise": {"ambiguous": 400},
         },
         {
+            "name": "scopes",
+            "type": "match",
+            "match": [
+                {"type": "path", "prefix": "/jwt/auth"},
+                {"type": "query", "name": "scope", "every": True, "as": "scopes"},
+            ],
+            "transform": [{"type": "registry-scopes", "input": "${scopes}", "output": "registry"}],
+            "action": {"classify": [{"type": "route", "value": "${registry.namespaces}", "many": True}]},
+            "otherwise": {"malformed": {"status": 400, "body": "no scope\n"}, "ambiguous": 422},
+        },
+        {
             "name": "query",
             "type": "match",
             "match": [
@@ -244,6 +255,7 @@ def rows() -> Iterator[Asked]:
     yield from _tokens()
     yield from _authorization()
     yield from _cookies_and_queries()
+    yield from _scopes()
     yield from _together()
 
 
@@ -277,6 +289,42 @@ def claims() -> Iterator[Asked]:
         ("c:b\no:1", "bearer 11", ()),
     ):
         yield Asked(expected, headers=(("authorization", f"Bearer {token(routing)}"),), skips=skips)
+    for names, expected, skips in (
+        (("acme",), "scopes 3", ()),
+        (("acme", "acme"), "scopes 3", ()),
+        (("acme", "nobody"), "scopes 3", ()),
+        (("sub",), "scopes 2 quarantined", ()),
+        (("acme", "a.b"), "scopes status 422", ("scopes:ambiguous",)),
+        (("nobody", "v3", "acme"), "scopes status 422", ("scopes:ambiguous",)),
+        (("v3",), "default", ("scopes:unknown",)),
+        (("nobody", "none"), "default", ("scopes:not_found",)),
+    ):
+        query = "&".join(f"scope=repository:{name}/x:pull" for name in names)
+        yield Asked(expected, f"/jwt/auth?{query}", skips=skips)
+
+
+def _scopes() -> Iterator[Asked]:
+    undecided, web = ("scopes:undecided",), "scope=repository:acme/web:pull"
+    for query, skips in (
+        (web, undecided),
+        (f"{web}&{web}", undecided),
+        (f"{web}&scope=repository%3Aglobex%2Fx%3Apull%2Cpush&service=r", undecided),
+        ("scope=registry:catalog:*", ()),
+        ("scope=", ()),
+        ("Scope=x", ()),
+    ):
+        yield Asked("default", f"/jwt/auth?{query}", skips=skips)
+    for text in (
+        "acme",
+        "repository:acme",
+        "repository:%zz/x:pull",
+        "repository:a%20b:pull",
+        "repository::pull",
+    ):
+        yield Asked("scopes status 400", f"/jwt/auth?scope={text}&{web}", skips=("scopes:malformed",))
+    many = "+".join(f"repository:n{at}/x:pull" for at in range(11))
+    yield Asked("scopes status 422", f"/jwt/auth?scope={many}", skips=("scopes:ambiguous",))
+    yield Asked("default", f"/jwt/auth?scope={many}+repository:n1:push", skips=undecided)
 
 
 def _native() -> Iterator[Asked]:

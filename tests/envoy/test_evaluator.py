@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from envoy.classification import ClassificationKey
+from envoy.classification import ClassificationKey, KeyType
 from envoy.decision import Lookup, Outcome, Silence
 from envoy.evaluator import decide
 from envoy.match_rules import Skip
@@ -16,7 +16,10 @@ from envoy.rules import DEFAULT_RULESET, OverrideRule
 from tests.envoy import match_table, request_table
 from tests.envoy.answers import said
 from tests.envoy.edge_rig import NOW, cell, view_of
+from tests.envoy.lua_twin import LuaTwin
 from tests.envoy.owned import owner_of
+from tests.envoy.rule_documents import parsed, rule
+from topology.claims.model import Bucket, BucketType
 from topology.model import CellState
 
 
@@ -123,3 +126,49 @@ def test_an_answer_that_does_not_come_is_never_not_found() -> None:
         match_table.ruleset(), request_table.view(), Request(path="/acme"), NOW, lookup=nobody_answers
     )
     assert found.skips == (("namespace", Skip.UNDECIDED),)
+
+
+MANY = {
+    "action": {
+        "classify": [
+            {"type": "username", "value": "${value}", "many": True},
+            {"type": "route", "value": "${value}", "many": True},
+        ]
+    },
+    "otherwise": {"ambiguous": 409, "undecided": 503, "unknown": 404},
+}
+OWNERS = {"one": 1, "uno": 1, "two": 2, "gone": 9}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one", "a 1"),
+        ("one uno", "a 1"),
+        ("one nobody", "a 1"),
+        ("one two", "a status 409"),
+        ("two nobody gone", "a status 409"),
+        ("gone", "a status 404"),
+        ("nobody", "default"),
+        ("mute", "a status 503"),
+        ("one two mute", "a status 503"),
+        (" ".join(f"n{at}" for at in range(8)), "default"),
+        (" ".join(f"n{at}" for at in range(11)), "a status 409"),
+    ],
+)
+def test_what_a_key_of_many_names_must_be_one_cells(text: str, expected: str) -> None:
+    def lookup(key: ClassificationKey) -> int | Silence | None:
+        if key.value == "mute":
+            return Silence.UNANSWERED
+        return OWNERS.get(key.value) if key.type is KeyType.ROUTE else None
+
+    def told(bucket: Bucket) -> int | None:
+        return OWNERS.get(bucket.value) if bucket.type is BucketType.ROUTES else None
+
+    ruleset = parsed(rule(**MANY))
+    request = Request(headers=(("x-a", text),))
+    decision = decide(ruleset, view_of(cell(1), cell(2)), request, NOW, lookup=lookup)
+    assert said(decision) == expected
+    if "mute" not in text:
+        twin = LuaTwin(ruleset, told)
+        assert twin.said(request) == twin.expected(request)

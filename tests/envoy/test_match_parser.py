@@ -54,6 +54,16 @@ def test_actions() -> None:
     ("fields", "field", "words"),
     [
         ({"matches": []}, "rules[0].matches", "is unknown"),
+        (
+            {"action": {"classify": [{"type": "cell_id", "value": "${value}", "many": True}]}},
+            "rules[0].action.classify[0].many",
+            "is for claims only",
+        ),
+        (
+            {"action": {"classify": [{"type": "route", "value": "${value}", "many": 1}]}},
+            "rules[0].action.classify[0].many",
+            "must be true or false",
+        ),
         ({"match": []}, "rules[0].match", "a list of 1 to 8"),
         ({"match": None}, "rules[0].match", "a list of 1 to 8"),
         ({"match": ["x"]}, "rules[0].match[0]", "must be an object"),

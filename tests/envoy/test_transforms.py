@@ -33,6 +33,8 @@ def transform(kind: TransformType) -> Transform:
         ("base64", ("YQ==",), "a"),
         ("base64url", ("_w",), "\xff"),
         ("base64url", ("_w==",), None),
+        ("registry-scopes", ("repository:acme/web:pull",), {"namespaces": "acme"}),
+        ("registry-scopes", ("acme",), None),
         ("match", ("abc",), {"word": "abc"}),
         ("match", ("ABC",), None),
     ],
