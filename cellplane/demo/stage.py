@@ -23,7 +23,7 @@ import aiohttp
 from cellplane.demo.changes import Wanted
 from cellplane.demo.ports import Ports
 from cellplane.demo.processes import Child, ChildFailed, start_child, wait_until
-from cellplane.demo.programs import etcd_command, find_envoy
+from cellplane.demo.programs import control_plane_command, etcd_command, ext_proc_command, find_envoy
 from cellplane.demo.sent import describe, sent_by_type
 from cellplane.demo.stub_cell import StubCell, start_stub_cell
 from cellplane.demo.topology_client import CallFailed, TopologyClient
@@ -111,21 +111,16 @@ class Stage:
         """Start `cellplane control-plane` as anybody would, and wait until a status page says yes."""
         await self._start(
             "control-plane",
-            [
-                sys.executable,
-                "-m",
-                "cellplane",
-                "control-plane",
-                f"--etcd={self.etcd_endpoint}",
-                f"--xds-listen=127.0.0.1:{self.ports.xds}",
-                f"--topology-listen={self.ports.topology_address}",
-                f"--status-listen=127.0.0.1:{self.ports.status}",
-                f"--edge-listen=127.0.0.1:{self.ports.edge}",
-                f"--state-dir={self.folder / 'state'}",
-                "--replica=demo",
-                *options,
-            ],
+            [*control_plane_command(self.ports, self.folder / "state"), *options],
             lambda: self._get(f"{self.status_url}/{wait_for}"),
+        )
+
+    async def start_ext_proc(self) -> None:
+        """Start `cellplane ext-proc`, and wait until it has read everything."""
+        await self._start(
+            "ext-proc",
+            ext_proc_command(self.ports),
+            lambda: self._get(f"{self.ports.ext_proc_url}/readyz"),
         )
 
     async def start_envoy(self, *, wait_ready: bool = True) -> None:

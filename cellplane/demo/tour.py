@@ -12,7 +12,7 @@ import time
 import aiohttp
 
 from cellplane.demo.changes import PATHS, UP, added, moved, ruled
-from cellplane.demo.claims import claim_a_path
+from cellplane.demo.claims import CLAIMED, claim_a_path
 from cellplane.demo.kinds import KINDS, is_as_promised
 from cellplane.demo.say import Story
 from cellplane.demo.sent import describe, sent_by_type
@@ -62,6 +62,7 @@ class Tour:
 
     def _round(self) -> list[Ask]:
         owned = [session_ask(1), session_ask(2), session_ask(3), *(path_ask(p, c) for p, c in PATHS.items())]
+        owned.append(CLAIMED)
         return [request for each in owned for request in (each, UNOWNED)]
 
     async def _set_up(self) -> None:
@@ -69,8 +70,10 @@ class Tour:
         story.step("Three cells, a control plane and a real Envoy")
         await stage.start_etcd()
         story.did(f"started etcd on {stage.etcd_endpoint}")
-        await stage.start_control_plane()
+        await self._start_control_plane()
         story.did(f"started the control plane on 127.0.0.1:{stage.ports.xds}, with the Topology Service")
+        await stage.start_ext_proc()
+        story.did(f"started ext-proc on {stage.ports.ext_proc_address}, which tells Envoy who owns what")
         for cell_id in (1, 2, 3):
             await stage.commit(added(await stage.start_cell(cell_id)))
             for state in UP:
@@ -82,6 +85,9 @@ class Tour:
         story.did(f"started Envoy on {stage.edge_url}")
         story.pushed(f"first configuration ACKed: {describe(sent_by_type(fleet))}")
         story.check(len(fleet["nodes"]) == 1, "one Envoy is connected and has ACKed everything")
+
+    async def _start_control_plane(self) -> None:
+        await self._stage.start_control_plane(f"--ext-proc={self._stage.ports.ext_proc_address}")
 
     async def _keys(self) -> None:
         story = self._story
@@ -169,16 +175,18 @@ class Tour:
 
     async def _crash(self, traffic: Traffic) -> None:
         stage, story = self._stage, self._story
-        story.step("The control plane is killed; traffic goes on")
+        story.step("The control plane and ext-proc are killed; traffic goes on")
         mark = traffic.mark()
         await stage.kill("control-plane")
-        story.did("kill -9 of the control plane")
+        await stage.kill("ext-proc")
+        story.did("kill -9 of the control plane, and of ext-proc")
         await traffic.more(100)
         self._none_failed(traffic.since(mark))
-        self._owners_hold(traffic.since(mark), "every owned request found its owner without it")
+        self._owners_hold(traffic.since(mark), "every owned request found its owner without them")
         started = time.monotonic()
-        await stage.start_control_plane()
+        await self._start_control_plane()
         story.did(f"started it again: ready in {time.monotonic() - started:.1f} s")
+        await stage.start_ext_proc()
         fleet = await stage.fleet(settled=1)
         resent = sent_by_type(fleet).total()
         story.pushed(f"Envoy connected again; resources sent: {resent}")

@@ -11,7 +11,7 @@ def test_each_has_its_own_port() -> None:
     ports = Ports(edge=8080)
 
     assert ports.edge == 8080
-    assert len(set(astuple(ports))) == 7
+    assert len(set(astuple(ports))) == 9
 
 
 def test_addresses() -> None:
