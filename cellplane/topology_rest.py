@@ -26,7 +26,8 @@ from cellplane.settings import Listen, SettingsError, TlsFiles
 from topology.service.classify import Lifetimes, Routed
 from topology.service.failure import Failure, invalid
 from topology.service.gate import failure_of, rules_of
-from topology.service.identity import Caller, Names, Role, caller_of, may
+from topology.service.identity import Caller, Names, Role, identify, may
+from topology.service.request_id import REQUEST_ID, begin, current_request_id
 from topology.service.routing_services import routed_message
 from topology.service.server import FILES, TopologyServer
 
@@ -80,15 +81,16 @@ class RestPages:
         answer = self._classify if operation.verb == "POST" else self._read
 
         async def page(request: web.Request) -> web.Response:
+            begin(request.headers.get(REQUEST_ID, ""))
             try:
-                return await answer(operation, request)
-            except Failure as failure:
-                return self._failed(operation, failure)
-            except Exception as error:
-                failure_ = failure_of(error)
-                if failure_ is None:
+                answered = await answer(operation, request)
+            except Exception as error:  # what it means to the caller; a bug of ours goes on
+                failure = failure_of(error)
+                if failure is None:
                     raise
-                return self._failed(operation, failure_)
+                answered = self._failed(operation, failure)
+            answered.headers[REQUEST_ID] = current_request_id()
+            return answered
 
         return page
 
@@ -119,7 +121,8 @@ class RestPages:
             return Caller(Role.UNVERIFIED, "")
         certificate = request.get_extra_info("peercert") or {}
         subject = dict(part for parts in certificate.get("subject", ()) for part in parts)
-        return caller_of(subject.get("commonName", ""), self._names)
+        common_name = subject.get("commonName", "")
+        return identify(common_name, lambda name: request.headers.getall(name, ()), self._names)
 
     def _failed(self, operation: Operation, failure: Failure) -> web.Response:
         code, _ = failure.code.value

@@ -24,6 +24,7 @@ from cellplane.stores import open_store
 from cellplane.topology_metrics import TopologyCollector
 from cellplane.topology_rest import RestPages
 from cellplane.topology_status import TopologyStatusServer
+from cellplane.tracing import tracing_wanted
 from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
 from topology.service.classify import Lifetimes
@@ -75,8 +76,15 @@ class TopologyService:
         self._claims = claims = open_claims(settings.claims, store, keyspace)
         self._follower = ClaimFollower(claims.store)
         self.sources = Sources(lambda: watcher.view, self._follower, lambda: watcher.state.connected)
+        self._tracing = tracing_wanted()
         self._server = TopologyServer(
-            self.sources, claims.store, store, keyspace, writers=WRITERS, names=settings.names
+            self.sources,
+            claims.store,
+            store,
+            keyspace,
+            writers=WRITERS,
+            names=settings.names,
+            around=self._tracing,
         )
         self._pages = RestPages(self._server, settings.names, settings.lifetimes)
         self.collector = TopologyCollector(self._server, self._follower, watcher.state)
@@ -120,8 +128,10 @@ class TopologyService:
         await self._server.stop(grace_seconds)
 
     async def close(self) -> None:
-        """Let go of the claims, when nothing runs any more."""
+        """Let go of the claims and send what was traced, when nothing runs any more."""
         await self._claims.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
 
 async def run_topology_service(settings: TopologyServiceSettings) -> None:

@@ -76,6 +76,14 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
             "help": "A common name that is a router, besides ROUTER and ROUTER-….",
         },
     ),
+    (
+        "trusted-proxy",
+        {
+            "multiple": True,
+            "metavar": "NAME",
+            "help": "Common name of a proxy that ends TLS and forwards its client's subject, and no other.",
+        },
+    ),
 )
 
 
@@ -115,18 +123,23 @@ def _variable(name: str) -> str:
 
 def _settings(prefix: str, given: dict[str, Any]) -> ServingSettings | None:
     if given["listen"] is None:
-        if more := [
-            name for name in ("rest-listen", "cert", "key", "client-ca", "admin", "router") if given[name]
-        ]:
+        alone = [name for name in given if name not in ("listen", "found-ttl", "not-found-ttl")]
+        if more := [name for name in alone if given[name]]:
             raise SettingsError(f"--{prefix}{more[0]} needs --{prefix}listen: without it nothing is served.")
         return None
     tls = TlsFiles(ca=given["client-ca"], cert=given["cert"], key=given["key"])
     tls.check_server(f"--{prefix}")
+    if given["trusted-proxy"] and not tls.ca:
+        raise SettingsError(f"--{prefix}trusted-proxy needs --{prefix}client-ca: who it is, TLS says.")
     return ServingSettings(
         listen=Listen.parse(given["listen"]),
         rest_listen=Listen.parse(given["rest-listen"]) if given["rest-listen"] else None,
         lifetimes=Lifetimes(found=given["found-ttl"], not_found=given["not-found-ttl"]),
         tls=tls,
-        names=Names(routers=frozenset(given["router"]), admins=frozenset(given["admin"])),
+        names=Names(
+            routers=frozenset(given["router"]),
+            admins=frozenset(given["admin"]),
+            proxies=frozenset(given["trusted-proxy"]),
+        ),
         option=f"--{prefix}",
     )

@@ -1,22 +1,20 @@
 """The gate in front of every method: who calls, whether they may, what became of it.
 
 The server registers services through it. It reads the access rules out of the descriptors, so that the proto
-files are the only place where they stand. It never reads identity from a header. Stands before `Request ->
-ClassificationKey -> Decision`.
+files are the only place where they stand. Identity in a header counts from a trusted proxy alone. Stands
+before `Request -> ClassificationKey -> Decision`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import grpc
 import grpc.aio
@@ -25,18 +23,29 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from pb.gitlab.cells.topology_service import autz_pb2
 from topology.errors import StoreRefused, StoreUnavailable
 from topology.service.failure import Failure
-from topology.service.identity import NO_MORE_NAMES, Caller, Names, Role, Rule, caller_of, may
+from topology.service.identity import NO_MORE_NAMES, Caller, Names, Role, Rule, identify, may
+from topology.service.request_id import REQUEST_ID, begin, current_request_id
 
 log = logging.getLogger("topology.service")
 
-REQUEST_ID: Final = "x-request-id"
 USER: Final = "x-cellplane-user"
-_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 # For a method about which no rule is known.
 _DEFAULT: Final = (int(Rule.ANY_AUTHENTICATED),)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _caller: ContextVar[Callable[[], Caller]] = ContextVar("caller")
+
+
+class Around(Protocol):
+    """What is laid around each method, outside of the gate: tracing, where it is wanted."""
+
+    def unary(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """Give what answers instead; it must let every end through as it is."""
+        ...
+
+    def stream(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """Do the same for a method that answers with a stream."""
+        ...
 
 
 @dataclass(slots=True)
@@ -77,11 +86,13 @@ class Gate:
         verified: bool,
         names: Names = NO_MORE_NAMES,
         counts: Counts | None = None,
+        around: Around | None = None,
     ) -> None:
         self.counts = counts or Counts()
         self._rules = rules
         self._verified = verified
         self._names = names
+        self._around = around
 
     def guarding(self, server: grpc.aio.Server) -> Any:
         """Give what services are to be registered with instead of the server."""
@@ -94,21 +105,29 @@ class Gate:
             "response_serializer": handler.response_serializer,
         }
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._unary(method, handler.unary_unary), **how)
+            unary = self._unary(method, handler.unary_unary)
+            if self._around is not None:
+                unary = self._around.unary(method, unary)
+            return grpc.unary_unary_rpc_method_handler(unary, **how)
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **how)
+            stream = self._stream(method, handler.unary_stream)
+            if self._around is not None:
+                stream = self._around.stream(method, stream)
+            return grpc.unary_stream_rpc_method_handler(stream, **how)
         raise AssertionError(f"{method} takes a stream of requests, which no gate has seen yet")
 
     def identify(self, context: Context) -> Caller:
-        """Say who is at the other end, by what TLS verified and by nothing else."""
+        """Say who is at the other end, by what TLS verified; a header counts only from a trusted proxy."""
         if not self._verified:
             said = _said(context, USER)
             return Caller(Role.UNVERIFIED, said if 0 < len(said) <= 200 else str(context.peer()))
         names = tuple(context.auth_context().get("x509_common_name", ()))
-        return caller_of(names[0].decode(errors="replace") if names else "", self._names)
+        common_name = names[0].decode(errors="replace") if names else ""
+        return identify(common_name, lambda name: _all_said(context, name), self._names)
 
     def let_in(self, method: str, request: Any, context: Context) -> None:
         """Raise Failure where no rule lets the caller in."""
+        begin(_said(context, REQUEST_ID))
         if not self._verified:  # who it says it is matters only to those who write it down
             _caller.set(lambda: self.identify(context))
             return
@@ -155,8 +174,7 @@ class Gate:
 
     def _done(self, method: str, context: Context) -> None:
         self.counts.calls[method, "OK"] += 1
-        given = _said(context, REQUEST_ID)
-        if _ID.match(given):
+        if _said(context, REQUEST_ID) and (given := current_request_id()):
             context.set_trailing_metadata(((REQUEST_ID, given),))
 
     async def _failed(self, method: str, context: Context, error: BaseException) -> NoReturn:
@@ -164,11 +182,10 @@ class Gate:
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             self.counts.calls[method, grpc.StatusCode.CANCELLED.name] += 1
             raise error
-        given = _said(context, REQUEST_ID)
-        request_id = given if _ID.match(given) else str(uuid.uuid4())
+        request_id = current_request_id()
         failure = failure_of(error)
         if failure is None:
-            log.error("call_failed method=%s request=%s", method, request_id, exc_info=error)
+            log.error("call_failed method=%s", method, exc_info=error)
             words = f"an error of ours; it is logged with request {request_id}"
             failure = Failure(grpc.StatusCode.INTERNAL, words)
         self.counts.calls[method, failure.code.name] += 1
@@ -198,6 +215,14 @@ def _said(context: Context, name: str) -> str:
         if key == name:
             return value if isinstance(value, str) else ""
     return ""
+
+
+def _all_said(context: Context, name: str) -> list[str]:
+    return [
+        value if isinstance(value, str) else ""
+        for key, value in context.invocation_metadata() or ()
+        if key == name
+    ]
 
 
 def failure_of(error: BaseException) -> Failure | None:

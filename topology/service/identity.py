@@ -7,12 +7,13 @@ Stands before `Request -> ClassificationKey -> Decision`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
 from topology.model import MAX_ID
+from topology.service.forwarded import forwarded_name
 
 _CELL: Final = re.compile(r"cell-([1-9][0-9]{0,9})\Z", re.IGNORECASE)
 _ROUTER: Final = re.compile(r"router(-[a-z0-9._-]+)?\Z", re.IGNORECASE)
@@ -30,9 +31,12 @@ class Rule(IntEnum):
 
 
 class Role(StrEnum):
-    """What a caller is. UNVERIFIED: nobody asked for a certificate, so no rule can be applied."""
+    """What a caller is. UNVERIFIED: nobody asked for a certificate, so no rule can be applied. NOBODY: a
+    trusted proxy forwarded no identity, and nothing is open to nobody.
+    """
 
     UNVERIFIED = "unverified"
+    NOBODY = "nobody"
     UNKNOWN = "unknown"
     CELL = "cell"
     ROUTER = "router"
@@ -50,10 +54,13 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Common names that are routers or admins besides ROUTER, ROUTER-…, ADMIN and ADMIN-…."""
+    """Common names that are routers or admins besides ROUTER, ROUTER-…, ADMIN and ADMIN-…; and the proxies
+    whose word on who their client is counts.
+    """
 
     routers: frozenset[str] = frozenset()
     admins: frozenset[str] = frozenset()
+    proxies: frozenset[str] = frozenset()
 
 
 NO_MORE_NAMES: Final = Names()
@@ -71,13 +78,29 @@ def caller_of(common_name: str, names: Names = NO_MORE_NAMES) -> Caller:
     return Caller(Role.UNKNOWN, common_name)
 
 
+def identify(
+    common_name: str, headers: Callable[[str], Sequence[str]], names: Names = NO_MORE_NAMES
+) -> Caller:
+    """Say who calls, by the verified common name; behind a trusted proxy, by what that forwards.
+
+    `headers` gives all values of a header. They are not looked at where the caller is no trusted proxy.
+    """
+    if common_name not in names.proxies:
+        return caller_of(common_name, names)
+    forwarded = forwarded_name(headers)
+    # A proxy never speaks for itself, nor for another proxy.
+    if not forwarded or forwarded in names.proxies:
+        return Caller(Role.NOBODY, f"a client of {common_name}")
+    return caller_of(forwarded, names)
+
+
 def may(caller: Caller, rules: Iterable[int], cell_id: int | None) -> bool:
     """Tell whether one of the rules lets the caller in. `cell_id` is the request's, None where it has none.
 
     A rule that this version does not know lets nobody in.
     """
-    if caller.role is Role.UNVERIFIED:
-        return True
+    if caller.role in (Role.UNVERIFIED, Role.NOBODY):
+        return caller.role is Role.UNVERIFIED
     lets_in: dict[int, bool] = {
         Rule.ANY_AUTHENTICATED: True,
         Rule.ANY_CELL: caller.role is Role.CELL,

@@ -45,7 +45,7 @@ from topology.service.cells_service import CellsService
 from topology.service.changer import Changer
 from topology.service.claim_service import ClaimService
 from topology.service.documents_service import DocumentsService, Writers
-from topology.service.gate import Counts, Gate, rules_of
+from topology.service.gate import Around, Counts, Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.reader import Reader
 from topology.service.routing_services import CellService, ClassifyService, HealthService
@@ -97,6 +97,7 @@ class TopologyServer:
         writers: Writers = MappingProxyType({}),
         names: Names = NO_MORE_NAMES,
         options: ServerOptions = DEFAULT_OPTIONS,
+        around: Around | None = None,
     ) -> None:
         self.counts = Counts()
         self.classify = ClassifyService(sources)
@@ -114,6 +115,7 @@ class TopologyServer:
         self._sources = sources
         self._names = names
         self._options = options
+        self._around = around
         self._health = health.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -122,7 +124,8 @@ class TopologyServer:
 
         `verified`: the credentials demand client certificates, so that access rules can be applied.
         """
-        gate = Gate(rules_of(FILES), verified=verified, names=self._names, counts=self.counts)
+        names, counts = self._names, self.counts
+        gate = Gate(rules_of(FILES), verified=verified, names=names, counts=counts, around=self._around)
         server = grpc.aio.server(
             options=self._channel_options(),
             maximum_concurrent_rpcs=self._options.max_concurrent_calls,

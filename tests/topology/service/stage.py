@@ -28,6 +28,8 @@ from topology.codec import encode
 from topology.keys import Keyspace
 from topology.model import Cell
 from topology.service.documents_service import Writers
+from topology.service.gate import Around
+from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.server import TopologyServer
 from topology.service.sources import Sources
 from topology.store import Committed, Store, Txn
@@ -113,12 +115,14 @@ async def playing(
     verified: bool = False,
     follow: bool = True,
     writers: Writers = MappingProxyType({}),
+    names: Names = NO_MORE_NAMES,
+    around: Around | None = None,
 ) -> AsyncIterator[Stage]:
     """Run a service on a store."""
     claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
     watcher, follower = Watcher(store, keyspace, backoff=EAGER), ClaimFollower(claims, backoff=EAGER)
     sources = Sources(lambda: watcher.view, follower, lambda: watcher.state.connected)
-    server = TopologyServer(sources, claims, store, keyspace, writers=writers)
+    server = TopologyServer(sources, claims, store, keyspace, writers=writers, names=names, around=around)
     authority = trustme.CA() if verified else None
     credentials = None
     if authority is not None:

@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from cellplane.log import name_request
 from pb.cellplane.topology.v1 import cells_pb2
 from pb.gitlab.cells.topology_service import (
     cell_info_pb2,
@@ -19,11 +20,14 @@ from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2 as claims_pb2
 from pb.gitlab.cells.topology_service.types.v1 import uuid_pb2
 from tests.topology.claims.samples import LEASE_1
-from tests.topology.service.stage import Client, Stage, drained, failure
+from tests.topology.samples import cell
+from tests.topology.service.stage import Client, Stage, drained, failure, playing
 from tests.topology.service.test_claim_service import begin, commit, request
 from topology.errors import StoreRefused
+from topology.keys import Keyspace
 from topology.memory import Faults, MemoryStore
 from topology.service.gate import rules_of
+from topology.service.identity import Names
 from topology.service.server import FILES
 
 LEASE = uuid_pb2.UUID(value=LEASE_1)
@@ -127,6 +131,36 @@ async def test_identity_is_never_taken_from_a_header(guarded: Stage) -> None:
     assert (await failure(call)).code is grpc.StatusCode.PERMISSION_DENIED
 
 
+async def test_a_trusted_proxy_says_who_its_client_is_and_nobody_else_does() -> None:
+    cells = (cell(1), cell(2))
+    names = Names(proxies=frozenset({"edge-proxy"}))
+    async with playing(MemoryStore(), Keyspace("/s"), cells, verified=True, names=names) as stage:
+        proxy, other = stage.client("edge-proxy"), stage.client("router-proxy")
+
+        async def begun(client: Client, name: str, *forwarded: tuple[str, str]) -> Any:
+            return await client.claims.BeginUpdate(request(2, [name]), metadata=forwarded)
+
+        envoys = ("x-forwarded-client-cert", 'Hash=1;Subject="O=x,CN=CELL-2"')
+        admin = ("x-client-cert-subject-dn", "MBAxDjAMBgNVBAMMBUFETUlO")
+        await begun(proxy, "a", envoys)
+        await begun(proxy, "b", admin)
+        cell_1 = ("x-forwarded-client-cert", 'Subject="CN=CELL-1"')
+        for forwarded in (
+            (),
+            (cell_1,),
+            (envoys, admin),
+            (("x-forwarded-client-cert", 'Subject="CN=edge-proxy"'),),
+        ):
+            assert (await failure(begun(proxy, "c", *forwarded))).code is grpc.StatusCode.PERMISSION_DENIED
+        assert (await failure(begun(other, "c", admin))).code is grpc.StatusCode.PERMISSION_DENIED
+        # Not even what is open to everybody who shows a certificate.
+        nobody = await failure(proxy.cells.ListCells(cells_pb2.ListCellsRequest()))
+        assert (nobody.code, nobody.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED")
+        assert "'a client of edge-proxy' (nobody)" in nobody.words
+        records = (await stage.store.list("/s-claims/records/")).records
+        assert [b'"updated_by": "CELL-2"' in each.value for each in records] == [True, False]
+
+
 async def test_who_did_it_is_kept_with_the_record(guarded: Stage) -> None:
     cell = guarded.client("CELL-2")
     await commit(cell, 2, await begin(cell, 2, ["acme"]))
@@ -179,6 +213,7 @@ async def test_a_bug_of_ours_tells_nothing_but_where_it_is_logged(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
+    caplog.handler.addFilter(name_request)
     monkeypatch.setattr("topology.service.routing_services.cell_info", broken)
     call = client.cell.GetCell(cell_service_pb2.GetCellRequest(cell_id=2), metadata=[("x-request-id", "r-1")])
     failed = await failure(call)
@@ -186,7 +221,7 @@ async def test_a_bug_of_ours_tells_nothing_but_where_it_is_logged(
         grpc.StatusCode.INTERNAL,
         "an error of ours; it is logged with request r-1",
     )
-    assert "request=r-1" in caplog.text
+    assert [record.__dict__["request"] for record in caplog.records] == [" request=r-1"]
     assert "ZeroDivisionError" in caplog.text
 
 
