@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from envoy.edge import EdgeSettings
+from envoy.edge import EdgeSettings, Lookups
+from tests.envoy.edge_rig import cell, view_of
+from tests.envoy.owners_rig import owner_rules, serving_owners
 from tests.processes import free_port
 from tests.protocols.cells import counted, edge_of
 from tests.protocols.programs import LEAST, memory_peak_kib
 from tests.protocols.streams import echo_stream, send_through, talk
+from topology.model import Endpoint
+from topology.service.classify import Lifetimes
 
 BIG = 64 << 20
 FETCH, PUSH = "/globex/web.git/ssh-upload-pack", "/globex/web.git/ssh-receive-pack"
@@ -95,3 +99,44 @@ async def test_a_silent_stream_is_not_cut_while_a_silent_page_is(tmp_path: Path)
             cut.set()
             assert await stream.content.read() == b"done"
         assert await edge.envoy.stat("http.edge.downstream_rq_idle_timeout") == 1
+
+
+async def test_a_stream_whose_owner_was_asked_for_may_be_silent_too(tmp_path: Path) -> None:
+    """Its route is looked up three times before it is the stream's own."""
+    async with serving_owners(view_of(cell(1), cell(2)), Lifetimes(found=60, not_found=60)) as owners:
+        owners.own(2, "globex")
+        place = Endpoint(host="127.0.0.1", port=owners.port)
+        settings = EdgeSettings(
+            listen_address="127.0.0.1",
+            listen_port=free_port(),
+            health_check_path="",
+            stream_idle_seconds=0.3,
+            lookups=Lookups(endpoints=(place,), timeout_seconds=0.25),
+        )
+        cut = asyncio.Event()
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            if "ssh-" in request.path:
+                return await echo_stream(request)
+            await cut.wait()
+            return web.Response()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"want"
+            await cut.wait()
+            yield b"done"
+
+        async with edge_of(tmp_path, nobody, serve, ruleset=owner_rules(), settings=settings) as (
+            edge,
+            client,
+        ):
+            await edge.envoy.until_stat("cluster.ext-proc.membership_healthy", 1)
+            async with client.post(FETCH, data=body()) as stream:
+                assert stream.headers["x-cellplane-rule"] == "path"
+                assert await stream.content.readexactly(4) == b"want"
+                async with client.get("/globex/page") as page:
+                    assert page.status == 504
+                cut.set()
+                assert await stream.content.read() == b"done"
+            assert owners.asked == 1
+            assert await counted(edge) == {"git-ssh": 1, "other": 1}
