@@ -29,13 +29,14 @@ _MAX_VALUES: Final = 100
 _MAX_TEXT: Final = 300
 _WAYS: Final[Mapping[Part, tuple[str, ...]]] = {
     Part.METHOD: ("values",),
-    Part.HOST: ("values",),
+    Part.HOST: ("values", "except"),
     Part.PATH: ("template", "prefix", "regex"),
     Part.HEADER: ("value", "prefix", "regex"),
     Part.COOKIE: ("value", "prefix", "regex"),
     Part.QUERY: ("value", "prefix", "regex"),
 }
 _EXTRA: Final[Mapping[Part, tuple[str, ...]]] = {
+    Part.HOST: ("as",),
     Part.PATH: ("unreserved",),
     Part.QUERY: ("name", "as", "every"),
 }
@@ -81,6 +82,7 @@ def parse_condition(path: str, entry: Mapping[str, Any], problems: ProblemList) 
         label=" ".join(word for word in words if word),
         regex=regex,
         unreserved=bool(unreserved) or (way == "template" and str(entry[way]).startswith("/:")),
+        inverse=way == "except",
         every=bool(every),
         kept_as=kept_as,
     )

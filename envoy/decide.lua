@@ -454,6 +454,11 @@ local function cookie_values(header, name)
   return found
 end
 
+local function host_name(authority)
+  local name = string.gsub(authority, ":%d*$", "")
+  return string.lower(name)
+end
+
 local function query_values(path, name)
   local found = {}
   local mark = find(path, "?", 1, true)
@@ -549,9 +554,12 @@ local function extract(rule, ask)
       local value = found[1]
       if not value or #value > MAX_TEXT then return nil end
       local groups = match_text(condition.regex, value)
+      if condition.inverse then groups = not groups and {} or nil end
       if not groups or (condition.unreserved and is_reserved(value)) then return nil end
       for name, text in pairs(groups) do known[name] = text end
-      if condition.kept_as then known[condition.kept_as] = value end
+      if condition.kept_as then
+        known[condition.kept_as] = condition.part == "host" and host_name(value) or value
+      end
     end
   end
   if ambiguous then return "ambiguous" end

@@ -11,7 +11,7 @@ from typing import Final
 
 from envoy.classification import ClassificationKey
 from envoy.match_rules import Classify, Condition, MatchRule, Part, Skip, Template
-from envoy.request import Request, query_values
+from envoy.request import Request, host_name, query_values
 from envoy.transforms import apply_transform, match_text
 
 MAX_TEXT: Final = 4096
@@ -57,13 +57,16 @@ def extract(rule: MatchRule, request: Request, path: str, reserved: frozenset[st
         if not values or (most is not None and len(values[0]) > most):
             return NoMatch(f"no {condition.label}")
         found = match_text(condition.regex, values[0])
+        if condition.inverse:
+            found = {} if found is None else None
         if found is None or (condition.unreserved and is_reserved(values[0], reserved)):
             return NoMatch(
                 f"no {condition.label}" if found is None else "the path's first segment is reserved"
             )
         known.update(found)
         if condition.kept_as:
-            known[condition.kept_as] = values[0]
+            is_host = condition.part is Part.HOST
+            known[condition.kept_as] = host_name(values[0]) if is_host else values[0]
     return ambiguous or _read(rule, known)
 
 

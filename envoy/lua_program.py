@@ -135,6 +135,7 @@ def _condition(condition: Condition) -> Data:
         "name": condition.name,
         "regex": regex_data(condition.regex) if condition.regex else None,
         "unreserved": condition.unreserved or None,
+        "inverse": condition.inverse or None,
         "every": condition.every or None,
         "kept_as": condition.kept_as or None,
     }

@@ -85,7 +85,8 @@ def holds(condition: Condition, reserved: frozenset[str]) -> Predicate:
         found = matchers.matches(PATH, path_text(regex))
         return all_of(found, negated(_reserved(reserved))) if condition.unreserved else found
     value = matchers.header(_PSEUDO.get(condition.part, condition.name))
-    return matchers.matches(value, header_text(regex)) if regex else matchers.present(value)
+    found = matchers.matches(value, header_text(regex)) if regex else matchers.present(value)
+    return negated(found) if condition.inverse else found
 
 
 def _may_hold(condition: Condition, reserved: frozenset[str]) -> Predicate:

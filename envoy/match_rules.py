@@ -37,7 +37,8 @@ class Condition:
 
     `unreserved`: the path's first segment must be none of the ruleset's reserved words. `kept_as` names the
     variable that holds the whole value; the regex's groups are variables too. `label` is what was written.
-    With `every` a parameter may come more than once: its values are one, with `&` between.
+    With `inverse` the regex must not match. With `every` a parameter may come more than once: its values are
+    one, with `&` between.
     """
 
     part: Part
@@ -45,6 +46,7 @@ class Condition:
     name: str = ""
     regex: Regex | None = field(default=None, hash=False)
     unreserved: bool = False
+    inverse: bool = False
     every: bool = False
     kept_as: str = ""
 

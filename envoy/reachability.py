@@ -50,8 +50,8 @@ def _takes_all(earlier: MatchRule, later: MatchRule) -> bool:
             return earlier.conditions == later.conditions and earlier.action == later.action
 
 
-def _plain(condition: Condition) -> tuple[Part, str, Regex | None, bool]:
-    return condition.part, condition.name, condition.regex, condition.unreserved
+def _plain(condition: Condition) -> tuple[Part, str, Regex | None, bool, bool]:
+    return condition.part, condition.name, condition.regex, condition.unreserved, condition.inverse
 
 
 def _contradiction(rule: MatchRule) -> str | None:

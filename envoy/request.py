@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
+_PORT: Final = re.compile(r":[0-9]*\Z")
+_SMALL: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _COOKIE_SEPARATOR: Final = re.compile(r"[;,]")
 
 
@@ -37,6 +40,11 @@ class Request:
     def cookies(self, name: str) -> tuple[str, ...]:
         """Give the values of a cookie: more than one where it was sent more than once."""
         return tuple(_cookies(self.header("cookie") or "", name))
+
+
+def host_name(authority: str) -> str:
+    """Give the host of an authority as names are claimed: in small letters, without its port."""
+    return _PORT.sub("", authority).translate(_SMALL)
 
 
 def query_values(path: str, name: str) -> tuple[str, ...]:

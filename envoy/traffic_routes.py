@@ -51,6 +51,7 @@ def _counter(each: TrafficClass) -> route_pb2.VirtualCluster:
     for condition in each.conditions:
         matcher = found.headers.add(name=_NAMES.get(condition.part, condition.name))
         matcher.string_match.safe_regex.regex = _text(condition)
+        matcher.invert_match = condition.inverse
     return found
 
 

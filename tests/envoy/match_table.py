@@ -166,6 +166,22 @@ def document(site_port: int = 80) -> dict[str, Any]:
             "otherwise": {"ambiguous": 400},
         },
         {
+            "name": "pages",
+            "type": "match",
+            "match": [{"type": "host", "values": ["*.pages.test"], "as": "host"}],
+            "action": {"classify": [{"type": "pages_unique_domain", "value": "${host}"}]},
+        },
+        {
+            "name": "own",
+            "type": "match",
+            "match": [
+                {"type": "host", "except": [GITLAB, "*.gitlab.test", "edge.test"], "as": "host"},
+                {"type": "path", "prefix": "/own"},
+            ],
+            "action": {"classify": [{"type": "pages_domain", "value": "${host}"}]},
+            "otherwise": {"not_found": 404},
+        },
+        {
             "name": "scopes",
             "type": "match",
             "match": [
@@ -289,6 +305,17 @@ def claims() -> Iterator[Asked]:
         ("c:b\no:1", "bearer 11", ()),
     ):
         yield Asked(expected, headers=(("authorization", f"Bearer {token(routing)}"),), skips=skips)
+    for host, path, expected, skips in (
+        ("acme.pages.test", "/-/x", "pages 3", ()),
+        ("ACME.Pages.test:8080", "/-/x", "pages 3", ()),
+        ("nobody.pages.test", "/-/x", "default", ("pages:not_found",)),
+        ("pages.test", "/-/x", "default", ()),
+        ("www.Customer.test:", "/own/x", "own 1", ()),
+        ("www.customer.test", "/-/x", "default", ()),
+        ("other.test", "/own", "own status 404", ("own:not_found",)),
+        ("www.gitlab.TEST:80", "/own", "default", ("namespace:not_found",)),
+    ):
+        yield Asked(expected, path, authority=host, skips=skips)
     for names, expected, skips in (
         (("acme",), "scopes 3", ()),
         (("acme", "acme"), "scopes 3", ()),

@@ -24,6 +24,8 @@ OWNED: Final = {
     Bucket(ORG, "2"): 4,
     Bucket(ORG, "36"): 2,
     Bucket(ORG, "7"): 11,
+    Bucket(BucketType.PAGES_UNIQUE_DOMAINS, "acme.pages.test"): 3,
+    Bucket(BucketType.PAGES_DOMAINS, "www.customer.test"): 1,
 }
 
 

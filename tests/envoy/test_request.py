@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from envoy.request import Request, query_values
+from envoy.request import Request, host_name, query_values
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,15 @@ def test_headers_are_joined_and_cookies_found() -> None:
     assert request.cookies("a") == ("1", "3")
     assert request.cookies("b") == ("2",)
     assert request.cookies("c") == ()
+
+
+def test_a_host_is_in_small_letters_and_without_its_port() -> None:
+    given = {
+        "A.b:80": "a.b",
+        "a.b:": "a.b",
+        "a.b:80x": "a.b:80x",
+        "[::1]:80": "[::1]",
+        "": "",
+        "\xc9.b": "\xc9.b",
+    }
+    assert {text: host_name(text) for text in given} == given

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 
+from tests.envoy.edge_rig import send
+from tests.envoy.owners_rig import asking_edge, said
 from tests.protocols.cells import Handler, edge_of, rules
+from tests.topology.claims.samples import metadata, record
+from topology.claims.model import BucketType
+from topology.claims.store import Changes
 
 
 def page_of(name: str) -> Handler:
@@ -58,3 +64,26 @@ async def test_a_domain_leads_to_its_cell_whatever_the_cookie_says(tmp_path: Pat
             "a.b.pages.test": "pages: two a.b.pages.test",
             "pages.test": "rest: one pages.test",
         }
+
+
+async def test_a_domain_is_looked_up_and_remembered(tmp_path: Path) -> None:
+    """A customer's own domain may be any but ours, so rules for it except ours."""
+    ruleset = rules(
+        {
+            "name": "path",
+            "type": "match",
+            "match": [{"type": "host", "except": ["gitlab.test", "edge.test"], "as": "host"}],
+            "action": {"classify": [{"type": "pages_domain", "value": "${host}"}]},
+            "otherwise": {"not_found": 404},
+        }
+    )
+    async with asking_edge(tmp_path, ruleset) as asking:
+        name = "www.customer.test"
+        owned = replace(record(name, 3), metadata=metadata(name, kind=BucketType.PAGES_DOMAINS))
+        asking.owners.follower.index.apply(Changes(101, (owned,)))
+        found = [
+            said(await send(asking.edge.port, "/x", authority=host))
+            for host in ("www.customer.test", "WWW.Customer.Test:80", "other.test", "gitlab.test")
+        ]
+        assert found == ["path 3", "path 3", "path status 404", "default 1"]
+        assert asking.owners.asked == 2
