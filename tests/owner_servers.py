@@ -15,7 +15,7 @@ import aiohttp
 from tests.processes import Child, free_port
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Bucket, ClaimBatch, Metadata, Source, SourceType, Subject, SubjectType
-from topology.claims.store import Begun
+from topology.claims.store import Begun, Closed
 from topology.claims.stored import StoredClaims
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
@@ -75,5 +75,7 @@ async def claim(etcd: str, prefix: str, owned: Mapping[Bucket, int]) -> None:
             )
             begun = await claims.begin(ClaimBatch(cell_id=cell_id, creates=creates), f"CELL-{cell_id}")
             assert isinstance(begun, Begun), begun
+            closed = await claims.commit(cell_id, begun.lease.uuid, f"CELL-{cell_id}")
+            assert closed == Closed(found=True)
     finally:
         await store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -80,14 +81,15 @@ async def test_without_etcd_it_is_not_ready_and_refuses(start: Start, free_port:
 
 
 async def test_a_port_that_is_taken_is_named(start: Start, free_port: Callable[[], int]) -> None:
-    nowhere = f"127.0.0.1:{free_port()}"
-    first = start(nowhere, "/nowhere")
-    await first.child.ready(first.is_up)
-    second = start(nowhere, "/nowhere", "--listen", f"127.0.0.1:{first.port}")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        server = start(f"127.0.0.1:{free_port()}", "/nowhere", "--listen", address)
 
-    async def ended() -> bool:
-        return not second.child.running
+        async def ended() -> bool:
+            return not server.child.running
 
-    await eventually(ended, "the second to end")
-    assert second.child.returncode == 2
-    assert f"--listen 127.0.0.1:{first.port}: can't listen" in second.child.log_tail()
+        await eventually(ended, "the server to end", within=30)
+    assert server.child.returncode == 2
+    assert f"--listen {address}: can't listen" in server.child.log_tail()

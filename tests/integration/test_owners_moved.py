@@ -1,0 +1,79 @@
+"""All together, each in its process: claims, a transfer, ext-proc, the control plane and a real Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from cellplane.demo.ports import Ports
+from cellplane.demo.stage import Stage
+from cellplane.demo.traffic import Answer, Ask, ask
+from tests.changes_under_traffic import begin_topology
+from tests.owner_servers import claim
+from tests.processes import eventually
+from tests.topology.claims.samples import route
+
+SESSION_OF_1 = {"cookie": "_gitlab_session=cell-1-5eed"}
+TO_ACME = Ask(kind="claimed path", path="/initech/web", headers=SESSION_OF_1)
+AT_ONCE = 10.0  # seconds; what was told holds for sixty
+
+
+async def answer(stage: Stage) -> Answer:
+    async with aiohttp.ClientSession() as session:
+        return await ask(session, stage.edge_url, TO_ACME)
+
+
+async def lands_on(stage: Stage, cell_id: int) -> float:
+    started = time.monotonic()
+
+    async def there() -> bool:
+        found = await answer(stage)
+        assert (found.status, found.rule) == (200, "claim"), found
+        return found.cell == cell_id
+
+    await eventually(there, f"the request to land on cell {cell_id}", within=AT_ONCE)
+    return time.monotonic() - started
+
+
+async def transferred(stage: Stage, *arguments: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cellplane", "claims", "transfer", *arguments, "--yes"),
+        *("--topology", stage.ports.topology_address),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+
+
+@pytest.mark.timeout(120)
+async def test_a_path_goes_before_a_session_and_with_its_owner(tmp_path: Path) -> None:
+    async with Stage(tmp_path, Ports()) as stage:
+        revision = await begin_topology(stage, f"--ext-proc={stage.ports.ext_proc_address}")
+        await claim(stage.etcd_endpoint, stage.keyspace.prefix, {route("initech"): 3})
+        await stage.start_ext_proc()
+        await stage.start_envoy()
+        await stage.fleet(settled=revision)
+
+        async def healthy() -> bool:
+            return await stage.envoy_stat("cluster.ext-proc.membership_healthy") == 1
+
+        await eventually(healthy, "Envoy to find ext-proc healthy")
+        await lands_on(stage, 3)
+        asked = await stage.envoy_stat("cluster.ext-proc.upstream_rq_total")
+        assert (await answer(stage)).cell == 3
+        assert await stage.envoy_stat("cluster.ext-proc.upstream_rq_total") == asked, "remembered"
+        before = [await stage.envoy_stat(name) for name in UNTOUCHED]
+        await transferred(stage, "NAMESPACE/1", "--from", "3", "--to", "2", "--expected-epoch", "1")
+        await lands_on(stage, 2)
+        assert [await stage.envoy_stat(name) for name in UNTOUCHED] == before
+        await transferred(stage, "NAMESPACE/1", "--from", "2", "--to", "3", "--expected-epoch", "2")
+        await lands_on(stage, 3)
+
+
+UNTOUCHED = ("listener_manager.listener_modified", "cluster_manager.cluster_modified")
