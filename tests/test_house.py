@@ -38,6 +38,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "topology/claims/beginning.py": "tests/contract/test_claim_store.py",
     "topology/claims/transferring.py": "tests/contract/test_transfers.py",
     "topology/leader.py": "tests/contract/test_leader.py",
+    "topology/placement_records.py": "tests/contract/test_placements.py",
+    "topology/placements.py": "tests/contract/test_placements.py",
+    "topology/service/open_watches.py": "tests/topology/service/test_watches.py",
 }
 
 MODULES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))

@@ -14,6 +14,7 @@ from cellplane.cli.demo import demo
 from cellplane.cli.explain import explain_command
 from cellplane.cli.ext_proc import ext_proc
 from cellplane.cli.fleet import fleet
+from cellplane.cli.placements import placements
 from cellplane.cli.pushes import pushes
 from cellplane.cli.rules import rules
 from cellplane.cli.topology import topology
@@ -37,6 +38,7 @@ for command in (
     ext_proc,
     cells,
     claims,
+    placements,
     rules,
     explain_command,
     fleet,

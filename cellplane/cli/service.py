@@ -33,6 +33,7 @@ _EXITS: Final = {
     grpc.StatusCode.FAILED_PRECONDITION: Exit.REFUSED,
     grpc.StatusCode.INVALID_ARGUMENT: Exit.REFUSED,
     grpc.StatusCode.PERMISSION_DENIED: Exit.REFUSED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Exit.REFUSED,
     grpc.StatusCode.OUT_OF_RANGE: Exit.NOT_FOUND,
     grpc.StatusCode.ABORTED: Exit.CONFLICT,
     grpc.StatusCode.UNAVAILABLE: Exit.UNAVAILABLE,

@@ -24,6 +24,7 @@ from topology.claims.keys import ClaimKeyspace
 from topology.errors import ListAgain
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
+from topology.placement_records import placements_root
 
 _ATTEMPTS: Final = 3
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -34,7 +35,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 @etcd_options
 @output_option
 def backup_command(file: Path, etcd: EtcdSettings, output: str) -> None:
-    """Write all cells, rules, claims and leases of one moment to a file.
+    """Write all cells, rules, claims, leases and placements of one moment to a file.
 
     Claims that are kept in PostgreSQL are backed up there.
     """
@@ -85,7 +86,11 @@ def _spaces(keyspace: Keyspace) -> Mapping[str, str]:
     """Say what is kept, and where it lies. What ends with its writer, such as the fleet, is not worth
     keeping.
     """
-    return {"topology": keyspace.root, "claims": ClaimKeyspace.beside(keyspace).root}
+    return {
+        "topology": keyspace.root,
+        "claims": ClaimKeyspace.beside(keyspace).root,
+        "placements": placements_root(keyspace),
+    }
 
 
 async def _take(store: EtcdStore, keyspace: Keyspace) -> Backup:

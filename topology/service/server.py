@@ -22,8 +22,12 @@ from grpc_reflection.v1alpha import reflection
 from pb.cellplane.topology.v1 import (
     cells_pb2,
     cells_pb2_grpc,
+    claims_watch_pb2,
+    claims_watch_pb2_grpc,
     documents_pb2,
     documents_pb2_grpc,
+    placement_pb2,
+    placement_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
 )
@@ -41,12 +45,15 @@ from pb.gitlab.cells.topology_service.claims.v1 import service_pb2 as claim_serv
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2_grpc as claim_service_pb2_grpc
 from topology.claims.store import ClaimStore
 from topology.keys import Keyspace
+from topology.placements import Placements
 from topology.service.cells_service import CellsService
 from topology.service.changer import Changer
 from topology.service.claim_service import ClaimService
+from topology.service.claim_watch_service import ClaimWatchService
 from topology.service.documents_service import DocumentsService, Writers
 from topology.service.gate import Around, Counts, Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
+from topology.service.placement_service import PlacementService
 from topology.service.reader import Reader
 from topology.service.routing_services import CellService, ClassifyService, HealthService
 from topology.service.sources import Sources
@@ -57,9 +64,11 @@ FILES: Final = (
     cells_pb2.DESCRIPTOR,
     cell_service_pb2.DESCRIPTOR,
     claim_service_pb2.DESCRIPTOR,
+    claims_watch_pb2.DESCRIPTOR,
     classify_service_pb2.DESCRIPTOR,
     documents_pb2.DESCRIPTOR,
     health_service_pb2.DESCRIPTOR,
+    placement_pb2.DESCRIPTOR,
     sequence_service_pb2.DESCRIPTOR,
     transfer_pb2.DESCRIPTOR,
 )
@@ -105,6 +114,8 @@ class TopologyServer:
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
         self._claims = ClaimService(sources, claims)
         self._transfers = TransferService(sources, claims)
+        self.claim_watches = ClaimWatchService(claims)
+        self._placements = PlacementService(sources, Placements(store, keyspace))
         self._cell = CellService(sources)
         self._by_name: Mapping[str, Any] = {
             "cellplane.topology.v1.CellService": self.cells,
@@ -167,6 +178,7 @@ class TopologyServer:
         await self._health.enter_graceful_shutdown()
         stopping = asyncio.ensure_future(server.stop(grace_seconds))
         self.cells.watches.end()
+        self.claim_watches.watches.end()
         await stopping
 
     def _register(self, server: grpc.aio.Server, guarded: Any) -> None:
@@ -176,6 +188,8 @@ class TopologyServer:
             sequence_service_pb2_grpc.SequenceServiceServicer(), guarded
         )
         claim_service_pb2_grpc.add_ClaimServiceServicer_to_server(self._claims, guarded)
+        claims_watch_pb2_grpc.add_ClaimWatchServiceServicer_to_server(self.claim_watches, guarded)
+        placement_pb2_grpc.add_PlacementServiceServicer_to_server(self._placements, guarded)
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self._transfers, guarded)
         cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, guarded)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(self.documents, guarded)

@@ -14,7 +14,13 @@ import grpc.aio
 import trustme
 from google.rpc import error_details_pb2, status_pb2
 
-from pb.cellplane.topology.v1 import cells_pb2_grpc, documents_pb2_grpc, transfer_pb2_grpc
+from pb.cellplane.topology.v1 import (
+    cells_pb2_grpc,
+    claims_watch_pb2_grpc,
+    documents_pb2_grpc,
+    placement_pb2_grpc,
+    transfer_pb2_grpc,
+)
 from pb.gitlab.cells.topology_service import (
     cell_service_pb2_grpc,
     classify_service_pb2_grpc,
@@ -51,6 +57,8 @@ class Client:
         self.claims = claims_grpc.ClaimServiceStub(self.channel)
         self.cells = cells_pb2_grpc.CellServiceStub(self.channel)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self.channel)
+        self.placements = placement_pb2_grpc.PlacementServiceStub(self.channel)
+        self.claim_watch = claims_watch_pb2_grpc.ClaimWatchServiceStub(self.channel)
         self.documents = documents_pb2_grpc.DocumentServiceStub(self.channel)
 
 

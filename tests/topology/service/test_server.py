@@ -66,7 +66,9 @@ async def test_reflection_tells_the_whole_api(client: Client) -> None:
     listed, file = [answer async for answer in call]
     assert {each.name for each in listed.list_services_response.service} == {
         "cellplane.topology.v1.CellService",
+        "cellplane.topology.v1.ClaimWatchService",
         "cellplane.topology.v1.DocumentService",
+        "cellplane.topology.v1.PlacementService",
         "cellplane.topology.v1.TransferService",
         "gitlab.cells.topology_service.CellService",
         "gitlab.cells.topology_service.ClassifyService",

@@ -14,7 +14,8 @@ from tests.topology.service.stage import Client, Stage, drained, failure
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.service.failure import Failure
-from topology.service.watches import MAX_WATCHES, Watches, changes_between
+from topology.service.open_watches import MAX_WATCHES
+from topology.service.watches import Watches, changes_between
 from topology.store import Txn
 from topology.view import View
 

@@ -1,0 +1,160 @@
+"""The contract of placements: one suite, over memory and over a real etcd."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.contract.test_claim_store import Mortal, base
+from tests.topology.samples import STAMP, cell
+from topology.apply import read_view
+from topology.codec import encode
+from topology.errors import OutcomeUnknown, StoreRefused
+from topology.keys import Keyspace
+from topology.model import Cell, CellState
+from topology.placement import NoRoom, PlacementWish
+from topology.placements import Placed, Placements, Refused, Released
+from topology.store import Store, Txn
+from topology.view import View
+
+__all__ = ["base"]
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Stage:
+    """An installation with cells."""
+
+    base: Store
+    keyspace: Keyspace
+
+    def client(self, store: Store | None = None) -> Placements:
+        return Placements(store or self.base, self.keyspace)
+
+    async def put(self, *cells: Cell) -> View:
+        await self.base.commit(Txn(puts=tuple((self.keyspace.cell(each.id), encode(each)) for each in cells)))
+        return await read_view(self.base, self.keyspace)
+
+
+@pytest.fixture
+async def stage(base: Store) -> AsyncIterator[Stage]:
+    yield Stage(base, Keyspace(f"/placements-{next(_numbers)}"))
+    await base.close()
+
+
+def wish(key: str = "signup-1", region: str = "") -> PlacementWish:
+    return PlacementWish(key=key, region=region)
+
+
+async def placed(places: Placements, view: View, wanted: PlacementWish) -> Placed:
+    outcome = await places.place(view, wanted, STAMP)
+    assert isinstance(outcome, Placed), outcome
+    return outcome
+
+
+async def test_a_newcomer_is_placed_once(stage: Stage) -> None:
+    view, places = await stage.put(cell(1), cell(2)), stage.client()
+    first = await placed(places, view, wish())
+    assert not first.repeated
+    assert await places.occupancy() == {first.placement.cell_id: 1}
+    again = await placed(stage.client(), view, wish())
+    assert (again.repeated, again.placement, again.revision) == (True, first.placement, first.revision)
+    assert await places.occupancy() == {first.placement.cell_id: 1}
+    assert await places.find("signup-1") == first.placement
+    other = await places.place(view, wish(region="eu"), STAMP)
+    assert isinstance(other, Refused)
+    assert other.problems[0].field == "request_key"
+
+
+async def test_what_is_kept_is_readable(stage: Stage) -> None:
+    view, places = await stage.put(cell(1, capacity=10)), stage.client()
+    await placed(places, view, replace(wish("a/b c"), owner="ORGANIZATION/42"))
+    count, request = (await stage.base.list(f"{stage.keyspace.prefix}-placements/")).records
+    assert count.key.endswith("-placements/counts/1")
+    assert json.loads(count.value)["placed"] == 1
+    assert request.key.endswith("-placements/requests/a%2Fb%20c")
+    body = json.loads(request.value)
+    assert (body["key"], body["owner"], body["cell_id"]) == ("a/b c", "ORGANIZATION/42", 1)
+    assert (body["updated_by"], body["reason"]) == ("ada", "first light")
+    assert body["why"] == "cell 1 is ACTIVE, the only one that can take it; 1 of 10 places are taken then"
+
+
+async def test_a_dry_run_reserves_nothing(stage: Stage) -> None:
+    view, places = await stage.put(cell(1)), stage.client()
+    outcome = await places.place(view, wish(), STAMP, dry_run=True)
+    assert isinstance(outcome, Placed)
+    assert (outcome.placement.cell_id, outcome.revision) == (1, 0)
+    assert await places.occupancy() == {}
+    assert await places.find("signup-1") is None
+
+
+async def test_no_more_than_there_is_room_for_however_many_come_at_once(stage: Stage) -> None:
+    view = await stage.put(cell(1, capacity=5), cell(2, capacity=7))
+    outcomes = await asyncio.gather(
+        *(stage.client().place(view, wish(f"signup-{number}"), STAMP) for number in range(20))
+    )
+    full = [outcome for outcome in outcomes if isinstance(outcome, NoRoom)]
+    assert len(full) == 8
+    assert set(full) == {NoRoom(((1, "is full (5 of 5)"), (2, "is full (7 of 7)")))}
+    assert await stage.client().occupancy() == {1: 5, 2: 7}
+
+
+async def test_the_same_request_many_times_at_once_is_one(stage: Stage) -> None:
+    view = await stage.put(cell(1), cell(2))
+    outcomes = await asyncio.gather(*(placed(stage.client(), view, wish()) for _ in range(8)))
+    assert len({outcome.placement for outcome in outcomes}) == 1
+    assert sum(not outcome.repeated for outcome in outcomes) == 1
+    assert sum((await stage.client().occupancy()).values()) == 1
+
+
+async def test_a_place_that_is_released_is_free(stage: Stage) -> None:
+    view, places = await stage.put(cell(1, capacity=1)), stage.client()
+    first = await placed(places, view, wish())
+    assert isinstance(await places.place(view, wish("signup-2"), STAMP), NoRoom)
+    released = await places.release("signup-1", STAMP)
+    assert (released.placement, released.revision > first.revision) == (first.placement, True)
+    assert await places.release("signup-1", STAMP) == Released(None)
+    assert await places.find("signup-1") is None
+    await placed(places, view, wish("signup-2"))
+    assert await places.occupancy() == {1: 1}
+
+
+async def test_a_cell_that_closed_its_doors_meanwhile_gets_nobody(stage: Stage) -> None:
+    seen = await stage.put(cell(1), cell(2, weight=0))
+    await stage.put(cell(1, CellState.CORDONED), cell(2, weight=100))
+    outcome = await placed(stage.client(), seen, wish())
+    assert outcome.placement.cell_id == 2
+    assert await stage.client().occupancy() == {2: 1}
+
+
+async def test_an_answer_that_got_lost_is_found(stage: Stage) -> None:
+    view, mortal = await stage.put(cell(1)), Mortal(stage.base)
+    mortal.dies_after = 0
+    places = stage.client(mortal)
+    outcome = await placed(places, view, wish())
+    assert outcome.repeated
+    assert await stage.client().occupancy() == {1: 1}
+    mortal.writes, mortal.dies_after = 0, 0
+    assert await places.release("signup-1", STAMP) == Released(None)
+    assert await stage.client().occupancy() == {1: 0}
+    with pytest.raises(OutcomeUnknown):  # the double does what it is for
+        await mortal.commit(Txn(puts=(("/x", b""),)))
+
+
+async def test_a_record_that_cannot_be_read_is_named(stage: Stage) -> None:
+    view = await stage.put(cell(1))
+    key = f"{stage.keyspace.prefix}-placements/requests/signup-1"
+    await stage.base.commit(Txn(puts=((key, b"{}"),)))
+    with pytest.raises(StoreRefused, match="requests/signup-1 can't be read: schema: is missing"):
+        await stage.client().place(view, wish(), STAMP)
+
+
+async def test_a_bad_wish_is_refused(stage: Stage) -> None:
+    outcome = await stage.client().place(await stage.put(cell(1)), wish(""), STAMP)
+    assert isinstance(outcome, Refused)
+    assert [problem.field for problem in outcome.problems] == ["request_key"]
