@@ -85,7 +85,7 @@ class Turn:
         if absence is Absence.EMPTY or absence is Absence.BODILESS:
             make = empty if absence is Absence.EMPTY else bodiless
             nothing = make(self.ledger.type, name)
-            if self.ledger.holds.rejected(nothing) is not None:
+            if self.ledger.holds.effective(nothing) is not nothing:
                 return False
             self.upserts.append(nothing)
         else:

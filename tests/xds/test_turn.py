@@ -66,6 +66,15 @@ def test_an_empty_body_that_was_rejected_is_not_sent() -> None:
     assert not Turn(ledger, open=True, lacking=()).say_nothing_there("r", Absence.EMPTY)
 
 
+def test_an_empty_body_that_is_held_for_the_group_is_not_sent_either() -> None:
+    ledger = ledger_of(ROUTE, "r")
+    ledger.holds.group.joined("other", "v")
+    ledger.holds.group.rejected("other", empty(ROUTE, "r"), "no", None)
+    turn = Turn(ledger, open=True, lacking=())
+    assert not turn.say_nothing_there("r", Absence.EMPTY)
+    assert not turn.sent
+
+
 def test_keeping_silent_leaves_the_client_behind() -> None:
     ledger = ledger_of(ROUTE, "r")
     ledger.behind, ledger.forced = {"r": ABSENT}, {"r"}
