@@ -126,9 +126,10 @@ def call(service: ServiceSettings, work: Callable[[grpc.Channel], T]) -> T:
             _end(service, error)
 
 
-def identity() -> tuple[tuple[str, str], ...]:
+def identity() -> tuple[tuple[str, str | bytes], ...]:
     """Return who says to be doing this, which counts only where the service verifies nobody."""
-    return (("x-cellplane-user", _user()),)
+    # Plain metadata is printable ASCII and nothing else; names are not.
+    return (("x-cellplane-user-bin", _user().encode()),)
 
 
 def stamp(reason: str) -> Stamp:

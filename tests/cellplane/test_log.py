@@ -17,3 +17,12 @@ def test_one_line_per_event_with_level_and_place() -> None:
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.endswith("WARNING a.b loud x=1")
+
+
+def test_what_is_logged_during_a_call_names_its_request() -> None:
+    in_a_call = SCRIPT.replace("logging.getLogger('a.b').info", "begin('r-1'); logging.getLogger('a.b').info")
+    script = f"from topology.service.request_id import begin; {in_a_call}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("WARNING a.b loud x=1 request=r-1")

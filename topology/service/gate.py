@@ -29,6 +29,7 @@ from topology.service.request_id import REQUEST_ID, begin, current_request_id
 log = logging.getLogger("topology.service")
 
 USER: Final = "x-cellplane-user"
+USER_BYTES: Final = f"{USER}-bin"  # in UTF-8, for names that are not ASCII
 # For a method about which no rule is known.
 _DEFAULT: Final = (int(Rule.ANY_AUTHENTICATED),)
 
@@ -119,7 +120,7 @@ class Gate:
     def identify(self, context: Context) -> Caller:
         """Say who is at the other end, by what TLS verified; a header counts only from a trusted proxy."""
         if not self._verified:
-            said = _said(context, USER)
+            said = _said(context, USER) or _said(context, USER_BYTES)
             return Caller(Role.UNVERIFIED, said if 0 < len(said) <= 200 else str(context.peer()))
         names = tuple(context.auth_context().get("x509_common_name", ()))
         common_name = names[0].decode(errors="replace") if names else ""
@@ -213,7 +214,7 @@ class _GuardedServer:
 def _said(context: Context, name: str) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == name:
-            return value if isinstance(value, str) else ""
+            return value if isinstance(value, str) else value.decode(errors="replace")
     return ""
 
 

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from cellplane.cli.outcome import Exit
 from cellplane.cli.root import cellplane
 from cellplane.cli.service import identity, stamp
+from tests.cellplane.cli.topology_thread import topology_in_a_thread
+from topology.apply import read_view
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -41,11 +43,14 @@ def test_mistakes_are_named(arguments: tuple[str, ...], named: str) -> None:
 
 def test_who_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLPLANE_USER", "ada")
-    assert identity() == (("x-cellplane-user", "ada"),)
+    assert identity() == (("x-cellplane-user-bin", b"ada"),)
+    monkeypatch.setenv("CELLPLANE_USER", "Åsa")
+    assert identity() == (("x-cellplane-user-bin", "Åsa".encode()),)
     monkeypatch.delenv("CELLPLANE_USER")
     ((name, who),) = identity()
-    assert name == "x-cellplane-user"
-    assert "@" in who
+    assert name == "x-cellplane-user-bin"
+    assert isinstance(who, bytes)
+    assert b"@" in who
 
 
 def test_a_ca_that_is_no_certificate_is_an_answer_too(tmp_path: Path, free_port: Callable[[], int]) -> None:
@@ -63,3 +68,32 @@ def test_a_stamp_says_who_when_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mark.updated_at.endswith("+00:00")
     monkeypatch.delenv("CELLPLANE_USER")
     assert "@" in stamp("").updated_by
+
+
+def test_under_mtls_the_certificate_says_who_did_it_and_what_they_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with topology_in_a_thread(verified=True) as topology:
+        authority = topology.stage.authority
+        assert authority is not None
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("CELLPLANE_TOPOLOGY", topology.address)
+        monkeypatch.setenv("CELLPLANE_TOPOLOGY_CA", str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("CELLPLANE_USER", "ADMIN-eve")
+
+        def weigh(name: str) -> tuple[int, str]:
+            leaf = authority.issue_cert("client.test", common_name=name)
+            leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+            leaf.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+            monkeypatch.setenv("CELLPLANE_TOPOLOGY_CERT", str(tmp_path / "cert.pem"))
+            monkeypatch.setenv("CELLPLANE_TOPOLOGY_KEY", str(tmp_path / "key.pem"))
+            result = CliRunner().invoke(cellplane, ["cells", "set-weight", "1", "7"])
+            return result.exit_code, result.output
+
+        code, words = weigh("ROUTER-eu")
+        assert code == Exit.REFUSED
+        assert "'ROUTER-eu' (router) may not call" in words
+        assert "--topology-cert" in words
+        assert weigh("ADMIN-ada")[0] == Exit.OK
+        view = topology.do(read_view(topology.stage.store, topology.stage.keyspace))
+        assert (view.cells[1].weight, view.cells[1].stamp.updated_by) == (7, "ADMIN-ada")

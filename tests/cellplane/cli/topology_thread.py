@@ -46,6 +46,8 @@ def topology_in_a_thread(
     open_store: Callable[[], Store] = MemoryStore,
     keyspace: Keyspace = Keyspace("/service"),  # noqa: B008  a value
     cells: tuple[Cell, ...] = TWO_CELLS,
+    *,
+    verified: bool = False,
 ) -> Iterator[Topology]:
     """Run a service until the block ends."""
     started: Future[Topology] = Future()
@@ -54,7 +56,7 @@ def topology_in_a_thread(
     async def play() -> None:
         store = open_store()
         try:
-            async with playing(store, keyspace, cells, writers=WRITERS) as stage:
+            async with playing(store, keyspace, cells, writers=WRITERS, verified=verified) as stage:
                 started.set_result(Topology(stage, asyncio.get_running_loop()))
                 await done.wait()
         finally:

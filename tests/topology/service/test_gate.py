@@ -172,9 +172,12 @@ async def test_where_nobody_is_verified_the_user_is_as_said(stage: Stage) -> Non
     said = [("x-cellplane-user", "ada")]
     await stage.client().claims.BeginUpdate(request(2, ["acme"]), metadata=said)
     await stage.client().claims.BeginUpdate(request(2, ["acme2"]))
-    first, second = (await stage.store.list("/service-claims/records/")).records
+    in_utf_8: Any = [("x-cellplane-user-bin", "Åsa".encode())]
+    await stage.client().claims.BeginUpdate(request(2, ["acme3"]), metadata=in_utf_8)
+    first, second, third = (await stage.store.list("/service-claims/records/")).records
     assert b'"updated_by": "ada"' in first.value
     assert b'"updated_by": "ipv' in second.value
+    assert '"updated_by": "Åsa"' in third.value.decode()
 
 
 async def trailers(call: Any) -> dict[str, Any]:
