@@ -10,10 +10,11 @@ import pytest
 from aiohttp import web
 
 from envoy.edge import EdgeSettings, Lookups
+from envoy.ruleset import Ruleset
 from tests.envoy.edge_rig import cell, view_of
 from tests.envoy.owners_rig import owner_rules, serving_owners
 from tests.processes import free_port
-from tests.protocols.cells import counted, edge_of
+from tests.protocols.cells import counted, edge_of, rules
 from tests.protocols.programs import LEAST, memory_peak_kib
 from tests.protocols.streams import echo_stream, send_through, talk
 from topology.model import Endpoint
@@ -73,10 +74,28 @@ async def test_a_big_stream_both_ways_leaves_the_edges_memory_as_it_was(tmp_path
 
 
 async def test_a_silent_stream_is_not_cut_while_a_silent_page_is(tmp_path: Path) -> None:
-    settings = EdgeSettings(
-        listen_address="127.0.0.1", listen_port=free_port(), health_check_path="", stream_idle_seconds=0.2
-    )
+    assert await silent_stream(tmp_path, rules(), None) == "path"
 
+
+async def test_a_stream_whose_owner_was_asked_for_may_be_silent_too(tmp_path: Path) -> None:
+    """Its route is looked up three times before it is the stream's own."""
+    async with serving_owners(view_of(cell(1), cell(2)), Lifetimes(found=60, not_found=60)) as owners:
+        owners.own(2, "globex")
+        place = Endpoint(host="127.0.0.1", port=owners.port)
+        lookups = Lookups(endpoints=(place,), timeout_seconds=0.25)
+        assert await silent_stream(tmp_path, owner_rules(), lookups) == "path"
+        assert owners.asked == 1
+
+
+async def silent_stream(folder: Path, ruleset: Ruleset, lookups: Lookups | None) -> str:
+    """Be silent on a stream and on a page until the page is given up, speak on; give the stream's rule."""
+    settings = EdgeSettings(
+        listen_address="127.0.0.1",
+        listen_port=free_port(),
+        health_check_path="",
+        stream_idle_seconds=0.3,
+        lookups=lookups,
+    )
     cut = asyncio.Event()
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -85,13 +104,14 @@ async def test_a_silent_stream_is_not_cut_while_a_silent_page_is(tmp_path: Path)
         await cut.wait()
         return web.Response()
 
-    async with edge_of(tmp_path, nobody, serve, settings=settings) as (edge, client):
+    async def body() -> AsyncIterator[bytes]:
+        yield b"want"
+        await cut.wait()
+        yield b"done"
 
-        async def body() -> AsyncIterator[bytes]:
-            yield b"want"
-            await cut.wait()
-            yield b"done"
-
+    async with edge_of(folder, nobody, serve, ruleset=ruleset, settings=settings) as (edge, client):
+        if lookups:
+            await edge.envoy.until_stat("cluster.ext-proc.membership_healthy", 1)
         async with client.post(FETCH, data=body()) as stream:
             assert await stream.content.readexactly(4) == b"want"
             async with client.get("/globex/page") as page:
@@ -99,44 +119,5 @@ async def test_a_silent_stream_is_not_cut_while_a_silent_page_is(tmp_path: Path)
             cut.set()
             assert await stream.content.read() == b"done"
         assert await edge.envoy.stat("http.edge.downstream_rq_idle_timeout") == 1
-
-
-async def test_a_stream_whose_owner_was_asked_for_may_be_silent_too(tmp_path: Path) -> None:
-    """Its route is looked up three times before it is the stream's own."""
-    async with serving_owners(view_of(cell(1), cell(2)), Lifetimes(found=60, not_found=60)) as owners:
-        owners.own(2, "globex")
-        place = Endpoint(host="127.0.0.1", port=owners.port)
-        settings = EdgeSettings(
-            listen_address="127.0.0.1",
-            listen_port=free_port(),
-            health_check_path="",
-            stream_idle_seconds=0.3,
-            lookups=Lookups(endpoints=(place,), timeout_seconds=0.25),
-        )
-        cut = asyncio.Event()
-
-        async def serve(request: web.Request) -> web.StreamResponse:
-            if "ssh-" in request.path:
-                return await echo_stream(request)
-            await cut.wait()
-            return web.Response()
-
-        async def body() -> AsyncIterator[bytes]:
-            yield b"want"
-            await cut.wait()
-            yield b"done"
-
-        async with edge_of(tmp_path, nobody, serve, ruleset=owner_rules(), settings=settings) as (
-            edge,
-            client,
-        ):
-            await edge.envoy.until_stat("cluster.ext-proc.membership_healthy", 1)
-            async with client.post(FETCH, data=body()) as stream:
-                assert stream.headers["x-cellplane-rule"] == "path"
-                assert await stream.content.readexactly(4) == b"want"
-                async with client.get("/globex/page") as page:
-                    assert page.status == 504
-                cut.set()
-                assert await stream.content.read() == b"done"
-            assert owners.asked == 1
-            assert await counted(edge) == {"git-ssh": 1, "other": 1}
+        assert await counted(edge) == {"git-ssh": 1, "other": 1}
+        return stream.headers["x-cellplane-rule"]
