@@ -24,6 +24,7 @@ import grpc.aio
 from pb.cellplane.topology.v1 import transfer_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2
 from tests.linearizable import UNKNOWN, Call, is_linearizable
+from tests.postgresql_server import PostgresServer
 from tests.processes import Child, free_port
 from tests.properties.claim_model import ClaimModel
 from tests.topology.claims.samples import route
@@ -34,7 +35,12 @@ from tests.topology.service.test_claim_service import record_of, request, rollba
 from topology.claims.index import ClaimIndex
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Phase
+from topology.claims.store import ClaimStore
 from topology.claims.stored import StoredClaims
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
+from topology.claims_postgresql.migration import migrate
+from topology.claims_postgresql.store import PostgresClaims
 from topology.codec import encode
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
@@ -202,8 +208,18 @@ async def ready(child: Child, status: int) -> None:
     await child.ready(answers)
 
 
-async def run(endpoint: str, prefix: str, kills: int, seed: int, folder: Path) -> dict[str, int]:
-    """Run a service on an etcd and kill it so many times. Raise AssertionError where something is wrong."""
+async def run(
+    endpoint: str,
+    prefix: str,
+    kills: int,
+    seed: int,
+    folder: Path,
+    postgresql: PostgresServer | None = None,
+) -> dict[str, int]:
+    """Run a service and kill it so many times. Raise AssertionError where something is wrong.
+
+    Its claims are in etcd, or in a PostgreSQL, which is killed with every other service.
+    """
     keyspace = Keyspace(prefix)
     store = EtcdStore([endpoint])
     await store.commit(Txn(puts=tuple((keyspace.cell(n), encode(cell(n))) for n in (1, 2))))
@@ -212,11 +228,15 @@ async def run(endpoint: str, prefix: str, kills: int, seed: int, folder: Path) -
         sys.executable, "-m", "cellplane", "topology", "--listen", f"127.0.0.1:{port}",
         "--status-listen", f"127.0.0.1:{status}", "--etcd", endpoint, "--etcd-prefix", prefix,
     )  # fmt: skip
+    claims = "" if postgresql is None else await postgresql.schema()
+    if claims:
+        await migrate(Database(Address(claims)))
+        command = ("env", f"CELLPLANE_CLAIM_STORE={claims}", *command)
     child = Child(command, folder / f"topology-{port}.log")
     history: list[Call] = []
     chance = random.Random(seed)
     try:
-        for _ in range(kills):
+        for number in range(kills):
             child.spawn()
             await ready(child, status)
             channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}") for _ in range(3)]
@@ -224,22 +244,36 @@ async def run(endpoint: str, prefix: str, kills: int, seed: int, folder: Path) -
                 Caller(Client(channel), 1 + at % 2, random.Random(chance.random()), history)
                 for at, channel in enumerate(channels)
             ]
-            await until_killed(child, callers, chance)
+            together = postgresql if number % 2 else None
+            await until_killed(child, callers, chance, together)
             for channel in channels:
                 await channel.close()
     finally:
         await child.kill()
     linear = is_linearizable(history, INITIAL, step)
     assert linear, f"seed {seed}: no order explains {history}"
-    await nothing_is_left_over(StoredClaims(store, ClaimKeyspace.beside(keyspace)))
+    database = Database(Address(claims)) if claims else None
+    await nothing_is_left_over(
+        PostgresClaims(database)
+        if database is not None
+        else StoredClaims(
+            store,
+            ClaimKeyspace.beside(keyspace),
+            clock=lambda: datetime.now(UTC) + timedelta(minutes=5),
+        )
+    )
+    if database is not None:
+        await database.close()
     await store.close()
     lost = sum(call.answered is UNKNOWN for call in history)
     moved = sum(call.answered == "moved" for call in history)
     return {"kills": kills, "answered": len(history) - lost, "cut_off": lost, "moved": moved}
 
 
-async def until_killed(child: Child, callers: list[Caller], chance: random.Random) -> None:
-    """Let the callers act until the service dies, in the middle of something."""
+async def until_killed(
+    child: Child, callers: list[Caller], chance: random.Random, postgresql: PostgresServer | None = None
+) -> None:
+    """Let the callers act until the service dies, in the middle of something; its database before it."""
     actions = 0
     acted = asyncio.Event()
 
@@ -257,14 +291,15 @@ async def until_killed(child: Child, callers: list[Caller], chance: random.Rando
         while actions < enough:
             await acted.wait()
             acted.clear()
+        if postgresql is not None:
+            await postgresql.kill()
         await child.kill()
+    if postgresql is not None:
+        await postgresql.start()
 
 
-async def nothing_is_left_over(claims: StoredClaims) -> None:
+async def nothing_is_left_over(late: ClaimStore) -> None:
     """See that each value is there whole or not at all, once what the dead left has been finished."""
-    late = StoredClaims(
-        claims._ledger.store, claims._ledger.keyspace, clock=lambda: datetime.now(UTC) + timedelta(minutes=5)
-    )
     index = ClaimIndex()
     index.load(await late.list())
     for lease in index.unfinished():

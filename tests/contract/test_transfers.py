@@ -1,4 +1,4 @@
-"""The contract of transfers: one suite, over memory and over a real etcd."""
+"""The contract of transfers: one suite, over memory, a real etcd and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.contract.test_claim_store import LARGE, Mortal, base
+from tests.contract.test_claim_store import LARGE, Mortal, base, home, on_a_store, on_postgresql
+from tests.postgresql_server import PostgresServer
 from tests.topology.claims.samples import OTHER, OWNER, TestClock, batch, route
 from topology.apply import read_view
 from topology.claims.follower import ClaimFollower
@@ -33,31 +34,20 @@ from topology.claims.transfer import (
     TransferWish,
     WrongEpoch,
 )
+from topology.claims_postgresql.store import PostgresClaims
 from topology.errors import StoreUnavailable
 from topology.keys import Keyspace
 from topology.store import Store
 
-__all__ = ["base"]
+__all__ = ["base", "home"]
 _numbers = itertools.count(1)
 
 
 @dataclass
-class Stage:
-    """Claims of one installation, as several clients have them."""
+class AnyStage:
+    """Claims of one installation, wherever they are."""
 
-    base: Store
-    keyspace: ClaimKeyspace
-    clock: TestClock
-
-    def __post_init__(self) -> None:
-        self.store = self.client(self.base)
-
-    def client(self, store: Store) -> StoredClaims:
-        return StoredClaims(store, self.keyspace, clock=self.clock)
-
-    def mortal(self) -> tuple[StoredClaims, Mortal]:
-        store = Mortal(self.base)
-        return self.client(store), store
+    store: StoredClaims | PostgresClaims
 
     async def owned(self, *values: str, cell_id: int = 1, subject: Subject = OWNER) -> None:
         outcome = await self.store.begin(batch(cell_id, values, subject=subject), "CELL")
@@ -82,9 +72,35 @@ class Stage:
         return (owner.cell_id, owner.epoch) if owner else None
 
 
+@dataclass
+class Stage(AnyStage):
+    """Claims beside a topology, as several clients have them, some of which die."""
+
+    store: StoredClaims
+    base: Store
+    keyspace: ClaimKeyspace
+    clock: TestClock
+
+    def client(self, store: Store) -> StoredClaims:
+        return StoredClaims(store, self.keyspace, clock=self.clock)
+
+    def mortal(self) -> tuple[StoredClaims, Mortal]:
+        store = Mortal(self.base)
+        return self.client(store), store
+
+
+@pytest.fixture
+async def any_stage(home: Store | PostgresServer) -> AsyncIterator[AnyStage]:
+    context = on_postgresql(home) if isinstance(home, PostgresServer) else on_a_store(home)
+    async with context as subject:
+        assert isinstance(subject.store, StoredClaims | PostgresClaims)
+        yield AnyStage(subject.store)
+
+
 @pytest.fixture
 async def stage(base: Store) -> AsyncIterator[Stage]:
-    yield Stage(base, ClaimKeyspace.beside(Keyspace(f"/transfers-{next(_numbers)}")), TestClock())
+    keyspace, clock = ClaimKeyspace.beside(Keyspace(f"/transfers-{next(_numbers)}")), TestClock()
+    yield Stage(StoredClaims(base, keyspace, clock=clock), base, keyspace, clock)
     await base.close()
 
 
@@ -98,7 +114,7 @@ def wish(epoch: int = 1, *subjects: Subject, source: int = 1, to: int = 2, reque
     )
 
 
-async def moved(stage: Stage, wanted: TransferWish) -> Transferred:
+async def moved(stage: AnyStage, wanted: TransferWish) -> Transferred:
     outcome = await stage.store.transfer(wanted, "ADMIN")
     assert isinstance(outcome, Transferred), outcome
     return outcome
@@ -107,14 +123,14 @@ async def moved(stage: Stage, wanted: TransferWish) -> Transferred:
 # What a transfer does
 
 
-async def test_it_moves_everything_of_an_owner_and_nothing_else(stage: Stage) -> None:
-    await stage.owned("acme", "acme/web")
-    await stage.owned("globex", subject=OTHER)
-    outcome = await moved(stage, wish())
+async def test_it_moves_everything_of_an_owner_and_nothing_else(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme", "acme/web")
+    await any_stage.owned("globex", subject=OTHER)
+    outcome = await moved(any_stage, wish())
     assert (outcome.transfer.records, outcome.repeated) == (2, False)
-    assert [await stage.cell_of(value) for value in ("acme", "acme/web", "globex")] == [2, 2, 1]
-    assert (await stage.epoch(), await stage.epoch(OTHER)) == ((2, 2), None)
-    index = await stage.index()
+    assert [await any_stage.cell_of(value) for value in ("acme", "acme/web", "globex")] == [2, 2, 1]
+    assert (await any_stage.epoch(), await any_stage.epoch(OTHER)) == ((2, 2), None)
+    index = await any_stage.index()
     assert (index.owned_by(1), index.owned_by(2)) == ((1, 0), (2, 0))
     assert len(index.records(RecordQuery(cell_id=2))[0]) == 2
     assert index.unfinished() == ()
@@ -145,23 +161,23 @@ async def test_it_writes_more_generations_than_one_transaction_holds(stage: Stag
     assert min(view.generations.values()) == outcome.cursor
 
 
-async def test_it_leaves_an_audit_record(stage: Stage) -> None:
-    await stage.owned("acme")
-    await moved(stage, wish())
-    record = await stage.store.get(route("acme"))
-    owner = await stage.store.owner(OWNER)
+async def test_it_leaves_an_audit_record(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme")
+    await moved(any_stage, wish())
+    record = await any_stage.store.get(route("acme"))
+    owner = await any_stage.store.owner(OWNER)
     assert isinstance(record, Record)
     assert owner is not None
     assert record.updated_by == "ADMIN"
     assert (owner.stamp.updated_by, owner.stamp.reason, owner.transfer) == ("ADMIN", "a test", "")
 
 
-async def test_owners_go_together(stage: Stage) -> None:
-    await stage.owned("acme")
-    await stage.owned("globex", subject=OTHER)
-    await moved(stage, wish(1, OWNER, OTHER))
-    assert [await stage.cell_of(value) for value in ("acme", "globex")] == [2, 2]
-    assert (await stage.epoch(), await stage.epoch(OTHER)) == ((2, 2), (2, 2))
+async def test_owners_go_together(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme")
+    await any_stage.owned("globex", subject=OTHER)
+    await moved(any_stage, wish(1, OWNER, OTHER))
+    assert [await any_stage.cell_of(value) for value in ("acme", "globex")] == [2, 2]
+    assert (await any_stage.epoch(), await any_stage.epoch(OTHER)) == ((2, 2), (2, 2))
 
 
 async def test_it_comes_back_at_a_higher_epoch(stage: Stage) -> None:
@@ -213,27 +229,27 @@ async def test_an_inventory_spares_reading_everything(stage: Stage) -> None:
 # Compare and swap
 
 
-async def test_cas_another_epoch_is_refused(stage: Stage) -> None:
-    await stage.owned("acme")
-    assert await stage.store.transfer(wish(2), "ADMIN") == Hindered((WrongEpoch(OWNER, 2, 1),))
-    await moved(stage, wish())
-    await moved(stage, wish(2, source=2, to=1))
-    assert await stage.store.transfer(wish(1), "ADMIN") == Hindered((WrongEpoch(OWNER, 1, 3),))
+async def test_cas_another_epoch_is_refused(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme")
+    assert await any_stage.store.transfer(wish(2), "ADMIN") == Hindered((WrongEpoch(OWNER, 2, 1),))
+    await moved(any_stage, wish())
+    await moved(any_stage, wish(2, source=2, to=1))
+    assert await any_stage.store.transfer(wish(1), "ADMIN") == Hindered((WrongEpoch(OWNER, 1, 3),))
 
 
-async def test_cas_another_cell_is_refused(stage: Stage) -> None:
-    await stage.owned("acme", cell_id=3)
-    assert await stage.store.transfer(wish(), "ADMIN") == Hindered((OwnerElsewhere(OWNER, 3, 1),))
-    await moved(stage, wish(source=3, to=1))
-    assert await stage.store.transfer(wish(source=3), "ADMIN") == Hindered((OwnerElsewhere(OWNER, 1, 2),))
+async def test_cas_another_cell_is_refused(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme", cell_id=3)
+    assert await any_stage.store.transfer(wish(), "ADMIN") == Hindered((OwnerElsewhere(OWNER, 3, 1),))
+    await moved(any_stage, wish(source=3, to=1))
+    assert await any_stage.store.transfer(wish(source=3), "ADMIN") == Hindered((OwnerElsewhere(OWNER, 1, 2),))
 
 
-async def test_cas_an_owner_of_nothing_and_one_of_several_cells(stage: Stage) -> None:
-    assert await stage.store.transfer(wish(), "ADMIN") == Hindered((OwnerUnknown(OWNER),))
-    await stage.owned("acme")
-    await stage.owned("acme-eu", cell_id=3)
-    assert await stage.store.transfer(wish(), "ADMIN") == Hindered((Scattered(OWNER, (1, 3)),))
-    assert await stage.epoch() is None
+async def test_cas_an_owner_of_nothing_and_one_of_several_cells(any_stage: AnyStage) -> None:
+    assert await any_stage.store.transfer(wish(), "ADMIN") == Hindered((OwnerUnknown(OWNER),))
+    await any_stage.owned("acme")
+    await any_stage.owned("acme-eu", cell_id=3)
+    assert await any_stage.store.transfer(wish(), "ADMIN") == Hindered((Scattered(OWNER, (1, 3)),))
+    assert await any_stage.epoch() is None
 
 
 async def test_cas_of_many_at_once_one_wins(stage: Stage) -> None:
@@ -251,8 +267,8 @@ async def test_cas_of_many_at_once_one_wins(stage: Stage) -> None:
         assert isinstance(outcome, Transferred | Hindered | StoreUnavailable), outcome
 
 
-async def test_a_wish_that_cannot_be_right_is_invalid(stage: Stage) -> None:
-    outcome = await stage.store.transfer(wish(0, to=1, request="x"), "ADMIN")
+async def test_a_wish_that_cannot_be_right_is_invalid(any_stage: AnyStage) -> None:
+    outcome = await any_stage.store.transfer(wish(0, to=1, request="x"), "ADMIN")
     assert isinstance(outcome, Invalid)
     fields = [problem.field for problem in outcome.problems]
     assert fields == ["request_id", "owners[0].expected_epoch", "to_cell"]
@@ -292,29 +308,29 @@ async def test_open_leases_are_named_and_nothing_is_left(stage: Stage, large: bo
     assert (await moved(stage, wish())).transfer.records == len(values) + 1
 
 
-async def test_leases_of_others_do_not_matter(stage: Stage) -> None:
-    await stage.owned("acme")
-    begun = await stage.store.begin(batch(1, ["globex"], subject=OTHER), "CELL")
+async def test_leases_of_others_do_not_matter(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme")
+    begun = await any_stage.store.begin(batch(1, ["globex"], subject=OTHER), "CELL")
     assert isinstance(begun, Begun)
-    await moved(stage, wish())
-    assert await stage.store.commit(1, begun.lease.uuid, "CELL") == Closed(found=True)
-    assert await stage.cell_of("globex") == 1
+    await moved(any_stage, wish())
+    assert await any_stage.store.commit(1, begun.lease.uuid, "CELL") == Closed(found=True)
+    assert await any_stage.cell_of("globex") == 1
 
 
 # Fenced
 
 
-async def test_fenced_the_cell_that_it_left_claims_nothing_more(stage: Stage) -> None:
-    await stage.owned("acme")
-    await moved(stage, wish())
+async def test_fenced_the_cell_that_it_left_claims_nothing_more(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme")
+    await moved(any_stage, wish())
     away = Obstructed((OwnerElsewhere(OWNER, 2, 2),))
-    assert await stage.store.begin(batch(1, ["new"]), "CELL") == away
-    assert await stage.store.begin(batch(1, LARGE), "CELL") == away
-    gone = await stage.store.begin(batch(1, destroys=["acme"]), "CELL")
+    assert await any_stage.store.begin(batch(1, ["new"]), "CELL") == away
+    assert await any_stage.store.begin(batch(1, LARGE), "CELL") == away
+    gone = await any_stage.store.begin(batch(1, destroys=["acme"]), "CELL")
     assert gone == Obstructed((NotYours(route("acme"), 2),))
-    await stage.owned("new", cell_id=2)
-    await stage.owned(*LARGE, cell_id=2)
-    lease = await stage.store.begin(batch(2, destroys=["acme"]), "CELL")
+    await any_stage.owned("new", cell_id=2)
+    await any_stage.owned(*LARGE, cell_id=2)
+    lease = await any_stage.store.begin(batch(2, destroys=["acme"]), "CELL")
     assert isinstance(lease, Begun)
 
 
@@ -368,19 +384,19 @@ async def test_fenced_a_transfer_that_slept_too_long_moves_nothing(stage: Stage)
 # Atomic
 
 
-async def test_atomic_one_owner_in_the_way_stops_all(stage: Stage) -> None:
-    await stage.owned("acme")
-    await stage.owned("globex", cell_id=3, subject=OTHER)
-    outcome = await stage.store.transfer(wish(1, OWNER, OTHER), "ADMIN")
+async def test_atomic_one_owner_in_the_way_stops_all(any_stage: AnyStage) -> None:
+    await any_stage.owned("acme")
+    await any_stage.owned("globex", cell_id=3, subject=OTHER)
+    outcome = await any_stage.store.transfer(wish(1, OWNER, OTHER), "ADMIN")
     assert outcome == Hindered((OwnerElsewhere(OTHER, 3, 1),))
-    assert (await stage.cell_of("acme"), await stage.epoch()) == (1, None)
+    assert (await any_stage.cell_of("acme"), await any_stage.epoch()) == (1, None)
 
 
-async def test_atomic_readers_see_all_of_it_or_nothing(stage: Stage) -> None:
-    await stage.owned(*LARGE)
-    index, seen = await stage.index(), list[tuple[set[int], tuple[int, int]]]()
-    moving = asyncio.ensure_future(moved(stage, wish()))
-    async with asyncio.timeout(10), aclosing(stage.store.watch(index.cursor)) as steps:
+async def test_atomic_readers_see_all_of_it_or_nothing(any_stage: AnyStage) -> None:
+    await any_stage.owned(*LARGE)
+    index, seen = await any_stage.index(), list[tuple[set[int], tuple[int, int]]]()
+    moving = asyncio.ensure_future(moved(any_stage, wish()))
+    async with asyncio.timeout(10), aclosing(any_stage.store.watch(index.cursor)) as steps:
         async for changes in steps:
             index.apply(changes)
             cells = {record.cell_id for value in LARGE if (record := index.find(route(value)))}

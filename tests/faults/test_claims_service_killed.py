@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.claims_under_kill import INITIAL, run, step
 from tests.etcd_server import EtcdServer
 from tests.linearizable import Call, is_linearizable
+from tests.postgresql_server import NEEDS_POSTGRESQL, PostgresServer
 
 
 async def test_killed_services_lose_nothing_and_own_nothing_twice(
@@ -15,6 +16,16 @@ async def test_killed_services_lose_nothing_and_own_nothing_twice(
     found = await run(etcd.endpoint, etcd_prefix, kills=3, seed=20261122, folder=tmp_path)
     assert found["kills"] == 3
     assert found["answered"] >= 20
+    assert found["cut_off"] >= 1, "nobody was ever cut off"
+
+
+@NEEDS_POSTGRESQL
+async def test_nor_does_one_with_its_claims_in_postgresql_which_is_killed_too(
+    etcd: EtcdServer, etcd_prefix: str, tmp_path: Path, postgresql_server: PostgresServer
+) -> None:
+    found = await run(etcd.endpoint, etcd_prefix, 2, 20261123, tmp_path, postgresql_server)
+    assert found["kills"] == 2
+    assert found["answered"] >= 10
     assert found["cut_off"] >= 1, "nobody was ever cut off"
 
 

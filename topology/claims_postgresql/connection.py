@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import asyncpg
 
 from topology.claims_postgresql.address import Address
-from topology.claims_postgresql.failures import told, was_dead
+from topology.claims_postgresql.failures import DEAD, told, was_dead
 from topology.errors import StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Database:
                 await connection.execute(begin)
             except BaseException as error:
                 await _ended(pool, connection)
-                if attempt == 2 or not isinstance(error, asyncpg.PostgresError | OSError):
+                if attempt == 2 or not isinstance(error, DEAD):
                     raise
             else:
                 return connection

@@ -17,7 +17,7 @@ from topology.errors import OutcomeUnknown, StoreError, StoreRefused, StoreUnava
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CLASH: Final = ("40001", "40P01")
 _AWAY: Final = ("08", "53", "57", "55P03", "25006", "40")
-_DEAD: Final = (
+DEAD: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -68,7 +68,7 @@ def in_doubt() -> Iterator[None]:
 
 def was_dead(error: StoreUnavailable) -> bool:
     """Tell whether the connection was, or died of it: another one may do."""
-    return isinstance(error.__cause__, _DEAD)
+    return isinstance(error.__cause__, DEAD)
 
 
 def meaning(error: asyncpg.PostgresError) -> StoreError:

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 from topology import store
 from topology.claims.codec import encode_lease, encode_record
 from topology.claims.entries import entry_of, removal_of
-from topology.claims.generations import slots
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import (
     Bucket,
@@ -30,9 +29,12 @@ from topology.claims.model import (
     SubjectType,
     UserData,
 )
+from topology.claims.owner_codec import encode_owner
+from topology.claims.owners import Owner
 from topology.claims.rules import Unreadable
 from topology.claims.store import Entry, Odd
 from topology.keys import Keyspace
+from topology.model import Stamp
 
 KEYS: Final = ClaimKeyspace.beside(Keyspace())
 """How keys are spelled in the log, whatever prefix the topology has in etcd."""
@@ -102,6 +104,22 @@ def lease_of(row: Row) -> Lease:
     )
 
 
+def owner_of(row: Row) -> Owner | Odd:
+    """Read an owner that was moved."""
+    try:
+        subject = Subject(SubjectType(row["subject_type"]), row["subject_id"])
+    except ValueError as error:
+        key = f"claim_owners/{row['subject_type']}/{row['subject_id']}"
+        return Odd(key, str(error), key)
+    return Owner(
+        subject=subject,
+        cell_id=row["cell_id"],
+        epoch=row["epoch"],
+        transfer="",
+        stamp=Stamp(updated_by=row["updated_by"], updated_at=row["updated_at"], reason=row["reason"]),
+    )
+
+
 def columns_of(records: Sequence[Record]) -> tuple[list[Any], ...]:
     """Give new claims as the ten columns that `BEGIN` takes."""
     stated = [record.metadata for record in records]
@@ -120,21 +138,17 @@ def columns_of(records: Sequence[Record]) -> tuple[list[Any], ...]:
 
 
 def change_of(
-    written: Iterable[Record | Lease], gone: Sequence[Bucket] = (), closed: Iterable[str] = ()
-) -> tuple[list[str], list[str | None], tuple[int, ...]]:
-    """Give what a transaction did as the log keeps it: keys, what was written there, and the generations."""
+    written: Iterable[Record | Lease | Owner], gone: Iterable[Bucket] = (), closed: Iterable[str] = ()
+) -> tuple[list[str], list[str | None]]:
+    """Give what a transaction did as the log keeps it: keys, and what was written there."""
     keys: list[str] = []
     bodies: list[str | None] = []
     for each in written:
-        key, body = (
-            (KEYS.record(each.bucket), encode_record(each))
-            if isinstance(each, Record)
-            else (KEYS.lease(each.uuid), encode_lease(each))
-        )
+        key, body = _written(each)
         keys.append(key)
         bodies.append(body.decode())
     away = [*map(KEYS.record, gone), *map(KEYS.lease, closed)]
-    return keys + away, bodies + [None] * len(away), slots(gone)
+    return keys + away, bodies + [None] * len(away)
 
 
 def entries_of(keys: Sequence[str], bodies: Sequence[str | None]) -> tuple[Entry, ...]:
@@ -144,3 +158,13 @@ def entries_of(keys: Sequence[str], bodies: Sequence[str | None]) -> tuple[Entry
         for key, body in zip(keys, bodies, strict=True)
     )
     return tuple(entry for entry in entries if entry is not None)
+
+
+def _written(each: Record | Lease | Owner) -> tuple[str, bytes]:
+    match each:
+        case Record():
+            return KEYS.record(each.bucket), encode_record(each)
+        case Lease():
+            return KEYS.lease(each.uuid), encode_lease(each)
+        case Owner():
+            return KEYS.owner(each.subject), encode_owner(each)

@@ -101,6 +101,29 @@ CREATE TABLE claim_copies (
     finished_at timestamptz
 );"""
 
+_OWNERS: Final = """\
+-- An owner that was moved: where its claims are, and at which epoch.
+CREATE TABLE claim_owners (
+    subject_type smallint,
+    subject_id bigint,
+    cell_id bigint NOT NULL,
+    epoch bigint NOT NULL CHECK (epoch >= 1),
+    updated_by text NOT NULL,
+    updated_at text NOT NULL,
+    reason text NOT NULL,
+    PRIMARY KEY (subject_type, subject_id)
+);
+
+-- Who moved whom, when and why; the same request is answered from here.
+CREATE TABLE claim_transfers (
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    body text NOT NULL,
+    departures text[] NOT NULL
+);
+
+ALTER TABLE claim_changes ADD COLUMN departures text[] NOT NULL DEFAULT '{}';"""
+
 MIGRATIONS: Final = (
     Migration(number=1, name="claims, leases and the log of changes", statement=_TABLES),
     Migration(
@@ -120,6 +143,13 @@ MIGRATIONS: Final = (
         name="changes after a cursor",
         index="claim_changes_cursor",
         statement="CREATE UNIQUE INDEX CONCURRENTLY claim_changes_cursor ON claim_changes (cursor)",
+    ),
+    Migration(number=5, name="owners and transfers", statement=_OWNERS),
+    Migration(
+        number=6,
+        name="the claims of an owner",
+        index="claims_subject",
+        statement="CREATE INDEX CONCURRENTLY claims_subject ON claims (subject_type, subject_id)",
     ),
 )
 NEWEST: Final = MIGRATIONS[-1].number

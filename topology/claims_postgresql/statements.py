@@ -40,7 +40,11 @@ FIND_AND_HOLD: Final = f"{FIND} ORDER BY c.bucket_type, c.bucket_digest FOR UPDA
 BEGIN: Final = f"""
 WITH lease AS (
     INSERT INTO claim_leases (uuid, cell_id, created_at, updated_at, updated_by)
-    VALUES ($1, $2, $3, $3, $4)
+    SELECT $1, $2, $3, $3, $4
+    WHERE NOT EXISTS (
+        SELECT FROM claim_owners o JOIN unnest($8::smallint[], $9::bigint[]) AS s (kind, id)
+        ON o.subject_type = s.kind AND o.subject_id = s.id WHERE o.cell_id <> $2
+    )
     ON CONFLICT (uuid) DO NOTHING
     RETURNING uuid
 ), created AS (
@@ -81,7 +85,8 @@ SELECT records.* FROM closed LEFT JOIN (
 LEASE: Final = "SELECT cell_id FROM claim_leases WHERE uuid = $1"
 
 NOTE: Final = """
-INSERT INTO claim_changes (keys, bodies, slots) VALUES ($1::text[], $2::text[], $3::smallint[])"""
+INSERT INTO claim_changes (keys, bodies, slots, departures)
+VALUES ($1::text[], $2::text[], $3::smallint[], $4::text[])"""
 
 # One message to the server: nobody waits for a client while the lock is held. Each transaction gets its
 # cursor
@@ -121,12 +126,46 @@ SELECT count(*) AS pruned FROM old"""
 UNPUBLISHED: Final = f"""
 SELECT log.published, log.pruned, {_NEWEST} AS newest, ARRAY(
     SELECT DISTINCT slot FROM claim_changes, unnest(slots) AS slot WHERE cursor > log.published ORDER BY slot
-) AS slots
+) AS slots, ARRAY(
+    SELECT departure FROM claim_changes, unnest(departures) AS departure
+    WHERE cursor > log.published ORDER BY cursor
+) AS departures
 FROM claim_log log"""
 
 PUBLISHED: Final = "UPDATE claim_log SET published = greatest(published, $1)"
 
 NEWEST: Final = f"SELECT {_NEWEST} AS cursor FROM claim_log log"
+# Begins for an owner share the lock of its slot, a transfer has it alone.
+OWNER_LOCK: Final = 0x43656C6C
+OWNER_SLOTS: Final = 64
+
+_OWNER_COLUMNS: Final = (
+    "o.subject_type, o.subject_id, o.cell_id, o.epoch, o.updated_by, o.updated_at, o.reason"
+)
+OWNERS: Final = f"""
+SELECT {_OWNER_COLUMNS} FROM unnest($1::smallint[], $2::bigint[]) AS wanted (kind, id)
+JOIN claim_owners o ON o.subject_type = wanted.kind AND o.subject_id = wanted.id"""
+ALL_OWNERS: Final = f"SELECT {_OWNER_COLUMNS} FROM claim_owners o"
+
+CLAIMED: Final = f"""
+SELECT {_columns("c.")} FROM unnest($1::smallint[], $2::bigint[]) AS wanted (kind, id)
+JOIN claims c ON c.subject_type = wanted.kind AND c.subject_id = wanted.id FOR UPDATE OF c"""
+MOVE: Final = """
+UPDATE claims c SET cell_id = $3, updated_at = $4, updated_by = $5
+FROM unnest($1::smallint[], $2::bigint[]) AS wanted (kind, id)
+WHERE c.subject_type = wanted.kind AND c.subject_id = wanted.id"""
+OWN: Final = """
+INSERT INTO claim_owners (subject_type, subject_id, cell_id, epoch, updated_by, updated_at, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (subject_type, subject_id) DO UPDATE SET
+    cell_id = excluded.cell_id, epoch = excluded.epoch, updated_by = excluded.updated_by,
+    updated_at = excluded.updated_at, reason = excluded.reason"""
+TRANSFER: Final = "SELECT body FROM claim_transfers WHERE id = $1"
+TRANSFERRED: Final = "INSERT INTO claim_transfers (id, body, departures) VALUES ($1, $2, $3::text[])"
+# Where a part of the log was pruned untold.
+ALL_DEPARTURES: Final = """
+SELECT departure FROM claim_transfers, unnest(departures) AS departure ORDER BY at"""
+
 ALL_LEASES: Final = "SELECT uuid, cell_id, created_at, updated_at, updated_by FROM claim_leases"
 ALL_CLAIMS: Final = f"SELECT {_columns()} FROM claims"
 

@@ -8,29 +8,32 @@ where another was faster.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from topology.claims.model import Bucket, ClaimBatch, Lease, Record, Status
+from topology.claims.model import Bucket, ClaimBatch, Record, Status, Subject
+from topology.claims.owners import Owner
 from topology.claims.rules import Unreadable, batch_problems, obstacles
 from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
+from topology.claims.transfer import Inventory, TransferWish
 from topology.claims_postgresql import statements
 from topology.claims_postgresql.connection import Database
-from topology.claims_postgresql.failures import MIGRATE, Clash, in_doubt, told
+from topology.claims_postgresql.failures import MIGRATE, Clash, told
 from topology.claims_postgresql.rows import (
-    Row,
-    change_of,
     columns_of,
     digest,
     found_in,
     lease_of,
+    owner_of,
     record_of,
 )
 from topology.claims_postgresql.schema import NEWEST
+from topology.claims_postgresql.transferring import Outcome, locked, owners_by, transfer_once
 from topology.claims_postgresql.wanted import Wanted, wanted_of
 from topology.claims_postgresql.watch import changes_after
+from topology.claims_postgresql.writing import commit_changes, commit_end, found_by
 from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -92,7 +95,25 @@ class PostgresClaims:
         rows = await self._database.fetch(statements.GET, int(bucket.type), digest(bucket))
         return found_in(rows).get(bucket)
 
-    async def settle(self, lease: str) -> None:
+    async def transfer(self, wish: TransferWish, by: str, inventory: Inventory | None = None) -> Outcome:
+        """Move the claims of owners from one cell to another, all or none."""
+        del inventory  # an index finds what is claimed for an owner
+        await self.check()
+        lost: StoreUnavailable | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                return await transfer_once(self._database, wish, by, self._clock())
+            except (Clash, OutcomeUnknown) as error:
+                lost = error
+        raise lost or AssertionError("an attempt ends, or says why not")
+
+    async def owner(self, subject: Subject) -> Owner | None:
+        """Look an owner up; None where it was never moved."""
+        await self.check()
+        async with self._database.transaction() as connection:
+            return (await owners_by(connection, (subject,))).get(subject)
+
+    async def settle(self, uuid: str) -> None:
         """Do nothing: a transaction leaves nothing half-done, and an open lease stays."""
 
     async def list(self) -> Changes:
@@ -104,6 +125,7 @@ class PostgresClaims:
                 entries: list[Entry] = [
                     lease_of(row) for row in await connection.fetch(statements.ALL_LEASES)
                 ]
+                entries += map(owner_of, await connection.fetch(statements.ALL_OWNERS))
                 claims = connection.cursor(statements.ALL_CLAIMS, prefetch=READ_AT_ONCE)
                 entries.extend([record_of(row) async for row in claims])
         return Changes(cursor, tuple(entries))
@@ -146,11 +168,11 @@ class PostgresClaims:
     async def _try_begin(self, wanted: Wanted) -> Begun | Obstructed | None:
         """Try once; None: somebody was faster, or is gone by now."""
         batch = wanted.batch
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(locked(wanted.subjects, shared=True)) as connection:
             held: tuple[Record, ...] = ()
             if batch.destroys:
-                found = await _found(connection, statements.FIND_AND_HOLD, batch.buckets)
-                if standing := obstacles(batch, found):
+                found = await found_by(connection, statements.FIND_AND_HOLD, batch.buckets)
+                if standing := obstacles(batch, found, await owners_by(connection, wanted.subjects)):
                     return await self._unless_ours(connection, wanted) or Obstructed(standing)
                 held = tuple(each for each in found.values() if isinstance(each, Record))
             with told():
@@ -163,13 +185,15 @@ class PostgresClaims:
                     *columns_of(wanted.creates),
                     [record.uuid for record in held],
                 )
-            if done is None or not done["leases"]:  # an attempt whose answer got lost has begun it
-                return Begun(wanted.lease)
-            if done["records"] == len(batch.buckets):
-                await _commit(connection, (wanted.lease, *wanted.creates, *wanted.leased(held)))
+            if done is not None and done["records"] == len(batch.buckets):
+                records = (*wanted.creates, *wanted.leased(held))
+                await commit_changes(connection, (wanted.lease, *records))
                 return Begun(wanted.lease)
         async with self._database.transaction() as connection:
-            standing = obstacles(batch, await _found(connection, statements.FIND, batch.buckets))
+            if begun := await self._unless_ours(connection, wanted):
+                return begun
+            found = await found_by(connection, statements.FIND, batch.buckets)
+            standing = obstacles(batch, found, await owners_by(connection, wanted.subjects))
         return Obstructed(standing) if standing else None
 
     async def _unless_ours(self, connection: Connection, wanted: Wanted) -> Begun | None:
@@ -189,7 +213,7 @@ class PostgresClaims:
                             statements.CLOSE, lease, cell_id, stays, self._clock(), by
                         )
                     if rows:
-                        await _commit_end(connection, lease, rows)
+                        await commit_end(connection, lease, rows)
                         return Closed(found=True)
                     with told():
                         owner = await connection.fetchval(statements.LEASE, lease)
@@ -200,39 +224,3 @@ class PostgresClaims:
                 return Closed(found=isinstance(lost, OutcomeUnknown))
             return WrongCell(lease, owner)
         raise lost or AssertionError("an attempt ends, or says why not")
-
-
-async def _found(
-    connection: Connection, statement: str, buckets: Sequence[Bucket]
-) -> dict[Bucket, Record | Unreadable]:
-    with told():
-        rows = await connection.fetch(
-            statement, [int(bucket.type) for bucket in buckets], [digest(each) for each in buckets]
-        )
-    return found_in(rows)
-
-
-async def _commit_end(connection: Connection, lease: str, rows: Iterable[Row]) -> None:
-    """Note down how a lease ended, and commit."""
-    written: list[Record] = []
-    gone: list[Bucket] = []
-    for row in rows:
-        record = None if row["stays"] is None else record_of(row)
-        if isinstance(record, Record) and row["stays"]:
-            written.append(record)
-        elif isinstance(record, Record):
-            gone.append(record.bucket)
-    await _commit(connection, written, gone, (lease,))
-
-
-async def _commit(
-    connection: Connection,
-    written: Iterable[Record | Lease],
-    gone: Sequence[Bucket] = (),
-    closed: Iterable[str] = (),
-) -> None:
-    """Note down what the transaction did, and commit it at the next cursor."""
-    with told():
-        await connection.execute(statements.NOTE, *change_of(written, gone, closed))
-    with in_doubt():
-        await connection.execute(statements.COMMIT)

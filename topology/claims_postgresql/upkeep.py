@@ -7,6 +7,7 @@ log is gone that had not been told, it tells all generations. It never touches a
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,10 +22,11 @@ from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.failures import told
 from topology.claims_postgresql.store import POLL_SECONDS, PostgresClaims
 from topology.claims_postgresql.watch import woken_within
+from topology.codec import decode
 from topology.errors import StoreError
-from topology.keys import SLOTS, Keyspace
-from topology.model import Stamp
-from topology.store import MAX_TXN_OPERATIONS, Store, Txn
+from topology.keys import SLOTS, DepartureKey, Keyspace
+from topology.model import Departure, Stamp
+from topology.store import MAX_TXN_OPERATIONS, Committed, Compare, Store, Txn
 
 log = logging.getLogger("topology.claims_postgresql")
 
@@ -106,12 +108,33 @@ class Upkeep:
                 if row is None:
                     raise AssertionError("claim_log has one row")
                 missed = row["pruned"] > row["published"]
+                departures: Sequence[str] = row["departures"]
+                if missed:
+                    with told():
+                        departures = [each[0] for each in await connection.fetch(statements.ALL_DEPARTURES)]
+                # Fences first: whoever forgets a lookup shall not ask the cell that was left.
+                for departure in departures:
+                    await self._depart(departure)
                 await self._put(range(SLOTS) if missed else row["slots"], row["newest"])
                 if row["newest"] > row["published"]:
                     with told():
                         await connection.execute(statements.PUBLISHED, row["newest"])
                 self.state.published = row["newest"]
                 await woken_within(woken, self._poll_seconds)
+
+    async def _depart(self, value: str) -> None:
+        """Write where an owner went, unless the topology knows of a later departure already."""
+        owner, epoch = json.loads(value)["owner"], json.loads(value)["epoch"]
+        key, revision = self._keyspace.departure(owner), 0
+        while True:
+            txn = Txn(compares=(Compare(key, revision),), puts=((key, value.encode()),))
+            outcome = await self._store.commit(txn)
+            if isinstance(outcome, Committed):
+                return
+            there = decode(DepartureKey(owner), outcome.records[0].value) if outcome.records else None
+            if isinstance(there, Departure) and there.epoch >= epoch:
+                return
+            revision = outcome.records[0].mod_revision if outcome.records else 0
 
     async def _put(self, slots: Sequence[int], cursor: int) -> None:
         stamp = Stamp(

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from topology.claims.model import ClaimBatch, Lease, Phase, Record, Status
+from topology.claims.model import ClaimBatch, Lease, Phase, Record, Status, Subject
+from topology.claims.owners import is_owner
 from topology.claims_postgresql.rows import digest
 
 
@@ -21,6 +22,12 @@ class Wanted:
     batch: ClaimBatch
     lease: Lease
     creates: tuple[Record, ...]
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """For whom something is to be created or destroyed, each once."""
+        named = (metadata.subject for metadata in (*self.batch.creates, *self.batch.destroys))
+        return tuple(dict.fromkeys(subject for subject in named if is_owner(subject)))
 
     def leased(self, held: Iterable[Record]) -> tuple[Record, ...]:
         """Give the records that the batch destroys, as its lease holds them."""

@@ -14,7 +14,7 @@ from topology.claims_postgresql import statements
 from topology.claims_postgresql.connection import Database
 
 LEASE: Final = "00000000-0000-4000-8000-000000000001"
-TABLES: Final = ("claims", "claim_leases", "claim_changes")
+TABLES: Final = ("claims", "claim_leases", "claim_changes", "claim_owners", "claim_transfers")
 # One row.
 SMALL: Final = {"claim_log"}
 _NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
@@ -30,6 +30,10 @@ WANTED: Final[dict[str, tuple[tuple[Any, ...], set[str]]]] = {
     "LEASE": ((LEASE,), {"claim_leases_pkey"}),
     "CHANGES": ((1, 500), {"claim_changes_cursor"}),
     "NEWEST": ((), {"claim_changes_cursor"}),
+    "OWNERS": (([1] * 60, [7] * 60), {"claim_owners_pkey"}),
+    "CLAIMED": (([1], [7]), {"claims_subject"}),
+    "MOVE": (([1], [7], 2, _NOW, "CELL"), {"claims_subject"}),
+    "TRANSFER": ((LEASE,), {"claim_transfers_pkey"}),
     "UNPUBLISHED": ((), {"claim_changes_cursor"}),
     "PRUNE": ((_NOW, 1000), {"claim_changes_cursor", "claim_changes_pkey"}),
     "COMMIT": ((), {"claim_changes_pkey"}),
@@ -48,6 +52,12 @@ _CHANGES: Final = """
 INSERT INTO claim_changes (cursor, keys, bodies, slots)
 SELECT nextval('claim_cursor'), ARRAY['k' || at], ARRAY[repeat('x', 500)], ARRAY[at % 256]
 FROM generate_series(1, $1::bigint) AS at"""
+_OWNERS: Final = """
+INSERT INTO claim_owners
+SELECT 1, at, at % 40, 2, 'ADMIN', '', '' FROM generate_series(1, $1::bigint) AS at"""
+_TRANSFERS: Final = """
+INSERT INTO claim_transfers
+SELECT gen_random_uuid(), now(), '{}', '{}' FROM generate_series(1, $1::bigint) AS at"""
 _LEASED: Final = """
 UPDATE claims SET lease = (SELECT uuid FROM claim_leases LIMIT 1), status = 'LEASE_CREATING'
 WHERE subject_id = 1"""
@@ -56,7 +66,9 @@ WHERE subject_id = 1"""
 async def fill(database: Database, claims: int, leases: int, changes: int) -> None:
     """Put in claims of 40 cells, open leases and a log, and take stock of them as autovacuum does."""
     async with database.dedicated(statement_timeout="0") as connection:
-        for statement, number in ((_LEASES, leases), (_CLAIMS, claims), (_CHANGES, changes)):
+        for statement, number in (
+            (_LEASES, leases), (_CLAIMS, claims), (_CHANGES, changes), (_OWNERS, claims), (_TRANSFERS, claims)
+        ):  # fmt: skip
             await connection.execute(statement, number, timeout=600)
         await connection.execute(statements.PUBLISHED, changes - 10)
         for statement in (_LEASED, *(f"VACUUM ANALYZE {table}" for table in TABLES)):

@@ -11,6 +11,8 @@ def test_what_has_been_applied_somewhere_is_never_changed() -> None:
         (2, "15125aef3468b4d5"),
         (3, "664a4e1735fe0cf6"),
         (4, "ddaba6f3cae8488b"),
+        (5, "e29f3677534be7eb"),
+        (6, "c29da042db86e562"),
     ]
     assert len(MIGRATIONS) == NEWEST
 

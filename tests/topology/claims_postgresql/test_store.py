@@ -78,7 +78,7 @@ async def owned(store: PostgresClaims, *values: str) -> None:
     await store.commit(1, outcome.lease.uuid, "CELL")
 
 
-BEGIN_STATEMENTS = 4  # look and hold, write, note, commit
+BEGIN_STATEMENTS = 5  # look and hold, look for owners, write, note, commit
 
 
 @pytest.mark.parametrize("statement", range(1, BEGIN_STATEMENTS))
@@ -100,7 +100,7 @@ async def test_a_begin_whose_answer_got_lost_has_begun_once(store: PostgresClaim
     await owned(store, "old")
     leases = set()
     for wanted in (batch(1, ["new"], ["old"]), batch(1, ["more"])):
-        mortal.statements, mortal.dies_after = 0, BEGIN_STATEMENTS - (not wanted.destroys)
+        mortal.statements, mortal.dies_after = 0, BEGIN_STATEMENTS if wanted.destroys else 3
         outcome = await PostgresClaims(mortal).begin(wanted, "CELL")
         assert isinstance(outcome, Begun)
         leases.add(outcome.lease.uuid)

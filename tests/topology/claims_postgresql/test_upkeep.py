@@ -9,12 +9,14 @@ from datetime import timedelta
 
 import pytest
 
+from tests.contract.test_transfers import wish
 from tests.postgresql_server import NEEDS_POSTGRESQL
 from tests.processes import eventually
 from tests.topology.claims.samples import batch, route
 from topology.apply import read_view
 from topology.claims.generations import slot
 from topology.claims.store import Begun
+from topology.claims.transfer import Transferred
 from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.store import PostgresClaims
@@ -134,6 +136,33 @@ async def test_one_tells_at_a_time_and_another_takes_over(stage: Stage) -> None:
         await eventually(again, "the lock to be taken anew")
         await stage.drop("a")
         await eventually(lambda: stage.reached({slot(route("a"))}), "the generation of a")
+
+
+async def test_who_left_is_told_and_never_overwritten_by_an_earlier_leave(stage: Stage) -> None:
+    outcome = await stage.claims.begin(batch(1, ["acme"]), "CELL")
+    assert isinstance(outcome, Begun)
+    await stage.claims.commit(1, outcome.lease.uuid, "CELL")
+
+    async def epoch(wanted: int) -> bool:
+        departed = (await read_view(stage.store, KEYS)).departed.get("NAMESPACE/42")
+        return departed is not None and departed.epoch == wanted
+
+    assert isinstance(await stage.claims.transfer(wish(), "ADMIN"), Transferred)
+    async with stage.upkeep() as upkeep:
+        await eventually(lambda: epoch(2), "the departure from cell 1")
+        assert set(await stage.generations()) == {slot(route("acme"))}
+        first = (await stage.store.list(KEYS.departure("NAMESPACE/42"))).records[0].value.decode()
+        assert isinstance(await stage.claims.transfer(wish(2, source=2, to=1), "ADMIN"), Transferred)
+        await eventually(lambda: epoch(3), "the departure from cell 2")
+        await upkeep._depart(first)  # by one who lost its turn
+        assert await epoch(3)
+    await stage.claims.prune(timedelta(seconds=-60))
+    stage.store = MemoryStore()  # as after a restore
+    async with stage.database.transaction() as connection:
+        await connection.execute("UPDATE claim_log SET published = 0")
+        await connection.execute("COMMIT")
+    async with stage.upkeep():
+        await eventually(lambda: epoch(3), "both departures, in their order")
 
 
 async def test_where_the_log_is_gone_all_is_told(stage: Stage) -> None:

@@ -54,7 +54,7 @@ async def test_a_late_commit_is_not_skipped(
     after = (await store.list()).cursor
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         async with others.transaction() as slow:
-            await slow.execute(statements.NOTE, ["/cellplane/v1-claims/records/ROUTES/slow"], [None], [])
+            await slow.execute(statements.NOTE, ["/cellplane/v1-claims/records/ROUTES/slow"], [None], [], [])
             await slow.execute(COMMIT_ONLY_ORDERED)
             fast = tasks.create_task(begin(store, "fast"))
             # It has written all it has to write, and waits for its turn.

@@ -1,0 +1,66 @@
+"""The ends of transactions: what they did is noted down in the log, and they commit at the next cursor.
+
+The store and transfers write through it. Nothing else gives cursors. Third road: where a transaction commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from topology.claims.generations import slots
+from topology.claims.model import Bucket, Lease, Record
+from topology.claims.owners import Owner
+from topology.claims.rules import Unreadable
+from topology.claims_postgresql import statements
+from topology.claims_postgresql.failures import in_doubt, told
+from topology.claims_postgresql.rows import Row, change_of, digest, found_in, record_of
+from topology.codec import encode
+from topology.model import Departure
+
+if TYPE_CHECKING:
+    from topology.claims_postgresql.connection import Connection
+
+
+async def found_by(
+    connection: Connection, statement: str, buckets: Sequence[Bucket]
+) -> dict[Bucket, Record | Unreadable]:
+    """Read the claims of buckets inside a transaction."""
+    with told():
+        rows = await connection.fetch(
+            statement, [int(bucket.type) for bucket in buckets], [digest(each) for each in buckets]
+        )
+    return found_in(rows)
+
+
+async def commit_end(connection: Connection, lease: str, rows: Iterable[Row]) -> None:
+    """Note down how a lease ended, and commit."""
+    written: list[Record] = []
+    gone: list[Bucket] = []
+    for row in rows:
+        record = None if row["stays"] is None else record_of(row)
+        if isinstance(record, Record) and row["stays"]:
+            written.append(record)
+        elif isinstance(record, Record):
+            gone.append(record.bucket)
+    await commit_changes(connection, written, gone, (lease,))
+
+
+async def commit_changes(
+    connection: Connection,
+    written: Iterable[Record | Lease | Owner],
+    gone: Sequence[Bucket] = (),
+    closed: Iterable[str] = (),
+    departures: Iterable[Departure] = (),
+    moved: Iterable[Bucket] = (),
+) -> None:
+    """Note down what the transaction did, and commit it at the next cursor."""
+    with told():
+        await connection.execute(
+            statements.NOTE,
+            *change_of(written, gone, closed),
+            slots((*gone, *moved)),
+            [encode(departure).decode() for departure in departures],
+        )
+    with in_doubt():
+        await connection.execute(statements.COMMIT)
