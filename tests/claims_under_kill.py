@@ -224,7 +224,7 @@ async def run(
     store = EtcdStore([endpoint])
     await store.commit(Txn(puts=tuple((keyspace.cell(n), encode(cell(n))) for n in (1, 2))))
     port, status = free_port(), free_port()
-    command = (
+    command: tuple[str, ...] = (
         sys.executable, "-m", "cellplane", "topology", "--listen", f"127.0.0.1:{port}",
         "--status-listen", f"127.0.0.1:{status}", "--etcd", endpoint, "--etcd-prefix", prefix,
     )  # fmt: skip

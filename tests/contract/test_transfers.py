@@ -226,6 +226,21 @@ async def test_an_inventory_spares_reading_everything(stage: Stage) -> None:
         running.cancel()
 
 
+async def test_a_hold_for_a_mistaken_wish_moves_nothing(stage: Stage) -> None:
+    """A writer dies over a wish that is wrong about the cell: the claims stay where they are."""
+    await stage.owned("acme")
+    client, store = stage.mortal()
+    store.dies_after = 0
+    with pytest.raises(StoreUnavailable):
+        await client.transfer(wish(source=2, to=3), "ADMIN")
+    assert await stage.cell_of("acme") == 1
+    outcome = await stage.store.begin(batch(1, ["more"]), "CELL")
+    assert isinstance(outcome, Obstructed)
+    assert [type(each) for each in outcome.obstacles] == [OwnerMoving]  # and not elsewhere: it may come again
+    stage.clock.advance(minutes=1)
+    await stage.owned("more")
+
+
 # Compare and swap
 
 

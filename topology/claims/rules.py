@@ -27,7 +27,7 @@ from topology.claims.model import (
     Status,
     Subject,
 )
-from topology.claims.owners import Owner, OwnerElsewhere, OwnerMoving
+from topology.claims.owners import FIRST_EPOCH, Owner, OwnerElsewhere, OwnerMoving
 from topology.model import MAX_ID, Problem
 
 
@@ -193,9 +193,12 @@ def obstacles(
 
 
 def placed(record: Record, owners: Mapping[Subject, Owner]) -> Record:
-    """Give a record where its owner is, which decides."""
+    """Give a record where its owner is, which decides.
+
+    At its first epoch an owner's record only holds it, for a wish that may be mistaken about the cell.
+    """
     owner = owners.get(record.metadata.subject)
-    if owner is None or owner.cell_id == record.cell_id:
+    if owner is None or owner.epoch == FIRST_EPOCH or owner.cell_id == record.cell_id:
         return record
     return replace(record, cell_id=owner.cell_id)
 
@@ -203,7 +206,7 @@ def placed(record: Record, owners: Mapping[Subject, Owner]) -> Record:
 def _away(cell_id: int, owner: Owner | None) -> OwnerElsewhere | OwnerMoving | None:
     if owner is None:
         return None
-    if owner.cell_id != cell_id:
+    if owner.epoch > FIRST_EPOCH and owner.cell_id != cell_id:
         return OwnerElsewhere(owner.subject, owner.cell_id, owner.epoch)
     return OwnerMoving(owner.subject, owner.transfer) if owner.transfer else None
 

@@ -98,7 +98,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             raise not_found(f"{request.owner}: no cell claims anything for it")
         message = transfer_pb2.GetOwnerResponse(
             owner=request.owner,
-            cells=[owner.cell_id] if owner else sorted({record.cell_id for record in records}),
+            cells=[owner.cell_id]
+            if owner and owner.epoch > FIRST_EPOCH
+            else sorted({record.cell_id for record in records}),
             epoch=owner.epoch if owner else FIRST_EPOCH,
             records=len(records),
             leases=sorted({record.lease for record in records if record.lease}),
