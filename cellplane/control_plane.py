@@ -21,6 +21,7 @@ from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import classify
 from cellplane.latest import Latest
 from cellplane.metrics import ControlPlaneCollector
+from cellplane.operation_metrics import OperationsCollector
 from cellplane.operations import Operations
 from cellplane.publisher import Publisher
 from cellplane.push_tracker import PushTracker
@@ -114,6 +115,9 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         replica,
     )
     operations = Operations(store, keyspace, server.fleet, server.holds, tracker, publisher, status, replica)
+    registry.register(
+        OperationsCollector(server.fleet, cache, publisher.state, watcher.state, tracker, operations)
+    )
     try:
         await status.start(settings.status_listen)
         await _listen(server, topology, settings)

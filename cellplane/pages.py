@@ -1,7 +1,7 @@
-"""The pages that every process of ours serves over HTTP: /livez, /readyz, /metrics; others are added by who
-has more to tell.
+"""The pages that every process of ours serves over HTTP: /livez (also /healthz), /readyz, /metrics.
 
-`status` and `topology_status` build on it. It knows neither cells nor fleets, and never changes anything.
+Whoever has more to tell adds to them, as `status` and `topology_status` do. It knows neither cells nor
+fleets, and never changes anything.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Pages:
         self._registry = registry
         self._app = web.Application()
         self.add("/livez", self._livez)
+        self.add("/healthz", self._livez)
         self.add("/readyz", self._readyz)
         self.add("/metrics", self._metrics)
         self._runner = web.AppRunner(self._app, access_log=None, handle_signals=False, shutdown_timeout=1.0)

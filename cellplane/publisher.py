@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from cellplane.rules_in_force import RulesInForce
 from envoy.edge import EdgeSettings
 from envoy.guard import count
 from envoy.translate import Translation, translate
+from topology.timings import Timings
 from topology.view import View
 from xds.cache import Cache, Refused
 from xds.debounce import Debounce
@@ -33,6 +34,7 @@ from xds.snapshot import diff
 log = logging.getLogger("cellplane.publisher")
 
 RETRY_SECONDS = 1.0
+BUILD_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class PublisherState:
     holds: int = 0
     refusals: int = 0
     failures: int = 0
+    builds: Timings = field(default_factory=lambda: Timings(BUILD_SECONDS))
     rules_problem: str = ""
 
     def is_stale(self, connected: bool) -> bool:
@@ -194,7 +197,10 @@ class Publisher:
         self._read_rules(view)
         if self._rules.ruleset is None:
             return None
-        return translate(view, self._rules.ruleset, self._settings, self._wall_clock(), before)
+        began = time.perf_counter()
+        made = translate(view, self._rules.ruleset, self._settings, self._wall_clock(), before)
+        self.state.builds.add(time.perf_counter() - began)
+        return made
 
     def _read_rules(self, view: View) -> None:
         self._rules.read(view)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from cellplane.ack_times import AckTimes
 from cellplane.push_record import Acks
+from topology.timings import Timings
 from topology.view import View
 from xds.node_status import Nack, NodeStatus
 from xds.resource import ResourceType
@@ -79,8 +80,8 @@ class PushTracker:
         self.news = asyncio.Event()
         self.forgotten = 0
         """Pushes that could not be written down while there was time."""
-        self.convergence: dict[str, Counter[float]] = {}
-        self.convergence_sums: dict[str, float] = {}
+        self.convergence: dict[str, Timings] = {}
+        self.rejections: Counter[str] = Counter()
         self.unwritten: deque[Tracked] = deque()
         self.tracked: deque[Tracked] = deque(maxlen=MOST_TRACKED)
         self._fleet = fleet
@@ -118,6 +119,7 @@ class PushTracker:
         for push in reversed(self.tracked):
             if push.pushed.group == node.group and (version is None or push.pushed.new.revision <= version):
                 push.rejected += 1
+                self.rejections[node.group] += 1
                 if len(push.rejections) < MOST_REJECTIONS:
                     told = {"node": node.node.id, "type": kind.name, "at": nack.at}
                     names = list(nack.names[:_MOST_BLAMED])
@@ -136,10 +138,10 @@ class PushTracker:
     def _reached(self, push: Tracked) -> None:
         seconds = max(0.0, self.clock() - push.pushed.arrived_at)
         push.times.add(seconds * 1000)
-        group = push.pushed.group
-        bound = next((each for each in CONVERGENCE_SECONDS if seconds <= each), float("inf"))
-        self.convergence.setdefault(group, Counter())[bound] += 1
-        self.convergence_sums[group] = self.convergence_sums.get(group, 0.0) + seconds
+        times = self.convergence.get(push.pushed.group)
+        if times is None:
+            times = self.convergence[push.pushed.group] = Timings(CONVERGENCE_SECONDS)
+        times.add(seconds)
 
     def _is_news(self, push: Tracked) -> None:
         push.is_news = True

@@ -1,19 +1,24 @@
 """Prometheus metrics of the Topology Service, read from its state when somebody scrapes.
 
-Labels are bounded: method, code, role, kind, outcome. Never a name, a cell or a lease.
+Labels are bounded: method, code, role, kind, outcome, age. Never a name, a cell or a lease.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cellplane.histograms import histogram
 from topology.claims.follower import ClaimFollower
+from topology.claims.model import Phase
 from topology.service.server import TopologyServer
 from topology.watcher import WatcherState
+
+_LEASE_AGES: Final = {"0s": 0, "1m": 60, "10m": 600, "1h": 3600, "1d": 86400}
 
 
 class TopologyCollector(Collector):
@@ -53,6 +58,12 @@ class TopologyCollector(Collector):
             for key, count in found.items():
                 family.add_metric(key, count)
             yield family
+        yield histogram(
+            "cellplane_topology_call_seconds",
+            "Time to answer a call, by method; Classify answers from memory.",
+            {(method,): times for method, times in counts.seconds.items()},
+            ("method",),
+        )
         yield GaugeMetricFamily(
             "cellplane_topology_watches", "Open watches on cells.", len(self._server.cells.watches)
         )
@@ -66,6 +77,14 @@ class TopologyCollector(Collector):
         yield _gauge("leases", "Leases on record.", len(index.leases))
         yield _gauge("leases_unfinished", "Leases that somebody is at, or died over.", unfinished)
         yield _gauge("oldest_lease_seconds", "Age of the oldest open lease; 0 where there is none.", age)
+        ages = GaugeMetricFamily(
+            "cellplane_topology_leases_by_age", "Open leases that are at least so old.", labels=["age"]
+        )
+        now = self._clock()
+        opened = [each.created_at.timestamp() for each in index.leases.values() if each.phase is Phase.OPEN]
+        for label, seconds in _LEASE_AGES.items():
+            ages.add_metric([label], sum(now - at >= seconds for at in opened))
+        yield ages
         yield _gauge("claims_unreadable", "Records of claims that can't be read.", len(index.odd))
 
 

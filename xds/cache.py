@@ -69,6 +69,10 @@ class Cache:
         """Return the group's snapshot. None means that nothing was published yet, which is not "empty"."""
         return self._current.get(group)
 
+    def snapshots(self) -> tuple[tuple[str, Snapshot], ...]:
+        """Return the current snapshot of each group."""
+        return tuple(self._current.items())
+
     def join(self, group: str, subscriber: Subscriber) -> None:
         """Offer to this subscriber whatever is published from now on."""
         self._subscribers.setdefault(group, {})[subscriber] = None

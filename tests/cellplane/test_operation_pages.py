@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from cellplane.operation_metrics import OperationsCollector
 from cellplane.operations import Operations, tell_states
 from cellplane.publisher import Publisher
 from cellplane.push_tracker import PushTracker
@@ -39,6 +40,7 @@ class Rig:
     url: str
     operations: Operations
     publisher: Publisher
+    registry: CollectorRegistry
 
     async def get(self, path: str) -> tuple[int, Any]:
         async with aiohttp.ClientSession() as session, session.get(self.url + path) as response:
@@ -55,15 +57,18 @@ class Rig:
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     store, fleet, holds = MemoryStore(), Fleet(), HoldBook()
-    tracker = PushTracker(fleet)
-    publisher = Publisher(Cache(), EdgeSettings(), Wishes(), tell=tracker.published)
-    watcher = WatcherState(connected=True)
-    status = StatusServer(fleet, publisher.state, watcher, CollectorRegistry(), holds=holds, replica="a")
+    tracker, cache, registry = PushTracker(fleet), Cache(), CollectorRegistry()
+    publisher = Publisher(cache, EdgeSettings(), Wishes(), tell=tracker.published)
+    watcher = WatcherState(connected=True, heard_at=90.0)
+    status = StatusServer(fleet, publisher.state, watcher, registry, holds=holds, replica="a")
     operations = Operations(store, Keyspace(), fleet, holds, tracker, publisher, status, "a")
+    registry.register(
+        OperationsCollector(fleet, cache, publisher.state, watcher, tracker, operations, lambda: 100.0)
+    )
     synced(fleet, "edge-1", 10)
     port = await status.start(Listen(host="127.0.0.1", port=0))
     tasks = [asyncio.ensure_future(work) for work in operations.running()]
-    yield Rig(f"http://127.0.0.1:{port}", operations, publisher)
+    yield Rig(f"http://127.0.0.1:{port}", operations, publisher, registry)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -100,6 +105,26 @@ async def test_pushes_one_push_and_what_waits(rig: Rig) -> None:
     page = (await rig.get("/v1/pushes/pending"))[1]
     assert (page["frozen"]["by"], page["lines"][0]) == ("ada", "cell 2: weight: 0 → 100")
     assert (await rig.get("/readyz"))[1]["frozen"]["reason"] == "test"
+
+
+async def test_metrics_tell_how_fast_why_and_who_lags(rig: Rig) -> None:
+    def value(name: str, **labels: str) -> float | None:
+        return rig.registry.get_sample_value(f"cellplane_{name}", labels)
+
+    rig.publisher.offer(FIRST)
+    await rig.pushed(1)
+    rig.publisher.offer(SECOND)
+    await rig.pushed(2)
+    assert value("pushes_total", group="edge", cause="cells") == 1
+    assert value("convergence_seconds_count", group="edge") == 1, "edge-1 has the first and not the second"
+    assert value("convergence_seconds_bucket", group="edge", le="+Inf") == 1
+    assert (value("fleet_nodes", group="edge"), value("fleet_nodes_behind", group="edge")) == (1, 1)
+    assert value("fleet_lag_revisions", group="edge") == 1
+    assert value("snapshot_resources", group="edge", type="cluster") == 2
+    assert value("snapshot_build_seconds_count") == 2
+    assert (value("pushes_frozen"), value("pushes_unwritten"), value("pushes_forgotten_total")) == (0, 0, 0)
+    assert (value("history_connected"), value("fleet_reported"), value("feed_listeners")) == (1, 1, 0)
+    assert value("view_age_seconds") == 10
 
 
 @pytest.mark.parametrize(

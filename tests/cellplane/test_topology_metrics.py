@@ -37,6 +37,7 @@ async def test_every_number_is_there(stage: Stage) -> None:
         )
     )
     stage.server.counts.calls["/s/M", "OK"] = 3
+    stage.server.counts.took("/s/M", 0.004)
     stage.server.counts.refused["/s/M", "cell"] = 2
     stage.server.classify.decisions["ByClaims", "routed"] = 5
     stage.follower.state.connected = True
@@ -55,6 +56,9 @@ async def test_every_number_is_there(stage: Stage) -> None:
     assert value("leases") == 2
     assert value("leases_unfinished") == 1
     assert value("oldest_lease_seconds") == 300
+    assert [value("leases_by_age", age=age) for age in ("0s", "1m", "10m", "1d")] == [1, 1, 0, 0]
+    assert value("call_seconds_bucket", method="/s/M", le="0.005") == 1
+    assert value("call_seconds_sum", method="/s/M") == 0.004
     assert value("claims_unreadable") == 1
     assert value("watches") == 0
     assert (value("claims_connected"), value("cells_connected")) == (1, 0)

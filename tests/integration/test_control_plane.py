@@ -385,6 +385,21 @@ async def test_a_push_is_kept_with_who_made_it_what_it_changed_and_how_long_it_t
     shown = await cellplane(stage, "pushes", "show", "last")
     assert "too slow" in shown
     assert "cell 2: weight: 100 → 7" in await cellplane(stage, "pushes", "list")
+    assert await exported(stage) == documented("control plane", "Topology Service")
+
+
+async def exported(stage: Stage) -> set[str]:
+    """Name every metric of ours on the page, by its HELP line."""
+    async with aiohttp.ClientSession() as session, session.get(f"{stage.status_url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    return {line.split()[2] for line in lines if line.startswith("# HELP cellplane_")}
+
+
+def documented(*parts: str) -> set[str]:
+    """Name every metric of these parts in the table of the document."""
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = (line.split("|") for line in text.splitlines() if line.startswith("| `cellplane_"))
+    return {row[1].strip(" `") for row in rows if row[2].strip() in parts}
 
 
 async def test_while_frozen_no_envoy_hears_of_anything_and_what_waited_goes_out_at_the_end(

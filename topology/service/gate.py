@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
@@ -22,6 +21,7 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
 from pb.gitlab.cells.topology_service import autz_pb2
 from topology.errors import StoreRefused, StoreUnavailable
+from topology.service.counts import Counts
 from topology.service.failure import Failure
 from topology.service.identity import NO_MORE_NAMES, Caller, Names, Role, Rule, identify, may
 from topology.service.request_id import REQUEST_ID, begin, current_request_id
@@ -47,14 +47,6 @@ class Around(Protocol):
     def stream(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
         """Do the same for a method that answers with a stream."""
         ...
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of calls: (method, status code), and of callers: (method, role) refused."""
-
-    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 def current_caller() -> Caller:
@@ -147,11 +139,13 @@ class Gate:
 
     def _unary(self, method: str, answer: Callable[[Any, Context], Awaitable[Any]]) -> Callable[..., Any]:
         async def behind_the_gate(request: Any, context: Context) -> Any:
+            began = time.perf_counter()
             try:
                 self.let_in(method, request, context)
                 response = await answer(request, context)
             except BaseException as error:  # noqa: BLE001  every end is counted, and told in our words
                 await self._failed(method, context, error)
+            self.counts.took(method, time.perf_counter() - began)
             self._done(method, context)
             return response
 

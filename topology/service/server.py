@@ -50,8 +50,9 @@ from topology.service.cells_service import CellsService
 from topology.service.changer import Changer
 from topology.service.claim_service import ClaimService
 from topology.service.claim_watch_service import ClaimWatchService
+from topology.service.counts import Counts
 from topology.service.documents_service import DocumentsService, Writers
-from topology.service.gate import Around, Counts, Gate, rules_of
+from topology.service.gate import Around, Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.placement_service import PlacementService
 from topology.service.reader import Reader
