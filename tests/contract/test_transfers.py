@@ -19,7 +19,7 @@ from topology.claims.follower import ClaimFollower
 from topology.claims.generations import slots
 from topology.claims.index import ClaimIndex, RecordQuery
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.model import Record, Subject
+from topology.claims.model import Bucket, Record, Subject
 from topology.claims.owners import OwnerElsewhere, OwnerMoving
 from topology.claims.rules import NotYours
 from topology.claims.store import Begun, Closed, Invalid, Obstructed
@@ -394,6 +394,19 @@ async def test_fenced_a_transfer_that_slept_too_long_moves_nothing(stage: Stage)
         await moving
     assert (await stage.cell_of("acme"), await stage.epoch()) == (1, None)
     assert (await moved(stage, replace(wanted))).transfer.records == 2
+
+
+async def test_fenced_no_longer_than_needed_where_the_claims_cannot_be_listed(stage: Stage) -> None:
+    await stage.owned("acme")
+
+    class Away:
+        async def claimed_for(self, subjects: object, cursor: int) -> tuple[Bucket, ...]:
+            raise StoreUnavailable("the index is not there")
+
+    with pytest.raises(StoreUnavailable, match="the index is not there"):
+        await stage.store.transfer(wish(), "ADMIN", Away())
+    assert await stage.epoch() is None
+    await stage.owned("new")
 
 
 # Atomic

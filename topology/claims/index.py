@@ -217,8 +217,10 @@ class ClaimIndex:
             self.odd.pop(owner.name, None)
             self._owners[subject] = owner
             self._hold(owner)
-        for was, record in zip(before, records, strict=True):
-            self._shelves.replace(was, placed(record, self._owners))
+        after = (placed(record, self._owners) for record in records)
+        self._shelves.replace_all(
+            (was, now) for was, now in zip(before, after, strict=True) if was.cell_id != now.cell_id
+        )
 
     def _hold(self, owner: Owner) -> None:
         if owner.transfer:

@@ -9,17 +9,20 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 from heapq import merge
+from typing import Final
 
 from topology.claims.model import Bucket, BucketType, Record, SourceType, Subject
 
 _Place = tuple[bytes, int, str]
+_Shelf = tuple[int, SourceType]
+_MANY: Final = 64  # from so many on, going through a whole shelf costs less
 
 
 class Shelves:
     """Buckets of cells, in the order of their source ids."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[int, SourceType], list[_Place]] = {}
+        self._places: dict[_Shelf, list[_Place]] = {}
 
     def fill(self, records: Iterable[Record]) -> None:
         """Hold exactly these."""
@@ -38,6 +41,25 @@ class Shelves:
             places.pop(bisect_right(places, _place(before)) - 1)
         if after:
             insort(self._places.setdefault(_shelf(after), []), _place(after))
+
+    def replace_all(self, moves: Iterable[tuple[Record, Record]]) -> None:
+        """Move many records, each from what it was to what it is: in one go through each shelf."""
+        moves = tuple(moves)
+        if len(moves) < _MANY:
+            for before, after in moves:
+                self.replace(before, after)
+            return
+        gone: dict[_Shelf, set[_Place]] = {}
+        come: dict[_Shelf, list[_Place]] = {}
+        for before, after in moves:
+            gone.setdefault(_shelf(before), set()).add(_place(before))
+            come.setdefault(_shelf(after), []).append(_place(after))
+        for shelf, left in gone.items():
+            self._places[shelf] = [place for place in self._places[shelf] if place not in left]
+        for shelf, new in come.items():
+            places = self._places.setdefault(shelf, [])
+            places += new
+            places.sort()
 
     def count(self, cell_id: int) -> int:
         """Count what a cell has."""
@@ -84,7 +106,7 @@ class Possessions:
         return () if held is None else (held,)
 
 
-def _shelf(record: Record) -> tuple[int, SourceType]:
+def _shelf(record: Record) -> _Shelf:
     return record.cell_id, record.metadata.source.type
 
 

@@ -7,6 +7,7 @@ transfer stays whole. Third road: commits one wish as several `Txn`s that count 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -33,7 +34,7 @@ from topology.claims.transfer import (
     wish_problems,
 )
 from topology.codec import Undecodable
-from topology.errors import StoreRefused, StoreUnavailable
+from topology.errors import StoreError, StoreRefused, StoreUnavailable
 from topology.model import Problem
 from topology.store import MAX_TXN_OPERATIONS, Committed, Compare, Conflict, Txn
 
@@ -103,11 +104,26 @@ class Transfers:
 
     async def _move(self, wish: TransferWish, held: _SeenTransfer, inventory: Inventory | None) -> Outcome:
         """Move owners that are held: nothing can be claimed for them any more, nor given up."""
+        try:
+            moved = await self._switched(wish, held, inventory)
+        except StoreError:
+            # Nobody should wait for owners that may not move; if they did move, this changes nothing.
+            with suppress(StoreError):
+                await self._give_up(held)
+            raise
+        if isinstance(moved, Hindered):
+            await self._give_up(held)
+            return moved
+        await self.settle(moved.transfer.id)
+        return Transferred(moved.transfer, moved.revision)
+
+    async def _switched(
+        self, wish: TransferWish, held: _SeenTransfer, inventory: Inventory | None
+    ) -> _SeenTransfer | Hindered:
         ledger, keyspace = self._ledger, self._ledger.keyspace
         owners = {each: seen.owner for each, seen in (await ledger.owners(wish.subjects)).items()}
         found = await self._claimed(wish, inventory, held.revision)
         if standing := hindrances(wish, owners, map(_plain, found)):
-            await self._give_up(held)
             return Hindered(standing)
         records = tuple(each for each in found if isinstance(each, Seen))
         writes = transfer_plan.rewrites(keyspace, held.transfer, records)
@@ -121,8 +137,7 @@ class Transfers:
         outcome = await ledger.commit(txn, keyspace.transfer(moved.id))
         if isinstance(outcome, Conflict):
             raise _overtaken(held)
-        await self.settle(moved.id)
-        return Transferred(moved, outcome.revision)
+        return _SeenTransfer(moved, outcome.revision)
 
     async def _earlier(self, wish: TransferWish) -> Outcome | None:
         """Say what came of the same request before; None where nothing did."""

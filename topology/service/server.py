@@ -114,7 +114,7 @@ class TopologyServer:
         self.cells = CellsService(sources, store, keyspace)
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
         self._claims = ClaimService(sources, claims)
-        self._transfers = TransferService(sources, claims)
+        self._transfers = TransferService(sources, claims, store)
         self.claim_watches = ClaimWatchService(claims)
         self._placements = PlacementService(sources, Placements(store, keyspace))
         self._cell = CellService(sources)

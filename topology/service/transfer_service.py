@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -28,10 +30,13 @@ from topology.claims.transfer import (
     Unfit,
     wish_problems,
 )
+from topology.departures import plan_forgetting
+from topology.errors import StoreError
 from topology.model import CellState, Problem, Stamp
 from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found
 from topology.service.gate import Context, current_caller
 from topology.service.sources import Sources
+from topology.store import Store
 
 log = logging.getLogger("topology.service.transfers")
 
@@ -39,9 +44,10 @@ log = logging.getLogger("topology.service.transfers")
 class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     """Transfers, on claim stores that can do them."""
 
-    def __init__(self, sources: Sources, store: ClaimStore) -> None:
+    def __init__(self, sources: Sources, claims: ClaimStore, store: Store) -> None:
         self._sources = sources
-        self._store = store if isinstance(store, TransferStore) else None
+        self._store = claims if isinstance(claims, TransferStore) else None
+        self._topology = store
 
     async def Transfer(
         self, request: transfer_pb2.TransferRequest, context: Context
@@ -80,6 +86,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                     repeated,
                     wish.reason,
                 )
+                await self._forget()
                 return transfer_pb2.TransferResponse(
                     cursor=cursor,
                     repeated=repeated,
@@ -113,6 +120,13 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 message.updated_at.CopyFrom(Timestamp())
                 message.updated_at.FromDatetime(moment)
         return message
+
+    async def _forget(self) -> None:
+        """Drop departures that nobody needs any more. The next transfer tries again."""
+        txn = plan_forgetting(self._sources.view, datetime.now(UTC))
+        if txn is not None:
+            with suppress(StoreError):
+                await self._topology.commit(txn)
 
     def _unfit(self, cell_id: int, *, force: bool) -> Iterator[Problem]:
         cell = self._sources.view.cells.get(cell_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.topology.claims.samples import OTHER, OWNER, metadata, record, route
 from topology.claims.model import Record, SourceType
 from topology.claims.shelves import Possessions, Shelves
@@ -37,6 +39,22 @@ def test_a_record_goes_from_shelf_to_shelf() -> None:
     assert (values(shelves), values(shelves, 2)) == ([], ["a"])
     shelves.replace(there, None)
     assert (shelves.count(1), shelves.count(2)) == (0, 0)
+
+
+@pytest.mark.parametrize("many", [3, 200])
+def test_many_go_at_once(many: int) -> None:
+    shelves = Shelves()
+    staying = [row(f"s{number}", 2 * number) for number in range(50)]
+    going = [row(f"g{number}", 2 * number + 1) for number in range(many)]
+    there = [row("t", 5, 2)]
+    shelves.fill([*staying, *going, *there])
+    moved = [replace(record, cell_id=2) for record in going]
+    shelves.replace_all(zip(going, moved, strict=True))
+    expected = Shelves()
+    expected.fill([*staying, *moved, *there])
+    assert values(shelves) == values(expected)
+    assert values(shelves, 2) == values(expected, 2)
+    assert (shelves.count(1), shelves.count(2)) == (50, many + 1)
 
 
 def test_possessions_of_none_one_and_several() -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 
 import grpc
 import pytest
 
 from pb.cellplane.topology.v1 import transfer_pb2 as wire
-from tests.topology.samples import cell
+from tests.topology.samples import STAMP, cell
 from tests.topology.service.stage import Client, Stage, failure
 from tests.topology.service.test_claim_service import begin, commit, record_of, request
-from topology.model import CellState
+from topology.apply import read_view
+from topology.codec import encode
+from topology.model import CellState, Departure
+from topology.store import Txn
 
 OWNER = "NAMESPACE/42"
+PAST = "2020-03-01T12:00:00Z"
 
 
 async def owned(stage: Stage, client: Client, values: Iterable[str], cell_id: int = 1) -> None:
@@ -121,6 +126,18 @@ async def test_the_cell_that_an_owner_left_is_told_so(stage: Stage, client: Clie
     away = await failure(client.claims.BeginUpdate(request(1, ["new"])))
     assert (away.code, away.info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "OWNER_ELSEWHERE")
     assert away.words == "NAMESPACE/42 is in cell 2 (epoch 2)"
+
+
+async def test_old_departures_are_forgotten(stage: Stage, client: Client) -> None:
+    stamp = replace(STAMP, updated_at=PAST)
+    old = Departure(owner="USER/9", from_cell=1, to_cell=2, epoch=2, stamp=stamp)
+    key = stage.keyspace.departure("USER/9")
+    await stage.store.commit(Txn(puts=((key, encode(old)),)))
+    await owned(stage, client, ["acme"])
+    await stage.put(cell(4))  # and the service has seen all of it
+    await client.transfers.Transfer(wish())
+    view = await read_view(stage.store, stage.keyspace)
+    assert list(view.departed) == [OWNER]
 
 
 async def test_only_admins_transfer(guarded: Stage) -> None:
