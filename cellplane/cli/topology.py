@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from cellplane.cli.claim_store import claim_store_options
-from cellplane.cli.claim_tables import migrate
+from cellplane.cli.claim_tables import copy_claims, migrate
 from cellplane.cli.connection import etcd_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
@@ -77,3 +77,4 @@ def topology(
 topology.add_command(backup_command)
 topology.add_command(restore_command)
 topology.add_command(migrate)
+topology.add_command(copy_claims)

@@ -137,6 +137,19 @@ def columns_of(records: Sequence[Record]) -> tuple[list[Any], ...]:
     )
 
 
+def row_of(record: Record) -> tuple[Any, ...]:
+    """Give a claim as it is copied in, in the order of `statements.COLUMNS`."""
+    return (
+        *(column[0] for column in columns_of([record])),
+        record.cell_id,
+        record.status.value,
+        record.lease or None,
+        record.created_at,
+        record.updated_at,
+        record.updated_by,
+    )
+
+
 def change_of(
     written: Iterable[Record | Lease | Owner], gone: Iterable[Bucket] = (), closed: Iterable[str] = ()
 ) -> tuple[list[str], list[str | None]]:

@@ -16,7 +16,7 @@ PRUNE_LOCK: Final = 0x43656C6C_00000003
 PUBLISH_LOCK: Final = 0x43656C6C_00000004
 CHANNEL: Final = "cellplane_claims"
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "uuid", "bucket_type", "bucket_value", "subject_type", "subject_id", "source_type", "source_id",
     "user_data_type", "user_data", "spelling", "cell_id", "status", "lease", "created_at", "updated_at",
     "updated_by",
@@ -24,7 +24,7 @@ _COLUMNS: Final = (
 
 
 def _columns(of: str = "") -> str:
-    return ", ".join(f"{of}{name}" for name in _COLUMNS)
+    return ", ".join(f"{of}{name}" for name in COLUMNS)
 
 
 GET: Final = f"SELECT {_columns()} FROM claims WHERE bucket_type = $1 AND bucket_digest = $2"
@@ -173,3 +173,16 @@ VERSION: Final = """
 SELECT coalesce(max(number), 0) AS version,
        (SELECT min(source) FROM claim_copies WHERE finished_at IS NULL) AS copying
 FROM claim_migrations"""
+
+# The copy from another store.
+COPYING: Final = """
+SELECT (SELECT source FROM claim_copies WHERE finished_at IS NULL ORDER BY id LIMIT 1) AS source,
+       EXISTS (SELECT FROM claims) OR EXISTS (SELECT FROM claim_leases) OR EXISTS (SELECT FROM claim_changes)
+           OR EXISTS (SELECT FROM claim_owners) AS used"""
+COPY_BEGUN: Final = "INSERT INTO claim_copies (source) VALUES ($1)"
+COPY_FINISHED: Final = "UPDATE claim_copies SET finished_at = now() WHERE finished_at IS NULL"
+COPY_LEASE: Final = """
+INSERT INTO claim_leases (uuid, cell_id, created_at, updated_at, updated_by) VALUES ($1, $2, $3, $4, $5)"""
+DROP_CLAIMS: Final = "DELETE FROM claims WHERE uuid = ANY ($1::uuid[])"
+DROP_LEASES: Final = "DELETE FROM claim_leases WHERE uuid = ANY ($1::uuid[])"
+DROP_OWNERS: Final = "DELETE FROM claim_owners"

@@ -119,16 +119,7 @@ class PostgresClaims:
     async def list(self) -> Changes:
         """Give everything at one cursor."""
         await self.check()
-        async with self._database.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-            with told():
-                cursor = await connection.fetchval(statements.NEWEST)
-                entries: list[Entry] = [
-                    lease_of(row) for row in await connection.fetch(statements.ALL_LEASES)
-                ]
-                entries += map(owner_of, await connection.fetch(statements.ALL_OWNERS))
-                claims = connection.cursor(statements.ALL_CLAIMS, prefetch=READ_AT_ONCE)
-                entries.extend([record_of(row) async for row in claims])
-        return Changes(cursor, tuple(entries))
+        return await read_all(self._database)
 
     async def watch(self, after: int) -> AsyncGenerator[Changes, None]:
         """Give every change after a cursor."""
@@ -224,3 +215,15 @@ class PostgresClaims:
                 return Closed(found=isinstance(lost, OutcomeUnknown))
             return WrongCell(lease, owner)
         raise lost or AssertionError("an attempt ends, or says why not")
+
+
+async def read_all(database: Database) -> Changes:
+    """Read everything at one cursor, whether or not somebody may work there."""
+    async with database.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+        with told():
+            cursor = await connection.fetchval(statements.NEWEST)
+            entries: list[Entry] = [lease_of(row) for row in await connection.fetch(statements.ALL_LEASES)]
+            entries += map(owner_of, await connection.fetch(statements.ALL_OWNERS))
+            claims = connection.cursor(statements.ALL_CLAIMS, prefetch=READ_AT_ONCE)
+            entries.extend([record_of(row) async for row in claims])
+    return Changes(cursor, tuple(entries))

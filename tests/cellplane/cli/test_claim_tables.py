@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cellplane.cli.outcome import Exit
 from cellplane.cli.root import cellplane
+from tests.etcd_server import EtcdServer
 from tests.postgresql_server import NEEDS_POSTGRESQL, PASSWORD, PostgresServer
+from tests.topology.claims.samples import batch
+from topology.claims.keys import ClaimKeyspace
+from topology.claims.store import Begun
+from topology.claims.stored import StoredClaims
+from topology.etcd import EtcdStore
+from topology.keys import Keyspace
 
 
 def migrate(url: str, *arguments: str, expect: Exit = Exit.OK) -> Result:
@@ -56,3 +64,32 @@ def test_the_driver_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "topology.claims_postgresql.connection", None)
     missing = migrate("postgresql://ada@db/claims", expect=Exit.USAGE)
     assert "pip install 'cellplane[postgresql]'" in missing.stderr
+
+
+@NEEDS_POSTGRESQL
+def test_claims_are_copied_from_etcd(postgresql: PostgresServer, etcd: EtcdServer, etcd_prefix: str) -> None:
+    async def fill() -> str:
+        store = EtcdStore([etcd.endpoint])
+        claims = StoredClaims(store, ClaimKeyspace.beside(Keyspace(etcd_prefix)))
+        assert isinstance(await claims.begin(batch(1, ["acme"]), "CELL"), Begun)
+        await store.close()
+        return await postgresql.schema()
+
+    url = asyncio.run(fill())
+    migrate(url)
+    environment = {
+        "CELLPLANE_CLAIM_STORE": url, "CELLPLANE_ETCD": etcd.endpoint, "CELLPLANE_ETCD_PREFIX": etcd_prefix
+    }  # fmt: skip
+
+    def copy(*arguments: str) -> Result:
+        return CliRunner().invoke(cellplane, ["topology", "copy-claims", *arguments], env=environment)
+
+    dry = copy("--dry-run")
+    assert "1 records would be copied, 0 dropped." in dry.stderr
+    done = copy("--output", "json")
+    assert done.exit_code == Exit.OK, done.output
+    found = json.loads(done.stdout)
+    assert (found["put"], found["equal"], found["kinds"]["ROUTES"][1]["count"]) == (1, True, 1)
+    again = copy()
+    assert again.exit_code == Exit.REFUSED
+    assert "never used" in again.stderr

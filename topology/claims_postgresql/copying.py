@@ -1,0 +1,159 @@
+"""Copies claims from another store into this database, which nobody uses yet, and compares the two.
+
+The command runs it. A copy that was interrupted, or whose source went on changing, is run again and does what
+is left; until one has been found equal no service works on the database. Third road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from topology.claims.index import ClaimIndex
+from topology.claims.model import Record
+from topology.claims.store import Changes, ClaimStore
+from topology.claims_postgresql import statements
+from topology.claims_postgresql.connection import Database
+from topology.claims_postgresql.contents import Contents, Part, contents_of
+from topology.claims_postgresql.failures import told
+from topology.claims_postgresql.rows import row_of
+from topology.claims_postgresql.store import read_all
+from topology.errors import StoreRefused
+
+if TYPE_CHECKING:
+    from topology.claims_postgresql.connection import Connection
+
+AT_ONCE: Final = 5000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was done, or would be: records put and dropped; and both sides by kind, source first."""
+
+    put: int
+    dropped: int
+    parts: Mapping[str, tuple[Part, Part]]
+
+    @property
+    def equal(self) -> bool:
+        """Tell whether both sides hold the same."""
+        return all(source == target for source, target in self.parts.values())
+
+
+async def copy_claims(
+    source: ClaimStore,
+    name: str,
+    database: Database,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Copied:
+    """Make the database hold what the source holds. Raises StoreRefused where it is not for us to fill.
+
+    `name` says which source it is: a copy goes on only from where it began.
+    """
+    wanted = await _wanted(source)
+    begun = await _may_copy(database, name)
+    there = _readable(await read_all(database))
+    put = [record for uuid, record in wanted.records.items() if there.records.get(uuid) != record]
+    dropped = [uuid for uuid, record in there.records.items() if wanted.records.get(uuid) != record]
+    if dry_run:
+        return Copied(len(put), len(dropped), _beside(wanted, there))
+    async with _transaction(database) as connection:
+        if not begun:
+            await connection.execute(statements.COPY_BEGUN, name)
+        for uuid, lease in wanted.leases.items():
+            if uuid not in there.leases:
+                await connection.execute(
+                    statements.COPY_LEASE, uuid, lease.cell_id, lease.created_at, lease.updated_at,
+                    lease.updated_by,
+                )  # fmt: skip
+        await connection.execute(statements.DROP_OWNERS)
+        for owner in wanted.owners.values():
+            await connection.execute(
+                statements.OWN, int(owner.subject.type), owner.subject.id, owner.cell_id, owner.epoch,
+                owner.stamp.updated_by, owner.stamp.updated_at, owner.stamp.reason,
+            )  # fmt: skip
+    for some in _pieces(dropped):
+        async with _transaction(database) as connection:
+            await connection.execute(statements.DROP_CLAIMS, some)
+    done = 0
+    for records in _pieces(put):
+        async with _transaction(database) as connection:
+            await _put(connection, records)
+        done += len(records)
+        progress(done, len(put))
+    async with _transaction(database) as connection:
+        await connection.execute(statements.DROP_LEASES, [*(there.leases.keys() - wanted.leases.keys())])
+    return await _compared(source, database, len(put), len(dropped))
+
+
+async def _compared(source: ClaimStore, database: Database, put: int, dropped: int) -> Copied:
+    """Read both sides anew; where they are equal the copy is finished."""
+    copied = Copied(put, dropped, _beside(await _wanted(source), _readable(await read_all(database))))
+    if copied.equal:
+        async with _transaction(database) as connection:
+            await connection.execute(statements.COPY_FINISHED)
+    return copied
+
+
+async def _wanted(source: ClaimStore) -> Contents:
+    """Read the source, and finish what a service that died left there half-done."""
+    listing = await source.list()
+    index = ClaimIndex()
+    index.load(listing)
+    for uuid in index.unfinished():
+        await source.settle(uuid)
+    return _readable(await source.list() if index.unfinished() else listing)
+
+
+def _readable(listing: Changes) -> Contents:
+    contents = contents_of(listing)
+    if isinstance(contents, Contents):
+        return contents
+    more = f"; and {len(contents) - 5} more" if len(contents) > 5 else ""
+    raise StoreRefused(f"it can't be copied as it is: {'; '.join(contents[:5])}{more}")
+
+
+async def _may_copy(database: Database, name: str) -> bool:
+    """See that the database is empty, or that a copy of this source was begun there, which it tells."""
+    (row,) = await database.fetch(statements.COPYING)
+    if row["source"] is not None and row["source"] != name:
+        raise StoreRefused(f"a copy from {row['source']} was begun there, and this is {name}")
+    if row["source"] is None and row["used"]:
+        raise StoreRefused("there are claims already, or were: copy into a database that was never used")
+    return row["source"] is not None
+
+
+@asynccontextmanager
+async def _transaction(database: Database) -> AsyncIterator[Connection]:
+    async with database.transaction() as connection:
+        with told():
+            yield connection
+            await connection.execute("COMMIT")
+
+
+async def _put(connection: Connection, records: Sequence[Record]) -> None:
+    rows: list[tuple[Any, ...]] = [row_of(record) for record in records]
+    await connection.copy_records_to_table("claims", records=rows, columns=statements.COLUMNS)
+
+
+def _beside(source: Contents, target: Contents) -> dict[str, tuple[Part, Part]]:
+    sources, targets = source.parts(), target.parts()
+    nothing = Part(0, "")
+    return {
+        kind: (sources.get(kind, nothing), targets.get(kind, nothing))
+        for kind in sorted(sources.keys() | targets.keys())
+    }
+
+
+def _pieces(things: Sequence[T]) -> list[list[T]]:
+    rest = iter(things)
+    pieces: list[list[T]] = []
+    while piece := list(islice(rest, AT_ONCE)):
+        pieces.append(piece)
+    return pieces
