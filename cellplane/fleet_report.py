@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cellplane.fleet_record import REJECTED, WORST_FIRST, NodeRecord
+from cellplane.fleet_record import REJECTED, SYNCED, WORST_FIRST, NodeRecord
 
 TYPE_COLUMNS: Final = ("TYPE", "STATE", "SINCE", "ASKED FOR", "SENT", "ACKED", "RESOURCES", "ACKS", "NACKS")
 _FIXED_COLUMNS: Final = ("NODE", "GROUP", "REGION", "ENVOY", "REPLICA", "STREAM", "STATE", "LAG")
@@ -176,6 +176,24 @@ def holds(node: NodeRecord) -> Sequence[str]:
         f"({'whole group' if hold['scope'] == 'group' else 'this node'}): {hold['message']}"
         for hold in node.held
     ]
+
+
+def unacknowledged(node: NodeRecord) -> list[tuple[str, str, str, str]]:
+    """Return a row for whatever the node has not acknowledged: types that stand badly, and what is held."""
+    rows = [
+        (
+            name,
+            "-",
+            status["state"],
+            f"sent {status['sent_version'] or '-'}, acknowledged {status['acked_version'] or '-'}",
+        )
+        for name, status in sorted(node.types.items())
+        if status["state"] != SYNCED
+    ]
+    rows += [(hold["type"], hold["name"], "HELD", hold["message"]) for hold in node.held]
+    if node.lag:
+        rows.append(("-", "-", "BEHIND", f"settled revision {node.settled_revision} of {node.target}"))
+    return rows
 
 
 def left_out(shown: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> str:

@@ -29,13 +29,19 @@ class OperationPages:
     """Add the pages to those of a status server, before it starts."""
 
     def __init__(
-        self, pages: Pages, fleet: FleetReader, history: PushHistory, publisher: Publisher, feed: Feed
+        self,
+        pages: Pages,
+        fleet: FleetReader,
+        history: PushHistory,
+        publisher: Publisher,
+        feed: Feed,
     ) -> None:
         self._fleet = fleet
         self._history = history
         self._publisher = publisher
         self._feed = feed
         pages.add("/v1/fleet/all", self._fleet_page)
+        pages.add("/v1/snapshots/{group}", self._snapshot_page)
         pages.add("/v1/pushes", self._pushes_page)
         pages.add("/v1/pushes/pending", self._pending_page)
         pages.add("/v1/pushes/{id}", self._push_page)
@@ -45,6 +51,22 @@ class OperationPages:
         whole = await self._fleet.read()
         # In a thread: thousands of nodes must not keep the streams waiting.
         return await _json(whole.to_json)
+
+    async def _snapshot_page(self, request: web.Request) -> web.Response:
+        """Give what a group is to have: the version of each resource by type and name."""
+        group = request.match_info["group"]
+        snapshot = self._publisher.cache.current(group)
+        if snapshot is None:
+            return _problem(f"nothing is published for group {group}", 404)
+
+        def made() -> dict[str, Any]:
+            versions = {
+                kind.name: {name: one.version for name, one in snapshot.of_type(kind).items()}
+                for kind in snapshot.resources
+            }
+            return {"group": group, "revision": snapshot.revision, "resources": versions}
+
+        return await _json(made)
 
     async def _pushes_page(self, request: web.Request) -> web.Response:
         """Give the newest pushes first; `revision` asks for the one that stood then."""

@@ -82,7 +82,7 @@ class Publisher:
         tell: Callable[[Pushed], None] = lambda _: None,
     ) -> None:
         self.state = PublisherState()
-        self._cache = cache
+        self.cache = cache
         self._settings = settings
         self._recorder = recorder
         self._saved = saved
@@ -208,7 +208,7 @@ class Publisher:
 
     def _publish(self, view: View, translation: Translation, arrived_at: float | None = None) -> bool:
         began = time.monotonic()
-        outcome = self._cache.publish(EDGE, translation.snapshot)
+        outcome = self.cache.publish(EDGE, translation.snapshot)
         if isinstance(outcome, Refused):
             self.state.refused = tuple(str(problem) for problem in outcome.problems)
             self.state.refusals += 1

@@ -51,6 +51,20 @@ def ask(control_plane: str, path: str, query: Mapping[str, str] | None = None) -
         )
 
 
+def dump_of(admin: str) -> dict[str, Any]:
+    """Return an Envoy's `/config_dump` with its endpoints; end the command where it does not answer."""
+    url = (admin if "//" in admin else f"http://{admin}").rstrip("/") + "/config_dump?include_eds"
+    try:
+        with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as response:  # noqa: S310  the operator's URL
+            return dict(json.load(response))
+    except (urllib.error.URLError, OSError, ValueError, TypeError) as error:
+        fail(
+            Exit.UNAVAILABLE,
+            f"no Envoy's admin page answers at {admin}: {error}.",
+            "Leave --admin out to compare with what the node acknowledged last.",
+        )
+
+
 def listen(control_plane: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what happens, by kind, until the control plane or the person ends it."""
     url = control_plane.rstrip("/") + "/v1/events"

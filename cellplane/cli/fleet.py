@@ -9,11 +9,13 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import click
 
-from cellplane.cli.asking import ask, control_plane_option, listen
+from cellplane.cli.asking import ask, control_plane_option, dump_of, listen
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
+from cellplane.fleet_diff import COLUMNS, differences, has_of
 from cellplane.fleet_record import WORST_FIRST, NodeRecord
 from cellplane.fleet_report import (
     TYPE_COLUMNS,
@@ -27,6 +29,7 @@ from cellplane.fleet_report import (
     replica_lines,
     summary,
     type_rows,
+    unacknowledged,
     warnings,
     worst_first,
 )
@@ -103,14 +106,7 @@ def watch(chosen: Filter, control_plane: str) -> None:
 @output_option
 def show(node_id: str, control_plane: str, output: str) -> None:
     """Show one node: what it asked for, was sent, has acknowledged and rejected, in Envoy's own words."""
-    _, nodes, _ = _fleet(control_plane)
-    node = next((each for each in nodes if each.id == node_id), None)
-    if node is None:
-        fail(
-            Exit.NOT_FOUND,
-            f"node {node_id} is not connected to any replica that {control_plane} knows of.",
-            "`cellplane fleet status` lists who is.",
-        )
+    node = _node(control_plane, node_id)
     if output == "json":
         print_json(node.to_json())
         return
@@ -137,6 +133,45 @@ def show(node_id: str, control_plane: str, output: str) -> None:
         click.echo(line)
     for hold in holds(node):
         click.echo(f"held {hold}")
+
+
+@fleet.command("diff")
+@click.argument("node_id", metavar="NODE")
+@click.option("--admin", default="", metavar="URL", help="The Envoy's admin address, to ask it what it has.")
+@control_plane_option
+@output_option
+def diff(node_id: str, admin: str, control_plane: str, output: str) -> None:
+    """Say where a node has something else than it ought to. Ends with 1 where it has.
+
+    With --admin the Envoy itself is asked, resource by resource. Without, what it acknowledged last counts.
+    """
+    node = _node(control_plane, node_id)
+    if admin:
+        wanted = ask(control_plane, f"/v1/snapshots/{quote(node.group, safe='')}")
+        if "error" in wanted:
+            fail(Exit.UNAVAILABLE, f"{wanted['error']}.")
+        delta = all(each.startswith("delta") for each in node.body["streams"])
+        rows = differences(wanted["resources"], has_of(dump_of(admin)), by_version=delta)
+    else:
+        rows = unacknowledged(node)
+    if output == "json":
+        print_json([dict(zip(("type", "name", "difference", "detail"), row, strict=True)) for row in rows])
+    else:
+        print_table(COLUMNS, rows, empty=f"{node_id} has all that it ought to have.")
+    if rows:
+        raise click.exceptions.Exit(int(Exit.FAILED))
+
+
+def _node(control_plane: str, node_id: str) -> NodeRecord:
+    _, nodes, _ = _fleet(control_plane)
+    node = next((each for each in nodes if each.id == node_id), None)
+    if node is None:
+        fail(
+            Exit.NOT_FOUND,
+            f"node {node_id} is not connected to any replica that {control_plane} knows of.",
+            "`cellplane fleet status` lists who is.",
+        )
+    return node
 
 
 def _blamed(control_plane: str, node: NodeRecord) -> Iterator[str]:

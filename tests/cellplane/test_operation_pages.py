@@ -59,6 +59,7 @@ async def rig() -> AsyncIterator[Rig]:
     store, fleet, holds = MemoryStore(), Fleet(), HoldBook()
     tracker, cache, registry = PushTracker(fleet), Cache(), CollectorRegistry()
     publisher = Publisher(cache, EdgeSettings(), Wishes(), tell=tracker.published)
+    publisher._debounce.window_seconds = 0
     watcher = WatcherState(connected=True, heard_at=90.0)
     status = StatusServer(fleet, publisher.state, watcher, registry, holds=holds, replica="a")
     operations = Operations(store, Keyspace(), fleet, holds, tracker, publisher, status, "a")
@@ -84,6 +85,15 @@ async def test_the_whole_fleet(rig: Rig) -> None:
         ("edge-1", "a", "SYNCED")
     ]
     assert page["replicas"][0]["written_at"] is None, "of now"
+
+
+async def test_what_a_group_is_to_have(rig: Rig) -> None:
+    assert (await rig.get("/v1/snapshots/edge"))[0] == 404
+    rig.publisher.offer(FIRST)
+    status, page = await rig.get("/v1/snapshots/edge")
+    assert (status, page["revision"]) == (200, 10)
+    assert set(page["resources"]["cluster"]) == {"cell-1", "cell-2"}
+    assert all(page["resources"]["route"].values())
 
 
 async def test_pushes_one_push_and_what_waits(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from cellplane.demo.ports import Ports
 from cellplane.demo.sent import sent_by_type
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import UNOWNED, Answer, Ask, ask, path_ask, session_ask
+from cellplane.fleet_diff import has_of
 from pb.envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from tests.cellplane.views import STAMP
 from tests.changes_under_traffic import begin
@@ -275,6 +276,16 @@ async def test_the_fleet_is_told_node_by_node(stage: Stage) -> None:
         ["state", "SYNCED"], ["cluster", "SYNCED"], ["endpoint", "SYNCED"], ["listener", "SYNCED"],
         ["route", "SYNCED"],
     ]  # fmt: skip
+    admin = stage.ports.admin_url
+    has = has_of(await stage.json(f"{admin}/config_dump?include_eds"))
+    wanted = (await stage.json(f"{stage.status_url}/v1/snapshots/edge"))["resources"]
+    for kind in ("cluster", "listener", "route"):
+        assert {name: one.version for name, one in has[kind].items()} == wanted[kind], (
+            "what is compared is there"
+        )
+    assert "has all that it ought to" in await cellplane(
+        stage, "fleet", "diff", "demo-edge-1", "--admin", admin
+    )
     assert "not connected" in await cellplane(stage, "fleet", "show", "nobody", expect=6)
     await stage.kill("control-plane")
     assert "no control plane answers" in await cellplane(stage, "fleet", "status", expect=5)

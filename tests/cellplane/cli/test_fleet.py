@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from cellplane.cli.root import cellplane
 from tests.cellplane.cli.pages_thread import served
+from tests.cellplane.test_fleet_diff import DUMP
 from tests.cellplane.test_fleet_report import BAD, GOOD, LATE, READY, node
 
 REPLICA = {"replica": "a", "nodes": 3, "revision": 7, "ready": True, "stale": False, "written_at": None}
@@ -76,3 +77,27 @@ def test_something_else_answers(laid_out: dict[str, Any]) -> None:
 def test_nobody_answers() -> None:
     result = CliRunner().invoke(cellplane, ["fleet", "status", "--control-plane", "http://127.0.0.1:1"])
     assert (result.exit_code, "no control plane answers at http://127.0.0.1:1" in result.output) == (5, True)
+
+
+def test_a_diff_by_what_was_acknowledged() -> None:
+    behind = run(pages(LATE, BAD), "diff", "late")
+    assert (behind.exit_code, "settled revision 5 of 7" in behind.output) == (1, True)
+    assert "sent 7, acknowledged 6" in run(pages(BAD), "diff", "bad").output
+    good = run(pages(GOOD), "diff", "good")
+    assert (good.exit_code, good.output) == (0, "good has all that it ought to have.\n")
+
+
+def test_a_diff_by_what_the_envoy_says() -> None:
+    wanted = {"group": "edge", "revision": 7, "resources": {"cluster": {"cell-1": "v1", "cell-2": "v9"}}}
+    laid_out = {**pages(GOOD), "/v1/snapshots/edge": wanted, "/config_dump?include_eds": DUMP}
+    with served(laid_out) as url:
+        arguments = ["fleet", "diff", "good", "--admin", url, "--control-plane", url, "-o", "json"]
+        result = CliRunner().invoke(cellplane, arguments)
+    rows = json.loads(result.stdout)
+    assert [(row["name"], row["difference"]) for row in rows if row["type"] == "cluster"] == [
+        ("cell-2", "REJECTED"),
+        ("cell-3", "EXTRA"),
+    ]
+    assert result.exit_code == 1
+    nobody = run(laid_out, "diff", "good", "--admin", "127.0.0.1:1")
+    assert (nobody.exit_code, "no Envoy's admin page answers" in nobody.output) == (5, True)
