@@ -44,6 +44,15 @@ class EdgeTls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookupTls:
+    """PEM files on the Envoys' hosts: the CA of the ext_proc servers, and what edges show them."""
+
+    ca: str
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lookups:
     """Who tells owners, and how Envoy remembers them.
 
@@ -55,6 +64,7 @@ class Lookups:
     timeout_seconds: float = 0.025
     stale_seconds: float = 3600.0
     remembered: int = 50_000
+    tls: LookupTls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +140,9 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
 def _lookup_problems(lookups: Lookups) -> Iterator[Problem]:
     if not lookups.endpoints:
         yield Problem(field="lookups.endpoints", message="name at least one ext_proc server, as HOST:PORT")
+    if lookups.tls and (not lookups.tls.ca or bool(lookups.tls.certificate) != bool(lookups.tls.key)):
+        message = "name the CA of the servers; certificate and key go together"
+        yield Problem(field="lookups.tls", message=message)
     if not 0.001 <= lookups.timeout_seconds <= 1:
         message = f"{lookups.timeout_seconds} is no time to wait: use 0.001 to 1 second"
         yield Problem(field="lookups.timeout_seconds", message=message)

@@ -25,7 +25,7 @@ from cellplane.settings import (
     read_config_file,
 )
 from cellplane.topology_service import ServingSettings
-from envoy.edge import EdgeSettings, EdgeTls, Lookups, settings_problems
+from envoy.edge import EdgeSettings, EdgeTls, Lookups, LookupTls, settings_problems
 from envoy.passthrough import Passthrough, parse_passthrough
 from topology.model import Endpoint
 
@@ -122,6 +122,13 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     help="Where Envoys ask for owners (`cellplane ext-proc`); repeat it, or separate several by commas. "
     "If not given nobody is asked, and rules that classify by claims are passed over.",
 )
+@click.option(
+    "--ext-proc-ca", default="", help="CA of those servers, a path on the Envoys' hosts; makes it TLS."
+)
+@click.option(
+    "--ext-proc-cert", default="", help="What Envoys show those servers, a path on the Envoys' hosts."
+)
+@click.option("--ext-proc-key", default="", help="Its key, a path on the Envoys' hosts.")
 @click.option(
     "--ext-proc-timeout",
     type=click.FloatRange(min=0.001, max=1),
@@ -228,6 +235,11 @@ def _settings(
 
 
 def _lookups(options: dict[str, Any]) -> Lookups | None:
+    ca, cert, key = options["ext_proc_ca"], options["ext_proc_cert"], options["ext_proc_key"]
+    if bool(cert) != bool(key):
+        raise SettingsError("--ext-proc-cert and --ext-proc-key go together; give both or neither.")
+    if cert and not ca:
+        raise SettingsError("--ext-proc-cert needs --ext-proc-ca: TLS begins with whom to trust.")
     given = tuple(part for text in options["ext_proc"] for part in text.replace(",", " ").split())
     if not given:
         return None
@@ -239,6 +251,7 @@ def _lookups(options: dict[str, Any]) -> Lookups | None:
         endpoints=tuple(Endpoint(host=place.host, port=place.port) for place in places),
         timeout_seconds=options["ext_proc_timeout"],
         stale_seconds=options["ext_proc_stale"],
+        tls=LookupTls(ca=ca, certificate=cert, key=key) if ca else None,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import grpc
 
 from envoy.edge import EdgeSettings, Lookups
 from envoy.ext_proc import ExtProcServer
@@ -79,16 +81,16 @@ class Owners:
 
 @asynccontextmanager
 async def serving_owners(
-    view: View, lifetimes: Lifetimes, rules: Sequence[str] = ("path",), port: int = 0
+    view: View, lifetimes: Lifetimes, credentials: grpc.ServerCredentials | None = None
 ) -> AsyncIterator[Owners]:
     """Run a server in this process."""
     follower = ClaimFollower(StoredClaims(MemoryStore(), ClaimKeyspace.beside(Keyspace("/c"))))
     follower.index.load(Changes(100, ()))
     follower.loaded = True
     owners: Owners
-    server = ExtProcServer(Sources(lambda: owners.view, follower), lifetimes, lambda: rules)
+    server = ExtProcServer(Sources(lambda: owners.view, follower), lifetimes, lambda: ("path",))
     owners = Owners(server, follower, view)
-    owners.port = await server.start(f"127.0.0.1:{port}", None)
+    owners.port = await server.start("127.0.0.1:0", credentials)
     try:
         yield owners
     finally:
@@ -154,10 +156,11 @@ async def asking_edge(
     ruleset: Ruleset | None = None,
     *,
     lifetimes: Lifetimes = Lifetimes(found=60, not_found=60),  # noqa: B008  frozen
+    credentials: grpc.ServerCredentials | None = None,
     **lookups: Any,
 ) -> AsyncIterator[AskingEdge]:
     """Start cells, a server and an Envoy that asks it, with a view published."""
-    async with serving_owners(View(), lifetimes) as owners:
+    async with serving_owners(View(), lifetimes, credentials) as owners:
         # Patient: what is tested here is no race against the clock.
         told: dict[str, Any] = {"timeout_seconds": 0.9, **lookups}
         settings = EdgeSettings(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls, Lookups, settings_problems
+from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls, Lookups, LookupTls, settings_problems
 from topology.model import Endpoint
 
 ONE = (Endpoint(host="10.0.0.5", port=1),)
@@ -31,6 +31,8 @@ def test_defaults_hold() -> None:
         ({"max_requests_per_cell": 0}, "max_requests_per_cell", "1 or more"),
         ({"lookups": Lookups(endpoints=())}, "lookups.endpoints", "HOST:PORT"),
         ({"lookups": Lookups(endpoints=ONE, timeout_seconds=2)}, "lookups.timeout_seconds", "0.001 to 1"),
+        ({"lookups": Lookups(endpoints=ONE, tls=LookupTls(ca=""))}, "lookups.tls", "name the CA"),
+        ({"lookups": Lookups(endpoints=ONE, tls=LookupTls(ca="a", key="k"))}, "lookups.tls", "go together"),
         ({"lookups": Lookups(endpoints=ONE, stale_seconds=-1)}, "lookups.stale_seconds", "0 or more"),
         ({"lookups": Lookups(endpoints=ONE, remembered=1)}, "lookups.remembered", "2 to"),
     ],

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from envoy.edge import EdgeSettings, EdgeTls, Lookups
+from envoy.edge import EdgeSettings, EdgeTls, Lookups, LookupTls
 from envoy.passthrough import Passthrough
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from envoy.static import described, static_bootstrap
@@ -70,6 +70,8 @@ def snapshot(case: str) -> Snapshot:
         settings["tls"] = EdgeTls(**settings["tls"])
     if "lookups" in settings:
         places = tuple(Endpoint(**place) for place in settings["lookups"].pop("endpoints"))
+        if "tls" in settings["lookups"]:
+            settings["lookups"]["tls"] = LookupTls(**settings["lookups"]["tls"])
         settings["lookups"] = Lookups(endpoints=places, **settings["lookups"])
     if "passthrough" in settings:
         settings["passthrough"] = tuple(

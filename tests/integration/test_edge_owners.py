@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
+import trustme
 
+from envoy.edge import LookupTls
 from tests.envoy.owners_rig import asking_edge, owner_rules
 from topology.service.classify import Lifetimes
 
@@ -141,3 +144,21 @@ async def test_clients_have_no_say_in_it(tmp_path: Path) -> None:
         assert await asking.get("/" + "x" * 4000) == "default 1"
         assert await asking.edge.envoy.stat("http.edge.lua.errors") == 0
         assert asking.owners.server.streams["malformed"] == 0
+
+
+async def test_over_mutual_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    server, edge = authority.issue_cert("127.0.0.1"), authority.issue_cert("edge.test")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    edge.cert_chain_pems[0].write_to_path(str(tmp_path / "edge.pem"))
+    edge.private_key_pem.write_to_path(str(tmp_path / "edge.key"))
+    files = LookupTls(ca=f"{tmp_path}/ca.pem", certificate=f"{tmp_path}/edge.pem", key=f"{tmp_path}/edge.key")
+    credentials = grpc.ssl_server_credentials(
+        [(server.private_key_pem.bytes(), server.cert_chain_pems[0].bytes())],
+        authority.cert_pem.bytes(),
+        require_client_auth=True,
+    )
+    async with asking_edge(tmp_path, credentials=credentials, tls=files) as asking:
+        asking.owners.own(3, "acme")
+        assert await asking.get("/acme") == "path 3"
+        assert await asking.edge.envoy.stat("cluster.ext-proc.ssl.handshake") >= 1

@@ -95,6 +95,8 @@ def test_who_may_ask_for_the_status_of_envoys(told: list[Any], tmp_path: Path) -
         (["--edge-passthrough", "8080=ssh"], "passthrough[0].listen_port: 8080 is taken"),
         (["--health-check-path", "health"], "health_check_path"),
         (["--ext-proc", "10.0.0.5"], "--ext-proc: '10.0.0.5' is no listen address"),
+        (["--ext-proc-cert", "c.pem"], "--ext-proc-cert and --ext-proc-key go together"),
+        (["--ext-proc-cert", "c.pem", "--ext-proc-key", "k"], "needs --ext-proc-ca"),
         (["--ext-proc-timeout", "2"], "--ext-proc-timeout"),
         (["--etcd", "nonsense"], "--etcd"),
         (["--etcd-cert", "c.pem"], "--etcd-cert and --etcd-key"),
