@@ -72,7 +72,9 @@ async def _composed(settings: ExtProcSettings) -> AsyncIterator[None]:
         names = frozenset(rule.name for rule in rules.ruleset.rules) if rules.ruleset else ()
         read.set()
 
-    server = ExtProcServer(sources, settings.lifetimes, lambda: names)
+    server = ExtProcServer(
+        sources, settings.lifetimes, lambda: names, claims_beside_topology=settings.claims is None
+    )
     registry = CollectorRegistry()
     registry.register(ExtProcCollector(server, follower, watcher.state))
     status = TopologyStatusServer(sources, watcher.state, registry)

@@ -34,14 +34,25 @@ MAX_STREAMS: Final = 10_000
 
 
 class ExtProcServer:
-    """Serves what the sources know. `answers` counts (rule, outcome), `streams` how streams were taken."""
+    """Serves what the sources know. `answers` counts (rule, outcome), `streams` how streams were taken.
 
-    def __init__(self, sources: Sources, lifetimes: Lifetimes, rules: Callable[[], Container[str]]) -> None:
+    `claims_beside_topology`: the claims are in the store of the topology, and so have its revisions.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        lifetimes: Lifetimes,
+        rules: Callable[[], Container[str]],
+        *,
+        claims_beside_topology: bool = True,
+    ) -> None:
         self.answers: Counter[tuple[str, str]] = Counter()
         self.streams: Counter[str] = Counter()
         self._sources = sources
         self._lifetimes = lifetimes
         self._rules = rules
+        self._beside = claims_beside_topology
         self._health = health.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -123,18 +134,28 @@ class ExtProcServer:
             self.streams["malformed"] += 1
             return NOTHING
         newest = max(question.at_least for question in questions)
-        if newest > self._sources.claims.cursor:
+        if newest > self._known():
             await self._caught_up(newest)
-        claims, view, rules = self._sources.claims, self._sources.view, self._rules()
+        claims, view, rules, known = self._sources.claims, self._sources.view, self._rules(), self._known()
         told = []
         for question in questions:
-            found, outcome = answer(view, claims, question, self._lifetimes)
+            found, outcome = answer(view, claims, known, question, self._lifetimes)
             told.append(found)
             self.answers[question.rule if question.rule in rules else OTHER, outcome.value] += 1
         return spell(tuple(told))
 
+    def _known(self) -> int:
+        """Give the revision whose drops and moves are known here.
+
+        Claims in a store of their own have another clock. Their generations are written to the topology
+        after them, so that who has seen the one in the View has the other, or will in a moment.
+        """
+        return self._sources.claims.cursor if self._beside else self._sources.view.revision
+
     async def _caught_up(self, revision: int) -> None:
         """Wait a moment for what the edge knows of already: it comes here by another way."""
+        if not self._beside:
+            return
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 await self._sources.follower.reached(revision)

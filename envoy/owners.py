@@ -32,8 +32,12 @@ class Outcome(StrEnum):
     """Answered from claims that may be older than what the edge knows of."""
 
 
-def answer(view: View, claims: ClaimIndex, question: Question, lifetimes: Lifetimes) -> tuple[Told, Outcome]:
-    """Answer a question. A claim that is only leased counts already."""
+def answer(
+    view: View, claims: ClaimIndex, known: int, question: Question, lifetimes: Lifetimes
+) -> tuple[Told, Outcome]:
+    """Answer a question. A claim that is only leased counts already. `known`: the revision of the topology
+    whose drops and moves are in these claims.
+    """
     record = claims.find(question.bucket) if question.bucket is not None else None
     if record is None:
         told, outcome = Told(None, 0, lifetimes.not_found), Outcome.NOT_FOUND
@@ -42,6 +46,6 @@ def answer(view: View, claims: ClaimIndex, question: Question, lifetimes: Lifeti
         told = Told(record.cell_id, owner.epoch if owner else FIRST_EPOCH, lifetimes.found)
         cell = view.cells.get(record.cell_id)
         outcome = Outcome.FOUND if cell is not None and is_routed(cell) else Outcome.NOT_SERVED
-    if claims.cursor < question.at_least:
+    if known < question.at_least:
         return replace(told, seconds=min(told.seconds, BEHIND_SECONDS)), Outcome.BEHIND
     return told, outcome

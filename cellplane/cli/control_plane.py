@@ -13,6 +13,7 @@ import uvloop
 
 from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.connection import etcd_options
+from cellplane.cli.lookups import lookup_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
 from cellplane.control_plane import ControlPlaneSettings, run_control_plane
@@ -25,9 +26,8 @@ from cellplane.settings import (
     read_config_file,
 )
 from cellplane.topology_service import ServingSettings
-from envoy.edge import EdgeSettings, EdgeTls, Lookups, LookupTls, settings_problems
+from envoy.edge import EdgeSettings, EdgeTls, Lookups, settings_problems
 from envoy.passthrough import Passthrough, parse_passthrough
-from topology.model import Endpoint
 
 _FILE = click.Path(path_type=Path)
 
@@ -115,34 +115,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     },
 )
 @claim_store_options()
-@click.option(
-    "--ext-proc",
-    multiple=True,
-    metavar="HOST:PORT",
-    help="Where Envoys ask for owners (`cellplane ext-proc`); repeat it, or separate several by commas. "
-    "If not given nobody is asked, and rules that classify by claims are passed over.",
-)
-@click.option(
-    "--ext-proc-ca", default="", help="CA of those servers, a path on the Envoys' hosts; makes it TLS."
-)
-@click.option(
-    "--ext-proc-cert", default="", help="What Envoys show those servers, a path on the Envoys' hosts."
-)
-@click.option("--ext-proc-key", default="", help="Its key, a path on the Envoys' hosts.")
-@click.option(
-    "--ext-proc-timeout",
-    type=click.FloatRange(min=0.001, max=1),
-    default=0.025,
-    show_default=True,
-    help="Seconds that a request waits for an owner at most.",
-)
-@click.option(
-    "--ext-proc-stale",
-    type=click.FloatRange(min=0),
-    default=3600.0,
-    show_default=True,
-    help="Seconds that Envoys use a remembered owner for longer while nobody answers.",
-)
+@lookup_options
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -165,6 +138,7 @@ def control_plane(
     etcd: EtcdSettings,
     serving: ServingSettings | None,
     claim_store: ClaimStoreSettings | None,
+    lookups: Lookups | None,
     **options: Any,
 ) -> None:
     """Follow the topology in etcd and push configuration to every Envoy that connects.
@@ -188,13 +162,13 @@ def control_plane(
     try:
         if serving is not None:
             serving = replace(serving, claims=claim_store)
-        uvloop.run(run_control_plane(_settings(etcd, serving, options)))
+        uvloop.run(run_control_plane(_settings(etcd, serving, lookups, options)))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
 
 
 def _settings(
-    etcd: EtcdSettings, serving: ServingSettings | None, options: dict[str, Any]
+    etcd: EtcdSettings, serving: ServingSettings | None, lookups: Lookups | None, options: dict[str, Any]
 ) -> ControlPlaneSettings:
     xds_tls = TlsFiles(ca=options["xds_client_ca"], cert=options["xds_cert"], key=options["xds_key"])
     xds_tls.check("xds")
@@ -214,7 +188,7 @@ def _settings(
         listen_port=edge.port,
         health_check_path=options["health_check_path"],
         tls=EdgeTls(certificate=cert, key=key, client_ca=client_ca) if cert else None,
-        lookups=_lookups(options),
+        lookups=lookups,
         passthrough=tuple(_passthrough(text) for text in options["edge_passthrough"]),
     )
     if problems := settings_problems(edge_settings):
@@ -231,27 +205,6 @@ def _settings(
         etcd_patience_seconds=options["etcd_patience"],
         replica=options["replica"],
         log_level=options["log_level"],
-    )
-
-
-def _lookups(options: dict[str, Any]) -> Lookups | None:
-    ca, cert, key = options["ext_proc_ca"], options["ext_proc_cert"], options["ext_proc_key"]
-    if bool(cert) != bool(key):
-        raise SettingsError("--ext-proc-cert and --ext-proc-key go together; give both or neither.")
-    if cert and not ca:
-        raise SettingsError("--ext-proc-cert needs --ext-proc-ca: TLS begins with whom to trust.")
-    given = tuple(part for text in options["ext_proc"] for part in text.replace(",", " ").split())
-    if not given:
-        return None
-    try:
-        places = tuple(Listen.parse(text) for text in given)
-    except SettingsError as error:
-        raise SettingsError(f"--ext-proc: {error}") from error
-    return Lookups(
-        endpoints=tuple(Endpoint(host=place.host, port=place.port) for place in places),
-        timeout_seconds=options["ext_proc_timeout"],
-        stale_seconds=options["ext_proc_stale"],
-        tls=LookupTls(ca=ca, certificate=cert, key=key) if ca else None,
     )
 
 

@@ -18,7 +18,7 @@ from topology.service.classify import Lifetimes
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("ext-proc", context_settings={"auto_envvar_prefix": "CELLPLANE_EXT_PROC"})
+@click.command("ext-proc", context_settings={"auto_envvar_prefix": "CELLPLANE_EXT_PROC_SERVER"})
 @etcd_options
 @claim_store_options()
 @click.option("--listen", default="127.0.0.1:18010", show_default=True, help="Where Envoys ask (gRPC).")

@@ -159,6 +159,14 @@ async def test_it_waits_a_moment_for_what_the_edge_knows_already(
     assert await asking == "2 1 60"
 
 
+async def test_claims_of_another_clock_are_as_new_as_the_view(stage: Stage) -> None:
+    stage.server._beside = False
+    stage.read(("acme", 1))
+    stage.view = View(revision=20, cells={1: cell(1)})
+    assert await stage.told("acme", at_least=20) == "1 1 60"
+    assert await stage.told("acme", at_least=21) == "1 1 1"
+
+
 async def test_a_port_that_is_taken_is_named(stage: Stage) -> None:
     with pytest.raises(ListenError, match=f"can't listen on 127.0.0.1:{stage.port}"):
         async with staged() as other:

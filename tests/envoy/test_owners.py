@@ -33,7 +33,7 @@ def asked(value: str | None, *claims: Record | Owner, at_least: int = 0) -> tupl
     question = Question("path", None if value is None else route(value), at_least)
     index = ClaimIndex()
     index.load(Changes(9, claims))
-    return answer(VIEW, index, question, LIFETIMES)
+    return answer(VIEW, index, 9, question, LIFETIMES)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_options_become_settings(told: list[Any], tmp_path: Path) -> None:
     result = run(
         "--listen", "0.0.0.0:1", "--client-ca", str(files["ca"]), "--cert", str(files["cert"]),
         "--key", str(files["key"]), "--found-ttl", "9",
-        env={"CELLPLANE_EXT_PROC_STATUS_LISTEN": "0.0.0.0:2", "CELLPLANE_ETCD": "a:1,b:2"},
+        env={"CELLPLANE_EXT_PROC_SERVER_STATUS_LISTEN": "0.0.0.0:2", "CELLPLANE_ETCD": "a:1,b:2"},
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     (settings,) = told
@@ -62,3 +62,9 @@ def test_mistakes_are_named(told: list[Any], arguments: list[str], named: str) -
     assert result.exit_code == 2, result.output
     assert named in result.stderr
     assert not told
+
+
+def test_claims_may_be_in_postgresql(told: list[Any]) -> None:
+    result = run("--claim-store", "postgresql://cellplane@db:5432/claims")
+    assert result.exit_code == 0, result.output
+    assert str(told[0].claims.address) == "postgresql://cellplane@db:5432/claims"
