@@ -27,7 +27,7 @@ from cellplane.publisher import Publisher
 from cellplane.push_tracker import PushTracker
 from cellplane.recorder import Recorder
 from cellplane.service import for_ever, until_signalled
-from cellplane.settings import EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.settings import EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.status import StatusServer
 from cellplane.stores import losing_data, open_store
 from cellplane.topology_service import ServingSettings, TopologyService
@@ -65,12 +65,12 @@ class ControlPlaneSettings:
     state_dir: Path | None
     etcd_patience_seconds: float
     replica: str
-    log_level: str
+    log: LogSettings
 
 
 async def run_control_plane(settings: ControlPlaneSettings) -> None:
     """Run until SIGTERM or SIGINT. Raise SettingsError where an address cannot be had."""
-    await until_signalled(settings.log_level, _composed(settings))
+    await until_signalled(settings.log, _composed(settings))
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from cellplane.claim_stores import open_claims
 from cellplane.ext_proc_metrics import ExtProcCollector
 from cellplane.rules_in_force import RulesInForce
 from cellplane.service import for_ever, until_signalled
-from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_status import TopologyStatusServer
 from envoy.ext_proc import ExtProcServer
@@ -47,12 +47,12 @@ class ExtProcSettings:
     lifetimes: Lifetimes
     tls: TlsFiles
     status_listen: Listen
-    log_level: str
+    log: LogSettings
 
 
 async def run_ext_proc(settings: ExtProcSettings) -> None:
     """Run until SIGTERM or SIGINT. Raise SettingsError where an address cannot be had."""
-    await until_signalled(settings.log_level, _composed(settings))
+    await until_signalled(settings.log, _composed(settings))
 
 
 @asynccontextmanager

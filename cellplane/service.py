@@ -12,7 +12,8 @@ import signal
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 
-from cellplane.log import set_up_logging
+from cellplane.log import set_up_logging, toggle_debug
+from cellplane.settings import LogSettings
 
 log = logging.getLogger("cellplane.service")
 
@@ -21,12 +22,13 @@ class TaskEnded(Exception):
     """A task that runs as long as its process ended by itself: a bug, and a reason to start anew."""
 
 
-async def until_signalled(log_level: str, composed: AbstractAsyncContextManager[None]) -> None:
+async def until_signalled(logging_as: LogSettings, composed: AbstractAsyncContextManager[None]) -> None:
     """Run what is composed until SIGTERM or SIGINT, then let it end in order."""
-    set_up_logging(log_level)
+    set_up_logging(logging_as)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle_debug, logging_as)
     async with composed:
         await stopped.wait()
         log.info("stopping")

@@ -75,6 +75,14 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """From which level on a process logs, and whether for people (`text`) or for machines (`json`)."""
+
+    level: str = "info"
+    format: str = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdSettings:
     """How to reach etcd."""
 

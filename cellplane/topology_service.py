@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from cellplane.claim_stores import open_claims
 from cellplane.document_writers import WRITERS
 from cellplane.service import for_ever, until_signalled
-from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError, TlsFiles
+from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_metrics import TopologyCollector
 from cellplane.topology_rest import RestPages
@@ -65,7 +65,7 @@ class TopologyServiceSettings:
     etcd: EtcdSettings
     serving: ServingSettings
     status_listen: Listen
-    log_level: str
+    log: LogSettings
 
 
 class TopologyService:
@@ -136,7 +136,7 @@ class TopologyService:
 
 async def run_topology_service(settings: TopologyServiceSettings) -> None:
     """Run until SIGTERM or SIGINT. Raise SettingsError where an address cannot be had."""
-    await until_signalled(settings.log_level, _composed(settings))
+    await until_signalled(settings.log, _composed(settings))
 
 
 @asynccontextmanager

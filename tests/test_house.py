@@ -24,6 +24,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/cli/cells_update.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/changes.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/demo.py": "tests/integration/test_demo.py",
+    "cellplane/cli/log_options.py": "tests/cellplane/test_json_lines.py",
     "cellplane/cli/pushes.py": "tests/integration/test_control_plane.py",
     "cellplane/cli/pushes_change.py": "tests/cellplane/cli/test_pushes.py",
     "cellplane/control_plane.py": "tests/integration/test_control_plane.py",

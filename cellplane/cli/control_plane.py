@@ -13,6 +13,7 @@ import uvloop
 
 from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.connection import etcd_options
+from cellplane.cli.log_options import log_options
 from cellplane.cli.lookups import lookup_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
@@ -131,9 +132,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 @click.option(
     "--replica", default="", help="This replica's name, shown to Envoys; the host name if not given."
 )
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_options
 def control_plane(
     etcd: EtcdSettings,
     serving: ServingSettings | None,
@@ -204,7 +203,7 @@ def _settings(
         state_dir=options["state_dir"],
         etcd_patience_seconds=options["etcd_patience"],
         replica=options["replica"],
-        log_level=options["log_level"],
+        log=options["log"],
     )
 
 

@@ -10,6 +10,7 @@ import uvloop
 
 from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.connection import etcd_options
+from cellplane.cli.log_options import log_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.ext_proc import ExtProcSettings, run_ext_proc
 from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError, TlsFiles
@@ -42,9 +43,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--status-listen", default="127.0.0.1:18011", show_default=True, help="/livez, /readyz, /metrics."
 )
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_options
 def ext_proc(etcd: EtcdSettings, claim_store: ClaimStoreSettings | None, **options: Any) -> None:
     """Tell Envoys who owns what requests name, over ext_proc, from memory.
 
@@ -75,5 +74,5 @@ def _settings(
         lifetimes=Lifetimes(found=options["found_ttl"], not_found=options["not_found_ttl"]),
         tls=tls,
         status_listen=Listen.parse(options["status_listen"]),
-        log_level=options["log_level"],
+        log=options["log"],
     )

@@ -12,10 +12,11 @@ import uvloop
 from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.claim_tables import copy_claims, migrate
 from cellplane.cli.connection import etcd_options
+from cellplane.cli.log_options import log_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
 from cellplane.cli.topology_backup import backup_command, restore_command
-from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, SettingsError
+from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError
 from cellplane.topology_service import ServingSettings, TopologyServiceSettings, run_topology_service
 
 
@@ -32,9 +33,7 @@ from cellplane.topology_service import ServingSettings, TopologyServiceSettings,
 @click.option(
     "--status-listen", default="127.0.0.1:9096", show_default=True, help="/livez, /readyz, /metrics."
 )
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_options
 @click.pass_context
 def topology(
     context: click.Context,
@@ -42,7 +41,7 @@ def topology(
     claim_store: ClaimStoreSettings | None,
     serving: ServingSettings,
     status_listen: str,
-    log_level: str,
+    log: LogSettings,
 ) -> None:
     """Serve the topology: which cells there are, who owns what, where a request goes.
 
@@ -67,7 +66,7 @@ def topology(
             etcd=etcd,
             serving=replace(serving, claims=claim_store),
             status_listen=Listen.parse(status_listen),
-            log_level=log_level,
+            log=log,
         )
         uvloop.run(run_topology_service(settings))
     except SettingsError as error:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 SCRIPT = (
-    "import logging; from cellplane.log import set_up_logging; set_up_logging('warning');"
+    "import logging; from cellplane.log import set_up_logging; from cellplane.settings import LogSettings; "
+    "set_up_logging(LogSettings(level='warning'));"
     "logging.getLogger('a.b').info('quiet'); logging.getLogger('a.b').warning('loud x=%d', 1)"
 )
 

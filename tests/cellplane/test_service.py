@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cellplane.service import TaskEnded, for_ever, until_signalled
+from cellplane.settings import LogSettings
 
 
 async def waits() -> None:
@@ -63,6 +64,6 @@ async def test_a_signal_ends_it_in_order() -> None:
         story.append("down")
 
     async with asyncio.timeout(5):
-        await until_signalled("warning", composed())
+        await until_signalled(LogSettings(level="warning"), composed())
 
     assert story == ["up", "down"]
