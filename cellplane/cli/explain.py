@@ -1,7 +1,7 @@
 """`cellplane explain`: where a request would go, and why: each rule, the keys that it took out, the cell.
 
-Decided offline by the reference evaluator, from the cells that the Topology Service tells and a ruleset; no
-Envoy is asked, and no claim is looked up.
+Decided offline by the reference evaluator, from a ruleset and the cells and owners that the Topology Service
+tells; no Envoy is asked. Claims have no past: as of a revision nobody says who owned what.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, refuse
+from cellplane.cli.owner_lookup import owners
 from cellplane.cli.reading import read_cells, read_documents
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.rules_history import CURRENT, KIND
@@ -54,12 +55,15 @@ def explain_command(
     \b
     cellplane explain GET https://gitlab.example/acme/web
     cellplane explain POST /api/v4/jobs/request -H 'runner-token: glrt-…'
+
+    Who owns what the request names is looked up as it is now; with --at it is not.
     """  # noqa: D301  click wants the character itself
     request = _request(method, url, headers, peer, identities)
     view = read_cells(service, revision or 0)
     in_force = view if file else read_documents(service, KIND, CURRENT, view.revision)
     ruleset = _ruleset(file, in_force)
-    found = explain(ruleset, view, request, datetime.now(UTC))
+    lookup = None if revision else owners(service)
+    found = explain(ruleset, view, request, datetime.now(UTC), lookup=lookup)
     if output == "json":
         print_json({"revision": view.revision, **_as_json(found)})
         return

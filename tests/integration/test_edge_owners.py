@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import grpc
 import pytest
 import trustme
 
 from envoy.edge import LookupTls
 from tests.envoy.owners_rig import asking_edge, owner_rules
+from topology.model import Endpoint
 from topology.service.classify import Lifetimes
 
 COOKIE = ("cookie", "_gitlab_session=cell-1-0123")
@@ -144,6 +147,44 @@ async def test_clients_have_no_say_in_it(tmp_path: Path) -> None:
         assert await asking.get("/" + "x" * 4000) == "default 1"
         assert await asking.edge.envoy.stat("http.edge.lua.errors") == 0
         assert asking.owners.server.streams["malformed"] == 0
+
+
+async def test_a_body_waits_for_the_answer_and_arrives_whole(tmp_path: Path) -> None:
+    async with asking_edge(tmp_path) as asking, aiohttp.ClientSession() as session:
+        asking.owners.own(3, "acme", "web")
+        # The cell answers when it has read as many bytes as the request says that there are.
+        for path in ("/acme", "/acme", "/web"):
+            url = f"http://127.0.0.1:{asking.edge.port}{path}"
+            async with session.post(url, data=bytes(1_000_000)) as answer:
+                assert (answer.status, answer.headers["x-cellplane-cell"]) == (200, "cell-3")
+        assert asking.owners.asked == 2
+        assert asking.owners.server.streams["not_headers"] == 0, "no body goes to Python"
+
+
+async def test_a_websocket_waits_for_the_answer(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n")
+        writer.write((await reader.readexactly(4)).upper())
+        await writer.drain()
+        writer.close()
+
+    async with asking_edge(tmp_path) as asking, await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        cells = {
+            **asking.view.cells,
+            3: replace(asking.view.cells[3], endpoints=(Endpoint(host="127.0.0.1", port=port),)),
+        }
+        await asking.publish(replace(asking.view, revision=20, cells=cells))
+        asking.owners.own(3, "acme")
+        reader, writer = await asyncio.open_connection("127.0.0.1", asking.edge.port)
+        writer.write(b"GET /acme/cable HTTP/1.1\r\nhost: edge.test\r\n")
+        writer.write(b"upgrade: websocket\r\nconnection: upgrade\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"PING"
+        assert asking.owners.asked == 1
+        writer.close()
 
 
 async def test_over_mutual_tls(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`cellplane explain`: which rule, which keys, which cell; from the View in etcd, offline."""
+"""`cellplane explain`: which rule, which keys, which cell; offline, from what the service knows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_request_is_explained(run: Run, tmp_path: Path) -> None:
     )
     assert tried["key"] == "cell_id 2"
     steps = {step["rule"]: step for step in tried["steps"]}
-    assert steps["namespace"]["skip"] == "undecided"
+    assert steps["namespace"]["skip"] == "not_found"
     assert steps["namespace"]["keys"] == [{"type": "route", "value": "acme"}]
     assert explained(run, "GET", "/acme", *header)["rule"] == "default", "nothing was applied"
 
@@ -89,6 +89,18 @@ def test_as_it_was_at_a_revision(run: Run, tmp_path: Path) -> None:
     assert explained(run, "GET", "http://old.test/")["outcome"] == "REJECTED"
     before = explained(run, "GET", "http://old.test/", "--at", str(now["revision"]))
     assert before["outcome"] == "ROUTED"
+    applied = explained(run, "GET", "/")["revision"]
+    asked = explained(run, "GET", "/acme", "--at", str(applied), "--rules", str(path))
+    assert asked["steps"][1]["skip"] == "undecided", "claims have no past"
+
+
+@pytest.mark.usefixtures("cells")
+def test_owners_are_looked_up(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    run("claims", "create", "--cell", "2", "ROUTES", "acme")
+    found = explained(run, "GET", "/acme/web", "--rules", str(path))
+    assert (found["rule"], found["cell"], found["key"]) == ("namespace", 2, "route acme")
 
 
 @pytest.mark.parametrize(
