@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import click
 import pytest
 
 from cellplane.cli.outcome import Exit
@@ -32,6 +33,6 @@ def test_an_owner_nobody_and_no_answer(topology: Topology) -> None:
     assert lookup(ClassificationKey(KeyType.REDIRECT_ROUTE, "acme")) is None
     assert lookup(ClassificationKey(KeyType.ROUTE, "\xff")) is None, "nobody can have claimed it"
     nowhere = owners(ServiceSettings(address="localhost:1", tls=TlsFiles()))
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(click.exceptions.Exit) as ended:
         nowhere(ClassificationKey(KeyType.ROUTE, "acme"))
-    assert ended.value.code == Exit.UNAVAILABLE
+    assert ended.value.exit_code == Exit.UNAVAILABLE
