@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import sys
 import time
 import uuid
@@ -55,7 +56,9 @@ _REFUSED = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.NOT_FOUND,
 )
+_TOLD = re.compile(r"is (?:in cell (\d+) \(epoch|at epoch) (\d+)")
 _TRY_AGAIN = (b"CLAIM_LEASED", b"LEASES_OPEN", b"OWNER_MOVING")
+_NEVER_SENT = "failed to connect to all addresses"
 INITIAL: Any = (frozenset(), frozenset(), frozenset())
 
 
@@ -68,16 +71,17 @@ class Caller:
         self._chance = chance
         self._history = history
         self._held: list[str] = []
-        self._epochs = dict.fromkeys(VALUES, 1)
+        self._known = dict.fromkeys(VALUES, (cell_id, 1))  # where an owner was last seen, at which epoch
 
     async def act(self) -> None:
         dice = self._chance.random()
         if self._held and dice < 0.6:
             lease, commit = self._held.pop(), self._chance.random() < 0.6
             await self._noted(("close", self._cell_id, lease, commit), lambda: self._close(lease, commit))
-        elif dice < 0.7:
-            value, source = self._chance.choice(VALUES), self._chance.randint(1, 2)
-            asked: Any = ("transfer", value, source, 3 - source, self._epochs[value])
+        elif dice < 0.72:
+            value = self._chance.choice(VALUES)
+            source, epoch = self._known[value]
+            asked: Any = ("transfer", value, source, 3 - source, epoch)
             await self._noted(asked, lambda: self._transfer(*asked[1:]))
         elif dice < 0.87:
             first, second = self._chance.sample(VALUES, 2)
@@ -98,6 +102,8 @@ class Caller:
         except grpc.aio.AioRpcError as error:
             if error.code() not in _NO_ANSWER:
                 raise
+            if _NEVER_SENT in (error.details() or ""):
+                return
             answered = UNKNOWN
         if answered is UNKNOWN and asked[0] == "get":
             return
@@ -122,10 +128,10 @@ class Caller:
         try:
             await self._client.transfers.Transfer(wanted)
         except grpc.aio.AioRpcError as error:
-            if b"OWNER_EPOCH" in details(error):
-                self._epochs[value] += 1
+            if told := _TOLD.search(error.details() or ""):
+                self._known[value] = (int(told[1] or source), int(told[2]))
             return _refusal(error)
-        self._epochs[value] = epoch + 1
+        self._known[value] = (to, epoch + 1)
         return "moved"
 
     async def _close(self, lease: str, commit: bool) -> str:

@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import random
 import time
+import uuid
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -23,13 +25,14 @@ from hypothesis.stateful import (
 from tests.etcd_server import EtcdServer
 from tests.linearizable import Call, is_linearizable
 from tests.properties.claim_model import ClaimModel, Owned
-from tests.topology.claims.samples import TestClock, batch, route
+from tests.topology.claims.samples import OWNER, TestClock, batch, route
 from topology.claims import plan
 from topology.claims.index import ClaimIndex, RecordQuery
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.model import Lease, Phase, Record
+from topology.claims.model import ClaimBatch, Lease, Metadata, Phase, Record, Subject
 from topology.claims.store import Begun, ClaimStore, Closed, Obstructed, WrongCell
 from topology.claims.stored import StoredClaims
+from topology.claims.transfer import Hindered, Transferred, TransferWish
 from topology.errors import OutcomeUnknown, StoreUnavailable
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
@@ -96,7 +99,7 @@ class Claims(RuleBasedStateMachine):
         if not creates | destroys or creates & destroys:
             return
         self.store.writes_left = dies_after
-        wanted = batch(cell_id, members(creates), members(destroys))
+        wanted = of_their_owners(batch(cell_id, members(creates), members(destroys)))
         try:
             outcome = self.run(self.claims.begin(wanted, "CELL"))
         except StoreUnavailable:
@@ -147,6 +150,32 @@ class Claims(RuleBasedStateMachine):
             assert outcome.found == self.model.close(lease, cell_id, commit=commit)
             self.closed.append(lease)
 
+    @rule(
+        value=st.sampled_from(VALUES),
+        source=st.integers(1, 2),
+        late=st.sampled_from([0, 0, 0, 1]),
+        dies_after=st.none() | st.integers(0, 9),
+    )
+    def transfer(self, value: str, source: int, late: int, dies_after: int | None) -> None:
+        """Move an owner, mostly at the epoch that it is at."""
+        epoch = self.model.owners.get(value, (0, 1))[1] + late
+        wish = TransferWish(
+            id=str(uuid.uuid4()), owners=((owner_of(value), epoch),), from_cell=source, to_cell=3 - source
+        )
+        self.store.writes_left = dies_after
+        try:
+            outcome = self.run(self.claims.transfer(wish, "ADMIN"))
+        except StoreUnavailable:
+            self.recover()
+            owner = self.run(self.claims.owner(owner_of(value)))
+            if owner is not None and owner.epoch == epoch + 1:
+                assert self.model.transfer(value, source, 3 - source, epoch)
+        else:
+            moved = self.model.transfer(value, source, 3 - source, epoch)
+            assert isinstance(outcome, Transferred if moved else Hindered)
+        finally:
+            self.store.writes_left = None
+
     @rule()
     def another_replica_takes_over(self) -> None:
         self.claims = StoredClaims(self.store, self.keyspace, clock=self.clock)
@@ -168,6 +197,11 @@ class Claims(RuleBasedStateMachine):
         self.run(self.follow())
         for index in (fresh, self.index):
             assert set(index.leases) == set(self.model.leases)
+            moved = {value: index.owners.get(owner_of(value)) for value in VALUES}
+            assert self.model.owners == {
+                value: (owner.cell_id, owner.epoch) for value, owner in moved.items() if owner
+            }
+            assert index.unfinished() == ()
             assert not index.odd
             for value in VALUES:
                 for member in members([value]):
@@ -185,6 +219,19 @@ class Claims(RuleBasedStateMachine):
             if self.index.cursor >= self.store.revision:
                 break
         await watch.aclose()
+
+
+def owner_of(value: str) -> Subject:
+    return replace(OWNER, id=100 + VALUES.index(value))
+
+
+def of_their_owners(wanted: ClaimBatch) -> ClaimBatch:
+    """Give each value an owner of its own."""
+
+    def owned(claims: tuple[Metadata, ...]) -> tuple[Metadata, ...]:
+        return tuple(replace(each, subject=owner_of(each.bucket.value[0])) for each in claims)
+
+    return replace(wanted, creates=owned(wanted.creates), destroys=owned(wanted.destroys))
 
 
 def members(values: Any) -> list[str]:
