@@ -20,7 +20,7 @@ from typing import Final
 import asyncpg
 import pytest
 
-from tests.processes import Child, free_port
+from tests.processes import Child, eventually, free_port
 
 NEEDS_POSTGRESQL: Final = pytest.mark.tools("pg_lsclusters")
 PASSWORD: Final = "not-for-other-eyes"
@@ -110,8 +110,15 @@ class PostgresServer:
         await self.start()
 
     async def kill(self) -> None:
-        """Kill the server with all that belongs to it, the way a machine dies."""
+        """Kill the server, the way a machine dies; its other processes notice it by themselves."""
+        others = _children(self._child.pid) if self._child.running else []
         await self._child.kill()
+
+        async def gone() -> bool:
+            return not any(map(_exists, others))
+
+        # Till then the next one finds their shared memory in use, and refuses to start.
+        await eventually(gone, "the processes of a dead server to end")
 
     async def stop(self) -> None:
         """End it for good, and remove its data."""
@@ -126,6 +133,14 @@ class PostgresServer:
         except (OSError, asyncpg.PostgresError):
             return False
         return True
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def _exists(pid: str) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def _settings(**settings: object) -> tuple[str, ...]:
