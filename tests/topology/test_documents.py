@@ -57,7 +57,7 @@ def test_who_was_faster_is_told() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "body", "field", "words"),
     [
-        ("rule", "current", {}, "kind", "use one of rules, pushes-good"),
+        ("rule", "current", {}, "kind", "'rule' is none: use one of rules, pushes-"),
         ("rules", "", {}, "name", "empty"),
         ("rules", "next", None, "name", "nothing is to be deleted"),
         ("rules", "current", {"a": float("nan")}, "body", "no JSON object"),
