@@ -5,8 +5,10 @@ It is installed with the oldest dependencies that it allows; the other tests run
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -77,24 +79,49 @@ def oldest_dependencies() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the wheel and an environment that has it and the OTLP exporter.
+
+    Workers that run side by side share it, for to build it takes most of a minute: the first makes it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "packaging"
+    with (shared / "packaging.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            build(folder)
+            (folder / "done").touch()
+    return folder
+
+
+def build(folder: Path) -> None:
+    folder.mkdir()
     run(*PIP, "wheel", "--no-deps", f"--wheel-dir={folder}", ROOT, cwd=folder)
+    venv.create(folder / "env", with_pip=False)
+    constraints = folder / "oldest.txt"
+    constraints.write_text("\n".join(oldest_dependencies()), encoding="utf-8")
+    python = folder / "env" / "bin" / "python"
+    install = ("--python", python, "install", f"--constraint={constraints}", the_wheel(folder))
+    run(*PIP, *install, "opentelemetry-exporter-otlp-proto-grpc", cwd=folder)
+
+
+def the_wheel(folder: Path) -> Path:
     (found,) = folder.glob("cellplane-*.whl")
     return found
 
 
-@pytest.fixture(scope="module")
-def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel and the OTLP exporter in an empty environment, and give its folder of programs."""
-    folder = tmp_path_factory.mktemp("env")
-    venv.create(folder, with_pip=False)
-    constraints = folder / "oldest.txt"
-    constraints.write_text("\n".join(oldest_dependencies()), encoding="utf-8")
-    install = ("--python", folder / "bin" / "python", "install", f"--constraint={constraints}", wheel)
-    run(*PIP, *install, "opentelemetry-exporter-otlp-proto-grpc", cwd=folder)
-    return folder / "bin"
+@pytest.fixture
+def wheel(built: Path) -> Path:
+    return the_wheel(built)
+
+
+@pytest.fixture
+def scripts(built: Path) -> Path:
+    """Give the folder of programs of the environment that has the wheel."""
+    return built / "env" / "bin"
 
 
 def in_pb(wheel: Path) -> list[str]:
