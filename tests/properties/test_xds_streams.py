@@ -129,10 +129,13 @@ class Streams(RuleBasedStateMachine):
             name in has and (name in response.removed or (not self.client.delta and kind.full_state))
             for name in has.keys() - listed
         )
-        unanswered = self.lost.get(kind, frozenset()) & {*listed, *response.removed}
+        spoken_of = {*listed, *response.removed}
+        was_asked = kind in self.due or bool(self.client.awaited[kind] & spoken_of)
+        unanswered = self.lost.get(kind, frozenset()) & spoken_of
         in_doubt = bool(unanswered) or kind in self.holds.distrusted or self.holds.search(kind) is not None
-        assert news or in_doubt or kind in self.due, f"{kind} {listed} was neither news nor asked for"
+        assert news or in_doubt or was_asked, f"{kind} {listed} was neither news nor asked for"
         self.due.discard(kind)
+        self.client.awaited[kind] -= spoken_of
 
     # --- the topology moves
 

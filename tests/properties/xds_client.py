@@ -29,6 +29,8 @@ class ModelClient:
     )
     asked: dict[ResourceType, set[str]] = field(default_factory=dict)
     """Names that the server was told of on this stream."""
+    awaited: dict[ResourceType, set[str]] = field(default_factory=lambda: {kind: set() for kind in TYPES})
+    """Names that it asked for on a stream that was open already, and had no answer to yet."""
     accepted: dict[ResourceType, str] = field(default_factory=dict)
     wire: deque[Response] = field(default_factory=deque)
     unanswered: dict[ResourceType, tuple[Response, str | None]] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class ModelClient:
         self.nonces.clear()
         self.asked.clear()
         for kind in TYPES:
+            self.awaited[kind].clear()
             # While a cluster warms, Envoy says nothing of clusters: it asks for them when that has ended.
             if kind is not CLUSTER or not self.warming:
                 self._open_wanted(kind)
@@ -175,7 +178,7 @@ class ModelClient:
         if wanted == before:
             return
         if isinstance(self.stream, DeltaStream):
-            self.asked[child] = wanted
+            self._asks(child, wanted)
             request = DeltaRequest(child.type_url, None, sorted(wanted - before), sorted(before - wanted))
             assert self.stream.receive(request) is None
         elif child not in self.unanswered:
@@ -184,7 +187,7 @@ class ModelClient:
     def _ask_sotw(self, kind: ResourceType, error: str | None) -> None:
         assert isinstance(self.stream, SotwStream)
         names = self.wanted(kind) if kind not in CHILD_OF else set()
-        self.asked[kind] = names
+        self._asks(kind, names)
         request = SotwRequest(
             kind.type_url,
             None,
@@ -194,6 +197,11 @@ class ModelClient:
             error,
         )
         assert self.stream.receive(request) is None
+
+    def _asks(self, kind: ResourceType, names: set[str]) -> None:
+        """Note that an answer is due to each of the names that are new."""
+        self.awaited[kind] = (self.awaited[kind] & names) | (names - self.asked[kind])
+        self.asked[kind] = names
 
     def may_answer(self, kind: ResourceType) -> bool:
         """Clusters are acknowledged once they are warm."""
