@@ -18,7 +18,7 @@ from topology.claims.store import ClaimStore
 from topology.claims.stored import StoredClaims
 from topology.errors import StoreRefused, StoreUnavailable
 from topology.keys import Keyspace
-from topology.store import Store
+from topology.store import Committed, Compare, Store, Txn
 
 if TYPE_CHECKING:
     from topology.claims_postgresql.connection import Database
@@ -54,7 +54,11 @@ class PostgresqlClaims:
         from topology.claims_postgresql.upkeep import Upkeep  # noqa: PLC0415
 
         self._database = open_database(settings)
-        claims = PostgresClaims(self._database)
+
+        async def stands(fence: tuple[Compare, ...]) -> bool:
+            return isinstance(await store.commit(Txn(compares=fence)), Committed)
+
+        claims = PostgresClaims(self._database, stands=stands)
         self.store: ClaimStore = claims
         self._check = claims.check
         self.upkeep = Upkeep(self._database, claims, store, keyspace)

@@ -119,6 +119,7 @@ class TopologyService:
         return [
             tasks.create_task(for_ever(self._follower.run())),
             *self._claims.run(tasks),
+            tasks.create_task(for_ever(self._server.sweep())),
             tasks.create_task(_announce(self._server, self._follower, self._read)),
         ]
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from topology import forms
+from topology.departing import orphans
 from topology.plan import as_seen
 from topology.store import Txn
 from topology.view import View
@@ -20,11 +21,11 @@ AT_ONCE: Final = 100  # more than a transfer adds
 
 
 def plan_forgetting(view: View, now: datetime) -> Txn | None:
-    """Plan the end of old departures, the oldest first; None where all are young."""
+    """Plan the end of old departures, the oldest first, then of their names; None where all are young."""
     aged = []
     for owner, departure in view.departed.items():
         moment = forms.parse_utc(departure.at)
         if moment is not None and now - moment > KEPT:
             aged.append((moment, view.keyspace.departure(owner)))
-    keys = tuple(key for _, key in sorted(aged)[:AT_ONCE])
+    keys = tuple(key for _, key in sorted(aged)[:AT_ONCE]) or tuple(orphans(view, AT_ONCE))
     return Txn(compares=tuple(as_seen(view, key) for key in keys), deletes=keys) if keys else None

@@ -23,6 +23,9 @@ from topology.model import MAX_ID
 # A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
 DOCUMENT_KINDS: Final = (
     "rules",
+    "departed-claims",
+    "departing",
+    "overrides",
     "pushes-frozen",
     "pushes-good",
     "pushes-held",

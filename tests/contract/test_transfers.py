@@ -24,16 +24,8 @@ from topology.claims.owners import OwnerElsewhere, OwnerMoving
 from topology.claims.rules import NotYours
 from topology.claims.store import Begun, Closed, Invalid, Obstructed
 from topology.claims.stored import StoredClaims
-from topology.claims.transfer import (
-    Hindered,
-    LeasesOpen,
-    OwnerUnknown,
-    Previewed,
-    Scattered,
-    Transferred,
-    TransferWish,
-    WrongEpoch,
-)
+from topology.claims.transfer import Hindered, Previewed, Transferred, TransferWish
+from topology.claims.transfer_obstacles import LeasesOpen, OwnerUnknown, Scattered, WrongEpoch
 from topology.claims_postgresql.store import PostgresClaims
 from topology.errors import StoreUnavailable
 from topology.keys import Keyspace

@@ -20,10 +20,15 @@ _PRIME: Final = (
 )
 
 
+def bucket_name(bucket: Bucket) -> str:
+    """Spell a claim as Envoy does: ROUTES/acme."""
+    return f"{bucket.type.name}/{bucket.value}"
+
+
 def slot(bucket: Bucket) -> int:
     """Give the slot of a claim, 0 to 255. Lua inside Envoy reckons the same."""
     found = 0
-    for byte in f"{bucket.type.name}/{bucket.value}".encode():
+    for byte in bucket_name(bucket).encode():
         found = (found * 31 + byte) % _PRIME
     return found % SLOTS
 

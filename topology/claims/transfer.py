@@ -6,7 +6,7 @@ nothing. Third road: decides whether a `Txn` is planned.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -24,7 +24,16 @@ from topology.claims.owners import (
 )
 from topology.claims.rules import Unreadable
 from topology.claims.store import Invalid
+from topology.claims.transfer_obstacles import (
+    LeasesOpen,
+    OwnerUnknown,
+    Scattered,
+    TransferObstacle,
+    Unfenced,
+    WrongEpoch,
+)
 from topology.model import MAX_ID, Problem
+from topology.store import Compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +42,9 @@ class TransferWish:
 
     `id` is the request's, a UUID: the same wish with the same id is carried out once. `unfit` is what else is
     known to be against it; it stops a wish that has not been carried out yet.
+
+    `fenced` are the claims that the source refuses already (None: there is nobody who would), and `fence` the
+    keys of the topology that say so: the owners move only while these stand as they were seen.
     """
 
     id: str
@@ -42,6 +54,8 @@ class TransferWish:
     reason: str = ""
     dry_run: bool = False
     unfit: tuple[Problem, ...] = ()
+    fenced: frozenset[Bucket] | None = None
+    fence: tuple[Compare, ...] = ()
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -73,58 +87,6 @@ class Unfit:
     """Nothing happened: the wish says itself what is against it."""
 
     problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WrongEpoch:
-    """The owner is not at the epoch that the caller knows: it went away and came back meanwhile."""
-
-    subject: Subject
-    expected: int
-    epoch: int
-
-    def __str__(self) -> str:
-        return f"{name_of(self.subject)} is at epoch {self.epoch}, not {self.expected}: look, then try again"
-
-
-@dataclass(frozen=True, slots=True)
-class Scattered:
-    """Several cells claim for the owner, so that it is in none."""
-
-    subject: Subject
-    cells: tuple[int, ...]
-
-    def __str__(self) -> str:
-        cells = ", ".join(map(str, self.cells))
-        return f"{name_of(self.subject)} has claims in the cells {cells}: have all but one destroy theirs"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerUnknown:
-    """Nobody claims anything for the owner, and it never moved."""
-
-    subject: Subject
-
-    def __str__(self) -> str:
-        return f"{name_of(self.subject)}: no cell claims anything for it"
-
-
-@dataclass(frozen=True, slots=True)
-class LeasesOpen:
-    """The owner's claims are held by leases. Temporary, as long as their cell closes them."""
-
-    subject: Subject
-    leases: tuple[str, ...]
-
-    def __str__(self) -> str:
-        leases = ", ".join(self.leases[:10])
-        more = f" and {len(self.leases) - 10} more" if len(self.leases) > 10 else ""
-        return f"{name_of(self.subject)} has open leases, {leases}{more}: have them closed, then try again"
-
-
-TransferObstacle = (
-    OwnerElsewhere | OwnerMoving | WrongEpoch | Scattered | OwnerUnknown | LeasesOpen | Unreadable
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +124,10 @@ class TransferStore(Protocol):
 
     async def owner(self, subject: Subject) -> Owner | None:
         """Look an owner up: the newest that is committed; None where it was never moved."""
+        ...
+
+    async def aside(self, subjects: Collection[Subject], work: Callable[[], Awaitable[None]]) -> None:
+        """Do something to a fence while no transfer of these owners that looked at it is being committed."""
         ...
 
 
@@ -235,3 +201,7 @@ def _of_owner(
         yield WrongEpoch(subject, expected, epoch)
     elif leases := tuple(dict.fromkeys(record.lease for record in records if record.lease)):
         yield LeasesOpen(subject, leases)
+    elif wish.fenced is not None and (
+        new := tuple(each.bucket for each in records if each.bucket not in wish.fenced)
+    ):
+        yield Unfenced(subject, new)

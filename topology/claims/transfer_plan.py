@@ -117,11 +117,19 @@ def list_parts(
 
 
 def switch(
-    keyspace: ClaimKeyspace, transfer: Transfer, revision: int, buckets: Iterable[Bucket], now: datetime
+    keyspace: ClaimKeyspace,
+    transfer: Transfer,
+    revision: int,
+    buckets: Iterable[Bucket],
+    now: datetime,
+    fence: tuple[Compare, ...] = (),
 ) -> tuple[Transfer, Txn]:
-    """Plan the one write that moves all: owners, where they went, and generations, as many as it holds."""
+    """Plan the one write that moves all: owners, where they went, and generations, as many as it holds.
+
+    It compares the fence that stands before it, and takes its place.
+    """
     touched = generations.slots(buckets)
-    room = MAX_TXN_OPERATIONS - 1 - 2 * len(transfer.owners)
+    room = MAX_TXN_OPERATIONS - 1 - 2 * len(transfer.owners) - len(fence)
     stamp = replace(transfer.stamp, updated_at=forms.format_utc(now))
     moved = replace(transfer, phase=TransferPhase.MOVED, slots=touched[room:], stamp=stamp)
     key, puts = keyspace.transfer(transfer.id), []
@@ -137,7 +145,11 @@ def switch(
         puts.append((keyspace.owner(subject), encode_owner(owner)))
         puts.append((keyspace.topology.departure(departure.owner), encode(departure)))
     puts += generations.written(keyspace.topology, touched[:room], _told(moved))
-    txn = Txn(compares=(Compare(key, revision),), puts=((key, encode_transfer(moved)), *puts))
+    txn = Txn(
+        compares=(Compare(key, revision), *fence),
+        puts=((key, encode_transfer(moved)), *puts),
+        deletes=tuple(each.key for each in fence),
+    )
     return moved, txn
 
 

@@ -25,7 +25,6 @@ from topology.claims.transfer import (
     Hindered,
     Inventory,
     Previewed,
-    TransferObstacle,
     Transferred,
     TransferWish,
     Unfit,
@@ -33,6 +32,7 @@ from topology.claims.transfer import (
     same_wish,
     wish_problems,
 )
+from topology.claims.transfer_obstacles import FenceLifted, TransferObstacle
 from topology.codec import Undecodable
 from topology.errors import StoreError, StoreRefused, StoreUnavailable
 from topology.model import Problem
@@ -133,9 +133,11 @@ class Transfers:
                 raise _overtaken(held)
         listed = replace(held.transfer, records=len(records))
         buckets = [each.record.bucket for each in records]
-        moved, txn = transfer_plan.switch(keyspace, listed, held.revision, buckets, self._clock())
+        moved, txn = transfer_plan.switch(keyspace, listed, held.revision, buckets, self._clock(), wish.fence)
         outcome = await ledger.commit(txn, keyspace.transfer(moved.id))
         if isinstance(outcome, Conflict):
+            if not {each.key for each in wish.fence}.isdisjoint(outcome.keys):
+                return Hindered(tuple(FenceLifted(subject) for subject in wish.subjects))
             raise _overtaken(held)
         return _SeenTransfer(moved, outcome.revision)
 

@@ -8,7 +8,7 @@ where another was faster.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -30,7 +30,7 @@ from topology.claims_postgresql.rows import (
     record_of,
 )
 from topology.claims_postgresql.schema import NEWEST
-from topology.claims_postgresql.transferring import Outcome, locked, owners_by, transfer_once
+from topology.claims_postgresql.transferring import Outcome, Stands, locked, owners_by, transfer_once
 from topology.claims_postgresql.wanted import Wanted, wanted_of
 from topology.claims_postgresql.watch import changes_after
 from topology.claims_postgresql.writing import commit_changes, commit_end, found_by
@@ -57,11 +57,13 @@ class PostgresClaims:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
         poll_seconds: float = POLL_SECONDS,
+        stands: Stands | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._new_uuid = new_uuid
         self._poll_seconds = poll_seconds
+        self._stands = stands
         self._checked = False
 
     async def begin(self, batch: ClaimBatch, by: str) -> Begun | Invalid | Obstructed:
@@ -102,7 +104,7 @@ class PostgresClaims:
         lost: StoreUnavailable | None = None
         for _ in range(ATTEMPTS):
             try:
-                return await transfer_once(self._database, wish, by, self._clock())
+                return await transfer_once(self._database, wish, by, self._clock(), self._stands)
             except (Clash, OutcomeUnknown) as error:
                 lost = error
         raise lost or AssertionError("an attempt ends, or says why not")
@@ -112,6 +114,12 @@ class PostgresClaims:
         await self.check()
         async with self._database.transaction() as connection:
             return (await owners_by(connection, (subject,))).get(subject)
+
+    async def aside(self, subjects: Collection[Subject], work: Callable[[], Awaitable[None]]) -> None:
+        """Do it under the lock that a transfer holds from looking at its fence until it is committed."""
+        await self.check()
+        async with self._database.transaction(locked(subjects, shared=False)):
+            await work()
 
     async def settle(self, uuid: str) -> None:
         """Do nothing: a transaction leaves nothing half-done, and an open lease stays."""

@@ -6,10 +6,10 @@ their owners, which a transfer has alone. The log tells the topology of it. Thir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from topology.claims.keys import TransferKey
 from topology.claims.model import Record, Subject
@@ -27,6 +27,7 @@ from topology.claims.transfer import (
     same_wish,
     wish_problems,
 )
+from topology.claims.transfer_obstacles import FenceLifted
 from topology.claims.transfer_plan import transfer_of
 from topology.claims_postgresql import statements
 from topology.claims_postgresql.connection import Database
@@ -36,11 +37,13 @@ from topology.claims_postgresql.writing import commit_changes
 from topology.codec import Undecodable, encode
 from topology.errors import StoreRefused
 from topology.model import Departure, Problem
+from topology.store import Compare
 
 if TYPE_CHECKING:
     from topology.claims_postgresql.connection import Connection
 
 Outcome = Transferred | Previewed | Invalid | Unfit | Hindered
+Stands: TypeAlias = Callable[[tuple[Compare, ...]], Awaitable[bool]]
 # More are told by their owners alone: where an owner is decides, and a listing has the rest.
 TOLD_ONE_BY_ONE: Final = 10_000
 _SECONDS: Final = 60  # an owner may have a hundred thousand claims
@@ -63,8 +66,13 @@ async def owners_by(connection: Connection, subjects: Sequence[Subject]) -> dict
     return {owner.subject: owner for owner in found if isinstance(owner, Owner)}
 
 
-async def transfer_once(database: Database, wish: TransferWish, by: str, now: datetime) -> Outcome:
-    """Carry a wish out, once. Raises Clash and OutcomeUnknown where that is worth another attempt."""
+async def transfer_once(
+    database: Database, wish: TransferWish, by: str, now: datetime, stands: Stands | None
+) -> Outcome:
+    """Carry a wish out, once. Raises Clash and OutcomeUnknown where that is worth another attempt.
+
+    `stands` tells whether keys of the topology are as a fence saw them; without it no fence is believed.
+    """
     if problems := tuple(wish_problems(wish)):
         return Invalid(problems)
     async with database.transaction(locked(wish.subjects, shared=False)) as connection:
@@ -85,6 +93,8 @@ async def transfer_once(database: Database, wish: TransferWish, by: str, now: da
             return Hindered(obstacles)
         if wish.dry_run:
             return Previewed(len(records))
+        if wish.fence and (stands is None or not await stands(wish.fence)):
+            return Hindered(tuple(FenceLifted(subject) for subject in wish.subjects))
         return await _move(connection, wish, by, now, records)
 
 

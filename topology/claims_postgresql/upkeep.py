@@ -23,6 +23,7 @@ from topology.claims_postgresql.failures import told
 from topology.claims_postgresql.store import POLL_SECONDS, PostgresClaims
 from topology.claims_postgresql.watch import woken_within
 from topology.codec import decode
+from topology.departing import DEPARTING
 from topology.errors import StoreError
 from topology.keys import SLOTS, DepartureKey, Keyspace
 from topology.model import Departure, Stamp
@@ -126,8 +127,9 @@ class Upkeep:
         """Write where an owner went, unless the topology knows of a later departure already."""
         owner, epoch = json.loads(value)["owner"], json.loads(value)["epoch"]
         key, revision = self._keyspace.departure(owner), 0
+        over = (self._keyspace.document(DEPARTING, owner),)  # what was about to leave has left
         while True:
-            txn = Txn(compares=(Compare(key, revision),), puts=((key, value.encode()),))
+            txn = Txn(compares=(Compare(key, revision),), puts=((key, value.encode()),), deletes=over)
             outcome = await self._store.commit(txn)
             if isinstance(outcome, Committed):
                 return

@@ -18,10 +18,12 @@ from pb.gitlab.cells.topology_service import cell_info_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2, service_pb2_grpc
 from pb.gitlab.cells.topology_service.types.v1 import uuid_pb2
 from topology import forms
+from topology.claims.generations import bucket_name
 from topology.claims.index import LeaseQuery, RecordQuery
 from topology.claims.model import BucketType, ClaimBatch, Lease, SourceType
 from topology.claims.rules import Unreadable, value_problem
 from topology.claims.store import Begun, ClaimStore, Closed, Invalid, Obstructed, WrongCell
+from topology.departing import FenceOf, plan_strike
 from topology.model import CellState
 from topology.service.cell_info import cell_info
 from topology.service.claim_wire import (
@@ -36,6 +38,7 @@ from topology.service.failure import Failure, invalid, invalid_fields, not_found
 from topology.service.gate import Context, current_caller
 from topology.service.routing_services import all_cells
 from topology.service.sources import Sources
+from topology.store import Conflict, Store
 
 log = logging.getLogger("topology.service.claims")
 
@@ -48,9 +51,11 @@ _NO_CLAIMS: Final = (CellState.DRAINED, CellState.DECOMMISSIONED)
 class ClaimService(service_pb2_grpc.ClaimServiceServicer):
     """Claims of cells."""
 
-    def __init__(self, sources: Sources, store: ClaimStore) -> None:
+    def __init__(self, sources: Sources, store: ClaimStore, topology: Store) -> None:
         self._sources = sources
         self._store = store
+        self._topology = topology
+        self._fence_of = FenceOf()
 
     async def GetCells(
         self, request: cell_info_pb2.GetCellsRequest, context: Context
@@ -91,6 +96,7 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
                 raise obstructed(obstacles)
             case Begun(lease):
                 _audit("lease_begun", lease, caller, len(batch.creates), len(batch.destroys))
+                await self._let_in(batch)
                 return service_pb2.BeginUpdateResponse(
                     cell_id=batch.cell_id, lease_uuid=uuid_pb2.UUID(value=lease.uuid)
                 )
@@ -136,6 +142,14 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
         return service_pb2.ListRecordsResponse(
             records=[record_message(record) for record in records], truncated=truncated
         )
+
+    async def _let_in(self, batch: ClaimBatch) -> None:
+        """Have names let in again by a cell that claims them anew, after an owner had left it with them."""
+        view = self._sources.view
+        names = [bucket_name(each.bucket) for each in batch.creates]
+        txn = plan_strike(view, self._fence_of(view).gone, batch.cell_id, names)
+        if txn is not None and isinstance(await self._topology.commit(txn), Conflict):
+            log.warning("names_still_refused cell=%d names=%s", batch.cell_id, ",".join(names[:10]))
 
     async def _close(
         self, request: service_pb2.CommitUpdateRequest | service_pb2.RollbackUpdateRequest, *, commit: bool

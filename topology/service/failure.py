@@ -16,7 +16,16 @@ from google.rpc import error_details_pb2, status_pb2
 
 from topology.claims.owners import OwnerElsewhere, OwnerMoving, name_of
 from topology.claims.rules import Leased, NotThere, NotYours, Obstacle, Taken, Unreadable
-from topology.claims.transfer import LeasesOpen, OwnerUnknown, Scattered, TransferObstacle, WrongEpoch
+from topology.claims.transfer_obstacles import (
+    FenceLifted,
+    LeasesOpen,
+    OwnerUnknown,
+    Scattered,
+    SidecarsBehind,
+    TransferObstacle,
+    Unfenced,
+    WrongEpoch,
+)
 from topology.model import Problem
 
 DOMAIN: Final = "topology.cellplane"
@@ -33,6 +42,9 @@ _HINDERED: Final[Mapping[type, str]] = {
     Scattered: "OWNER_SCATTERED",
     LeasesOpen: "LEASES_OPEN",
     Unreadable: "CLAIM_UNREADABLE",
+    Unfenced: "OWNER_CLAIMING",
+    FenceLifted: "OWNER_MOVING",
+    SidecarsBehind: "SIDECARS_BEHIND",
 }
 _PERMANENT_FIRST: Final = (Taken, NotYours, NotThere, Unreadable, OwnerElsewhere, Leased, OwnerMoving)
 
@@ -141,7 +153,7 @@ def hindered(obstacles: Sequence[TransferObstacle]) -> Failure:
     """Say what stands in the way of a transfer. All are named, the first that no waiting mends tells the
     code.
     """
-    temporary = (OwnerMoving, LeasesOpen)
+    temporary = (OwnerMoving, LeasesOpen, Unfenced, FenceLifted, SidecarsBehind)
     ordered = sorted(obstacles, key=lambda each: isinstance(each, temporary))
     words = "; ".join(str(each) for each in ordered[:10])
     more = f"; and {len(ordered) - 10} more" if len(ordered) > 10 else ""
@@ -152,6 +164,8 @@ def hindered(obstacles: Sequence[TransferObstacle]) -> Failure:
     about = {} if isinstance(first, Unreadable) else {"owner": name_of(first.subject)}
     if isinstance(first, LeasesOpen):
         about["leases"] = ",".join(first.leases[:10])
+    if isinstance(first, SidecarsBehind):
+        about["sidecars"] = ",".join(first.sidecars[:10])
     wait = 0.5 if isinstance(first, temporary) else 0.0
     return Failure(code, words + more, _HINDERED[type(first)], about, retry_seconds=wait)
 

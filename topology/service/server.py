@@ -113,8 +113,8 @@ class TopologyServer:
         self.classify = ClassifyService(sources)
         self.cells = CellsService(sources, store, keyspace)
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
-        self._claims = ClaimService(sources, claims)
-        self._transfers = TransferService(sources, claims, store)
+        self._claims = ClaimService(sources, claims, store)
+        self._transfers = TransferService(sources, claims, store, keyspace)
         self.claim_watches = ClaimWatchService(claims)
         self._placements = PlacementService(sources, Placements(store, keyspace))
         self._cell = CellService(sources)
@@ -163,6 +163,10 @@ class TopologyServer:
         _, service, name = method.split("/")
         answered: Message = await getattr(self._by_name[service], name)(request, None)
         return answered
+
+    async def sweep(self) -> None:
+        """Tidy up behind services that died, until cancelled."""
+        await self._transfers.sweep()
 
     async def refresh_health(self) -> None:
         """Say whether questions can be answered by now. Called when sources may have become ready."""

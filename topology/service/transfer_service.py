@@ -6,7 +6,9 @@ cell takes newcomers is asked here. Third road: where the wish for a transfer co
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -32,7 +34,9 @@ from topology.claims.transfer import (
 )
 from topology.departures import plan_forgetting
 from topology.errors import StoreError
+from topology.keys import Keyspace
 from topology.model import CellState, Problem, Stamp
+from topology.service.departure_gate import SWEEP_SECONDS, DepartureGate
 from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found
 from topology.service.gate import Context, current_caller
 from topology.service.sources import Sources
@@ -44,15 +48,15 @@ log = logging.getLogger("topology.service.transfers")
 class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     """Transfers, on claim stores that can do them."""
 
-    def __init__(self, sources: Sources, claims: ClaimStore, store: Store) -> None:
+    def __init__(self, sources: Sources, claims: ClaimStore, store: Store, keyspace: Keyspace) -> None:
         self._sources = sources
-        self._store = claims if isinstance(claims, TransferStore) else None
+        self._gate = DepartureGate(claims, store, keyspace) if isinstance(claims, TransferStore) else None
         self._topology = store
 
     async def Transfer(
         self, request: transfer_pb2.TransferRequest, context: Context
     ) -> transfer_pb2.TransferResponse:
-        if self._store is None:
+        if self._gate is None:
             words = "this service's claim store can't transfer: ask one whose claims are in etcd"
             raise Failure(grpc.StatusCode.UNIMPLEMENTED, words, "TRANSFER_UNAVAILABLE")
         wish = _wish(request)
@@ -61,7 +65,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         if problems := tuple(wish_problems(wish)):
             raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "TRANSFER_INVALID")
         wish = replace(wish, unfit=tuple(self._unfit(wish.to_cell, force=request.force)))
-        outcome = await self._store.transfer(wish, caller, self._sources.follower)
+        outcome = await self._gate.transfer(wish, caller, self._sources.follower)
         match outcome:
             case Invalid(problems):
                 raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "TRANSFER_INVALID")
@@ -120,6 +124,15 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 message.updated_at.CopyFrom(Timestamp())
                 message.updated_at.FromDatetime(moment)
         return message
+
+    async def sweep(self) -> None:
+        """From time to time take back what a service announced that died over it. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS * (0.5 + random.random()))
+            view = self._sources.newest_view()
+            if self._gate is not None and view is not None:
+                with suppress(StoreError):
+                    await self._gate.sweep(view)
 
     async def _forget(self) -> None:
         """Drop departures that nobody needs any more. The next transfer tries again."""

@@ -11,16 +11,13 @@ from tests.topology.claims.samples import LEASE_1, LEASE_2, OTHER, OWNER, owner,
 from topology.claims.model import Record, Status, Subject, SubjectType
 from topology.claims.owners import Owner, OwnerElsewhere, OwnerMoving
 from topology.claims.rules import Unreadable
-from topology.claims.transfer import (
+from topology.claims.transfer import TransferWish, hindrances, same_wish, wish_problems
+from topology.claims.transfer_obstacles import (
     LeasesOpen,
     OwnerUnknown,
     Scattered,
     TransferObstacle,
-    TransferWish,
     WrongEpoch,
-    hindrances,
-    same_wish,
-    wish_problems,
 )
 
 WISH = TransferWish(id=LEASE_2, owners=((OWNER, 1),), from_cell=1, to_cell=2)

@@ -12,7 +12,8 @@ from tests.topology.claims.samples import OTHER, OWNER, batch, route
 from topology.claims.model import Record, Subject, SubjectType
 from topology.claims.owners import OwnerElsewhere
 from topology.claims.store import Begun, Obstructed
-from topology.claims.transfer import Hindered, LeasesOpen, Transferred
+from topology.claims.transfer import Hindered, Transferred
+from topology.claims.transfer_obstacles import LeasesOpen
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.store import PostgresClaims
 from topology.claims_postgresql.transferring import locked

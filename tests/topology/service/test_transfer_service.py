@@ -149,6 +149,6 @@ async def test_only_admins_transfer(guarded: Stage) -> None:
 
 
 async def test_a_claim_store_that_cannot_transfer_says_so(stage: Stage, client: Client) -> None:
-    stage.server._transfers._store = None
+    stage.server._transfers._gate = None
     refused = await failure(client.transfers.Transfer(wish()))
     assert (refused.code, refused.info.reason) == (grpc.StatusCode.UNIMPLEMENTED, "TRANSFER_UNAVAILABLE")
