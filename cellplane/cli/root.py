@@ -1,26 +1,51 @@
-"""The root of the command: its groups, its version, its help."""
+"""The root of the command: its groups, its version, its help.
+
+A command's module is imported when it is asked for: `cellplane cells list` does not wait for the servers.
+"""
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+from collections.abc import Mapping
+from typing import Final
 
 import click
 
-from cellplane.cli.bootstrap import bootstrap_command
-from cellplane.cli.cells import cells
-from cellplane.cli.claims import claims
-from cellplane.cli.control_plane import control_plane
-from cellplane.cli.demo import demo
-from cellplane.cli.explain import explain_command
-from cellplane.cli.ext_proc import ext_proc
-from cellplane.cli.fleet import fleet
-from cellplane.cli.placements import placements
-from cellplane.cli.pushes import pushes
-from cellplane.cli.rules import rules
-from cellplane.cli.topology import topology
+COMMANDS: Final[Mapping[str, str]] = {
+    "bootstrap": "cellplane.cli.bootstrap:bootstrap_command",
+    "cells": "cellplane.cli.cells:cells",
+    "claims": "cellplane.cli.claims:claims",
+    "control-plane": "cellplane.cli.control_plane:control_plane",
+    "demo": "cellplane.cli.demo:demo",
+    "explain": "cellplane.cli.explain:explain_command",
+    "ext-proc": "cellplane.cli.ext_proc:ext_proc",
+    "fleet": "cellplane.cli.fleet:fleet",
+    "placements": "cellplane.cli.placements:placements",
+    "pushes": "cellplane.cli.pushes:pushes",
+    "rules": "cellplane.cli.rules:rules",
+    "topology": "cellplane.cli.topology:topology",
+}
+"""Where each command is: its module, and its name there."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Root(click.Group):
+    """A group whose commands are found in `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Name all commands, in the order of the help."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  as above
+        """Import a command; none where there is no such name."""
+        if (place := COMMANDS.get(cmd_name)) is None:
+            return None
+        module, name = place.split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(importlib.metadata.version("cellplane"), prog_name="cellplane")
 def cellplane() -> None:
     """Route a product's traffic to its cells: a topology in etcd, pushed to a fleet of Envoys.
@@ -30,20 +55,3 @@ def cellplane() -> None:
     Run it:          cellplane control-plane --help
     Change cells:    cellplane cells --help
     """  # noqa: D301  click wants the character itself
-
-
-for command in (
-    control_plane,
-    topology,
-    ext_proc,
-    cells,
-    claims,
-    placements,
-    rules,
-    explain_command,
-    fleet,
-    pushes,
-    bootstrap_command,
-    demo,
-):
-    cellplane.add_command(command)

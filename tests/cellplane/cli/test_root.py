@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -11,10 +15,29 @@ from cellplane.cli.root import cellplane
 def test_every_command_says_what_it_is_for() -> None:
     said = CliRunner().invoke(cellplane, ["--help"]).stdout
 
+    context = click.Context(cellplane)
     for name in ("bootstrap", "cells", "control-plane", "demo", "pushes", "rules"):
+        assert name in cellplane.list_commands(context)
+    for name in cellplane.list_commands(context):
         assert name in said
-        command = cellplane.commands[name]
+        command = cellplane.get_command(context, name)
+        assert command is not None
+        assert command.name == name
         assert command.help, f"{name} has no help"
+
+
+def test_a_command_waits_for_no_other() -> None:
+    code = """
+import sys
+from cellplane.cli.root import cellplane
+cellplane(["cells", "-h"], standalone_mode=False)
+print(*sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    loaded = said.splitlines()[-1].split()
+    assert "cellplane.cli.cells" in loaded
+    assert not {"cellplane.control_plane", "cellplane.topology_service", "aiohttp", "asyncpg"} & set(loaded)
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["-h"], ["cells", "-h"], ["cells", "add", "--help"]])
