@@ -14,6 +14,10 @@ from cellplane.held_versions import REJECTED
 from cellplane.push_rollback import ROLLBACK, plan_rollback
 from cellplane.pushes import EVERYTHING, FROZEN, RELEASED, held_pushes, plan_freeze, plan_resume
 from cellplane.rules_history import CURRENT, KIND, plan_rules
+from envoy.certificates import KIND as CERTIFICATES
+from envoy.certificates import NAME as EDGE_CERTIFICATE
+from envoy.certificates import parse_certificates
+from envoy.edge import EdgeTls
 from envoy.rules import Ruleset, parse_ruleset
 from topology.model import Problem, Stamp
 from topology.planning import Outcome, Refusal, plan_document
@@ -57,8 +61,19 @@ def freeze_pushes(view: View, name: str, body: Mapping[str, Any] | None, stamp: 
     return plan_resume(view, stamp) if body is None else plan_freeze(view, stamp)
 
 
+def write_certificates(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan other certificate files for the edges, or without a body the end of these."""
+    if name != EDGE_CERTIFICATE:
+        return _refused("name", f"{name!r} are nobody's: write {EDGE_CERTIFICATE!r}")
+    found = parse_certificates(body) if body is not None else None
+    if found is not None and not isinstance(found, EdgeTls):
+        return Refusal(problems=found)
+    return plan_document(view, CERTIFICATES, name, body, stamp)
+
+
 WRITERS: Final[Writers] = MappingProxyType(
     {
+        CERTIFICATES: write_certificates,
         KIND: write_rules,
         ROLLBACK: plan_rollback,
         FROZEN: freeze_pushes,

@@ -36,11 +36,19 @@ stream may be silent for ever, but not outlive who is at its end."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeTls:
-    """PEM files of the edge. With a `client_ca`, clients may show a certificate, and a bad one is refused."""
+    """PEM files of the edge, and what comes with TLS.
+
+    With a `client_ca` clients may show a certificate, and a bad one is refused. Plain HTTP at `redirect_port`
+    is sent to HTTPS (0: nobody listens). With `http3` the edge takes HTTP/3 too, at its port over UDP.
+    `public_port` is where clients reach the edge, as they are told.
+    """
 
     certificate: str
     key: str
     client_ca: str = ""
+    redirect_port: int = 0
+    http3: bool = False
+    public_port: int = 443
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +124,8 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
     if settings.health_check_path and not settings.health_check_path.startswith("/"):
         message = f"{settings.health_check_path!r} is no path: start with /, or leave it empty for no checks"
         yield Problem(field="health_check_path", message=message)
-    if settings.tls and not (settings.tls.certificate and settings.tls.key):
-        yield Problem(field="tls", message="certificate and key go together: name both files")
+    if settings.tls:
+        yield from _tls_problems(settings.tls, settings)
     for name in ("health_check_interval", "health_check_timeout", "connect_timeout", "request_headers"):
         if getattr(settings, f"{name}_seconds") <= 0:
             yield Problem(field=f"{name}_seconds", message="must be more than 0")
@@ -126,7 +134,8 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
             yield Problem(field=name, message="must be 0 or more")
     if settings.lookups is not None:
         yield from _lookup_problems(settings.lookups)
-    yield from passthrough_problems(settings.passthrough, settings.listen_port)
+    taken = (settings.listen_port, settings.tls.redirect_port if settings.tls else 0)
+    yield from passthrough_problems(settings.passthrough, taken)
     for name in (
         "retry_after_seconds",
         "max_connections_per_cell",
@@ -135,6 +144,20 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
     ):
         if getattr(settings, name) < 1:
             yield Problem(field=name, message="must be 1 or more")
+
+
+def _tls_problems(tls: EdgeTls, settings: EdgeSettings) -> Iterator[Problem]:
+    if not (tls.certificate and tls.key):
+        yield Problem(field="tls", message="certificate and key go together: name both files")
+    if not 0 <= tls.redirect_port <= 65535:
+        message = f"{tls.redirect_port} is no port: use 1 to 65535, or 0 for none"
+        yield Problem(field="tls.redirect_port", message=message)
+    if tls.redirect_port == settings.listen_port:
+        message = f"{tls.redirect_port} is where the edge takes TLS: name another port for plain HTTP"
+        yield Problem(field="tls.redirect_port", message=message)
+    if not 1 <= tls.public_port <= 65535:
+        message = f"{tls.public_port} is no port: use 1 to 65535"
+        yield Problem(field="tls.public_port", message=message)
 
 
 def _lookup_problems(lookups: Lookups) -> Iterator[Problem]:

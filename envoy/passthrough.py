@@ -7,7 +7,7 @@ resources of it. `View -> Snapshot`: the part of a Snapshot that no View decides
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,9 +48,9 @@ def parse_passthrough(text: str) -> Passthrough | Problem:
     )
 
 
-def passthrough_problems(given: Sequence[Passthrough], taken: int) -> Iterator[Problem]:
-    """Judge all of them; `taken` is the port that the edge has already."""
-    ports = {taken}
+def passthrough_problems(given: Sequence[Passthrough], taken: Iterable[int]) -> Iterator[Problem]:
+    """Judge all of them; `taken` are the ports that the edge has already."""
+    ports = set(taken)
     for at, each in enumerate(given):
         path = f"passthrough[{at}]"
         if not 1 <= each.listen_port <= 65535:

@@ -8,7 +8,7 @@ second time, with leaves that say so. `View -> Snapshot`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -27,6 +27,7 @@ from envoy.ruleset import Rule, Ruleset
 from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name
 from envoy.traffic import ORDINARY, Manners
 from envoy.traffic_routes import all_manners, counters, parted
+from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2
 from pb.envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from xds.resource import CLUSTER, Resource
@@ -35,6 +36,8 @@ VIRTUAL_HOST: Final = "edge"
 RETRIES: Final = 2
 REPLAYED_BYTES: Final = 65_536
 """How much of a request's body is kept for a retry. A bigger one goes through once, as it comes."""
+ALTERNATIVE_SECONDS: Final = 86_400
+"""How long a client may remember that the edge takes HTTP/3."""
 
 Fact = tuple[int, str, Access, Access]
 Branches = Mapping[Rule, tuple[Entry, ...]]
@@ -111,7 +114,7 @@ def route_table(
         first = previous.pending
     else:
         first = pending(ruleset, settings.lookups)
-    host = _host(ruleset, first, ways).SerializeToString(deterministic=True)
+    host = _host(ruleset, settings, first, ways).SerializeToString(deterministic=True)
     references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
     references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
     resource = route_resource(host, generations, references)
@@ -144,7 +147,7 @@ def _has_fallback(rule: Rule) -> bool:
 
 
 def _host(
-    ruleset: Ruleset, first: tuple[Entry, ...], ways: Mapping[Manners, _Way]
+    ruleset: Ruleset, settings: EdgeSettings, first: tuple[Entry, ...], ways: Mapping[Manners, _Way]
 ) -> route_components_pb2.VirtualHost:
     host = route_components_pb2.VirtualHost(
         name=VIRTUAL_HOST,
@@ -158,6 +161,7 @@ def _host(
         response_headers_to_add=[
             header(CELL_HEADER, "%UPSTREAM_CLUSTER%"),
             header(RULE_HEADER, "%ROUTE_NAME%"),
+            *_alternatives(settings),
         ],
         virtual_clusters=counters(ruleset.traffic),
         retry_policy=_retries(),
@@ -170,6 +174,12 @@ def _host(
         ways[manners].fill(apart.on_match.matcher)
     ways[ORDINARY].fill(host.matcher)
     return host
+
+
+def _alternatives(settings: EdgeSettings) -> Iterator[base_pb2.HeaderValueOption]:
+    """Tell clients that HTTP/3 is to be had, and where."""
+    if settings.tls and settings.tls.http3:
+        yield header("alt-svc", f'h3=":{settings.tls.public_port}"; ma={ALTERNATIVE_SECONDS}')
 
 
 def _retries() -> route_components_pb2.RetryPolicy:

@@ -17,7 +17,8 @@ from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from pb.envoy.config.listener.v3 import listener_pb2
 from pb.envoy.config.route.v3 import route_pb2
 from pb.envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource, ResourceType
+from pb.envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource, ResourceType
 from xds.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _MESSAGES: Final[dict[ResourceType, type[Message]]] = {
     ENDPOINT: endpoint_pb2.ClusterLoadAssignment,
     LISTENER: listener_pb2.Listener,
     ROUTE: route_pb2.RouteConfiguration,
+    SECRET: secret_pb2.Secret,
 }
 
 
@@ -39,8 +41,9 @@ def static_bootstrap(snapshot: Snapshot, admin_port: int | None = None) -> dict[
     listeners = [_listener(each, snapshot) for each in snapshot.of_type(LISTENER).values()]
     bootstrap: dict[str, Any] = {
         "static_resources": {
-            "clusters": [printable(message) for message in clusters],
-            "listeners": [printable(message) for message in listeners],
+            "clusters": [_at_hand(printable(message)) for message in clusters],
+            "listeners": [_at_hand(printable(message)) for message in listeners],
+            "secrets": described(snapshot, SECRET),
         }
     }
     if admin_port is not None:
@@ -60,6 +63,13 @@ def printable(message: Message) -> dict[str, Any]:
         json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None)
     )
     return found
+
+
+def _at_hand(value: Any) -> Any:
+    """Have secrets taken by name from what is static too, and not asked for."""
+    if isinstance(value, dict):
+        return {name: _at_hand(each) for name, each in value.items() if name != "sds_config"}
+    return [_at_hand(each) for each in value] if isinstance(value, list) else value
 
 
 def _message(resource: Resource) -> Message:

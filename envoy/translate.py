@@ -13,19 +13,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from envoy.certificates import files_in_force
 from envoy.clusters import cluster, fixed_cluster, is_resolved_by_envoy
 from envoy.edge import EdgeSettings
 from envoy.endpoints import endpoints
 from envoy.ext_proc_cluster import ext_proc_cluster
-from envoy.listeners import listener
+from envoy.listeners import listeners
+from envoy.redirect import redirect_listener
 from envoy.routes import RouteTable, route_table
 from envoy.ruleset import Ruleset
+from envoy.secrets import secrets
 from envoy.standing import Standing, cluster_name, standing
 from envoy.tls_names import Named, tls_listeners, tls_names
 from topology.lifecycle import next_step
 from topology.model import Cell
 from topology.view import View
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
 from xds.snapshot import Snapshot
 
 _NOTHING: Final = Snapshot(0, {})
@@ -103,6 +106,7 @@ def translate(
                 ENDPOINT: _patched(before.of_type(ENDPOINT), assignments),
                 LISTENER: _patched(before.of_type(LISTENER), listeners),
                 ROUTE: _patched(before.of_type(ROUTE), {routes.resource.name: routes.resource}),
+                SECRET: _patched(before.of_type(SECRET), _secrets(view, settings, before)),
             },
         ),
         next_change_seconds=_soonest(fresh[each] for each in moving),
@@ -154,8 +158,17 @@ def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mappi
 
 
 def _listeners(settings: EdgeSettings) -> Mapping[str, Resource]:
-    made = (listener(settings), *tls_listeners(settings))
+    made = (*listeners(settings), *redirect_listener(settings), *tls_listeners(settings))
     return {each.name: each for each in made}
+
+
+def _secrets(view: View, settings: EdgeSettings, before: Snapshot) -> Mapping[str, Resource]:
+    """Make the secrets; the same objects where their files are the same."""
+    if settings.tls is None:
+        return {}
+    known = before.of_type(SECRET)
+    made = secrets(files_in_force(view, settings.tls))
+    return {each.name: _unchanged(each, known.get(each.name)) or each for each in made}
 
 
 def _named(cells: Mapping[int, Translated], memo: Memo | None) -> Mapping[str, Named]:

@@ -22,6 +22,7 @@ from topology.model import MAX_ID
 
 # A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
 DOCUMENT_KINDS: Final = (
+    "certificates",
     "rules",
     "departed-claims",
     "departing",

@@ -13,8 +13,8 @@ import uvloop
 
 from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.connection import etcd_options
+from cellplane.cli.edge_options import edge_options
 from cellplane.cli.log_options import log_options
-from cellplane.cli.lookups import lookup_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
 from cellplane.control_plane import ControlPlaneSettings, run_control_plane
@@ -27,8 +27,7 @@ from cellplane.settings import (
     read_config_file,
 )
 from cellplane.topology_service import ServingSettings
-from envoy.edge import EdgeSettings, EdgeTls, Lookups, settings_problems
-from envoy.passthrough import Passthrough, parse_passthrough
+from envoy.edge import EdgeSettings
 
 _FILE = click.Path(path_type=Path)
 
@@ -82,31 +81,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 @click.option(
     "--status-listen", default="127.0.0.1:18001", show_default=True, help="/livez, /readyz, /metrics, /v1/…."
 )
-@click.option(
-    "--edge-listen", default="0.0.0.0:8080", show_default=True, help="Where each edge Envoy takes traffic."
-)
-@click.option(
-    "--edge-cert",
-    default="",
-    help="Certificate of the edge, a path on the Envoys' hosts; makes the edge TLS.",
-)
-@click.option("--edge-key", default="", help="Its key, a path on the Envoys' hosts.")
-@click.option(
-    "--edge-client-ca",
-    default="",
-    help="CA for client certificates that the override rule may trust; on the Envoys' hosts.",
-)
-@click.option(
-    "--edge-passthrough",
-    multiple=True,
-    metavar="PORT=PROTOCOLS[:PORT]",
-    help="Hand TLS that comes to this port on unread, to the cell whose address for one of these protocols"
-    " has the name that is asked for, at the second port of its endpoints (or their own):"
-    " 5443=registry,kas:5000; 443=*.pages is for names below such an address. If not given, nothing is.",
-)
-@click.option(
-    "--health-check-path", default="/-/liveness", show_default=True, help="What Envoys ask each endpoint for."
-)
+@edge_options
 @serving_options(
     "topology-",
     {
@@ -116,7 +91,6 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     },
 )
 @claim_store_options()
-@lookup_options
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -137,7 +111,7 @@ def control_plane(
     etcd: EtcdSettings,
     serving: ServingSettings | None,
     claim_store: ClaimStoreSettings | None,
-    lookups: Lookups | None,
+    edge: EdgeSettings,
     **options: Any,
 ) -> None:
     """Follow the topology in etcd and push configuration to every Envoy that connects.
@@ -161,13 +135,13 @@ def control_plane(
     try:
         if serving is not None:
             serving = replace(serving, claims=claim_store)
-        uvloop.run(run_control_plane(_settings(etcd, serving, lookups, options)))
+        uvloop.run(run_control_plane(_settings(etcd, serving, edge, options)))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
 
 
 def _settings(
-    etcd: EtcdSettings, serving: ServingSettings | None, lookups: Lookups | None, options: dict[str, Any]
+    etcd: EtcdSettings, serving: ServingSettings | None, edge: EdgeSettings, options: dict[str, Any]
 ) -> ControlPlaneSettings:
     xds_tls = TlsFiles(ca=options["xds_client_ca"], cert=options["xds_cert"], key=options["xds_key"])
     xds_tls.check("xds")
@@ -176,40 +150,16 @@ def _settings(
     readers = frozenset(options["status_reader"])
     if readers and not xds_tls.ca:
         raise SettingsError("--status-reader needs --xds-client-ca: only a certificate says who is asking.")
-    edge = Listen.parse(options["edge_listen"])
-    cert, key, client_ca = options["edge_cert"], options["edge_key"], options["edge_client_ca"]
-    if bool(cert) != bool(key):
-        raise SettingsError("--edge-cert and --edge-key go together; give both or neither.")
-    if client_ca and not cert:
-        raise SettingsError("--edge-client-ca needs --edge-cert and --edge-key.")
-    edge_settings = EdgeSettings(
-        listen_address=edge.host,
-        listen_port=edge.port,
-        health_check_path=options["health_check_path"],
-        tls=EdgeTls(certificate=cert, key=key, client_ca=client_ca) if cert else None,
-        lookups=lookups,
-        passthrough=tuple(_passthrough(text) for text in options["edge_passthrough"]),
-    )
-    if problems := settings_problems(edge_settings):
-        raise SettingsError("; ".join(f"the edge's {problem}" for problem in problems))
     return ControlPlaneSettings(
         etcd=etcd,
         xds_listen=Listen.parse(options["xds_listen"]),
         xds_tls=xds_tls,
         status_readers=readers,
         status_listen=Listen.parse(options["status_listen"]),
-        edge=edge_settings,
+        edge=edge,
         topology=serving,
         state_dir=options["state_dir"],
         etcd_patience_seconds=options["etcd_patience"],
         replica=options["replica"],
         log=options["log"],
     )
-
-
-def _passthrough(text: str) -> Passthrough:
-    match parse_passthrough(text):
-        case Passthrough() as found:
-            return found
-        case problem:
-            raise SettingsError(f"--edge-passthrough: {problem.message}")

@@ -15,6 +15,7 @@ import click
 COMMANDS: Final[Mapping[str, str]] = {
     "bootstrap": "cellplane.cli.bootstrap:bootstrap_command",
     "cells": "cellplane.cli.cells:cells",
+    "certificates": "cellplane.cli.certificates:certificates",
     "claims": "cellplane.cli.claims:claims",
     "control-plane": "cellplane.cli.control_plane:control_plane",
     "demo": "cellplane.cli.demo:demo",

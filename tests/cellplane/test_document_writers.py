@@ -78,4 +78,20 @@ def test_a_freeze_is_of_everything_and_has_a_reason() -> None:
 
 
 def test_what_the_machinery_writes_is_not_open() -> None:
-    assert set(WRITERS) == {"rules", "pushes-frozen", "pushes-released", "pushes-rejected", "pushes-rollback"}
+    assert set(WRITERS) == {
+        "certificates",
+        "rules",
+        "pushes-frozen",
+        "pushes-released",
+        "pushes-rejected",
+        "pushes-rollback",
+    }
+
+
+def test_certificates_are_the_edges_and_files() -> None:
+    made = plan("certificates", "edge", {"schema": 1, "certificate": "/c.pem", "key": "/k.pem"})
+    assert isinstance(made, Plan)
+    assert [key for key, _ in made.txn.puts] == ["/cellplane/v1/certificates/edge"]
+    assert "key: None is no file" in str(plan("certificates", "edge", {"schema": 1, "certificate": "/c.pem"}))
+    assert "nobody's" in str(plan("certificates", "other", {}))
+    assert "nothing is to be deleted" in str(plan("certificates", "edge", None))

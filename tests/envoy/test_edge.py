@@ -8,6 +8,7 @@ from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls, Lookups, LookupT
 from topology.model import Endpoint
 
 ONE = (Endpoint(host="10.0.0.5", port=1),)
+TLS = EdgeTls(certificate="/c.pem", key="/k.pem")
 
 
 def test_defaults_hold() -> None:
@@ -23,6 +24,9 @@ def test_defaults_hold() -> None:
         ({"listen_port": 65536}, "listen_port", "use 1 to 65535"),
         ({"health_check_path": "health"}, "health_check_path", "start with /"),
         ({"tls": EdgeTls(certificate="a.pem", key="")}, "tls", "name both files"),
+        ({"tls": replace(TLS, redirect_port=-1)}, "tls.redirect_port", "1 to 65535"),
+        ({"tls": replace(TLS, redirect_port=8080)}, "tls.redirect_port", "another port"),
+        ({"tls": replace(TLS, public_port=0)}, "tls.public_port", "1 to 65535"),
         ({"connect_timeout_seconds": 0}, "connect_timeout_seconds", "more than 0"),
         ({"health_check_interval_seconds": -1}, "health_check_interval_seconds", "more than 0"),
         ({"stream_idle_seconds": -1}, "stream_idle_seconds", "0 or more"),

@@ -26,12 +26,18 @@ from topology.codec import decode
 from topology.keys import CellKey
 from topology.model import Cell, Endpoint
 from topology.view import View
-from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from xds.snapshot import Snapshot
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "golden"
 CASES: Final = sorted(path.stem for path in (FOLDER / "in").glob("*.yaml"))
-KINDS: Final = {"clusters": CLUSTER, "endpoints": ENDPOINT, "listeners": LISTENER, "routes": ROUTE}
+KINDS: Final = {
+    "clusters": CLUSTER,
+    "endpoints": ENDPOINT,
+    "listeners": LISTENER,
+    "routes": ROUTE,
+    "secrets": SECRET,
+}
 REWRITE: Final = os.environ.get("REWRITE_GOLDEN") == "1"
 # What a case does not write. Every field is in a record, so the files in `out` change when a default does.
 CELL: Final[Mapping[str, Any]] = {

@@ -1,45 +1,33 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
-from envoy.edge import EdgeSettings, EdgeTls
-from envoy.listeners import Hcm, listener
+from envoy.connection_manager import Hcm
+from envoy.edge import EdgeSettings, EdgeTls, Lookups
+from envoy.listeners import listeners
+from pb.envoy.config.core.v3.address_pb2 import SocketAddress
 from pb.envoy.config.listener.v3.listener_pb2 import Listener
-from pb.envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import (
-    HeaderMutation,
-)
+from pb.envoy.extensions.transport_sockets.quic.v3.quic_transport_pb2 import QuicDownstreamTransport
 from pb.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
-from xds.resource import LISTENER, ROUTE
+from topology.model import Endpoint
+from xds.resource import CLUSTER, LISTENER, ROUTE, SECRET
 
 TLS = EdgeTls(certificate="/c.pem", key="/k.pem")
-MTLS = EdgeTls(certificate="/c.pem", key="/k.pem", client_ca="/ca.pem")
+ASKING = Lookups(endpoints=(Endpoint(host="10.0.0.5", port=1),))
 
 
 def made(settings: EdgeSettings) -> Listener:
-    return Listener.FromString(listener(settings).body)
+    return Listener.FromString(listeners(settings)[0].body)
 
 
-def manager(settings: EdgeSettings) -> Hcm:
-    found = Hcm()
-    assert made(settings).filter_chains[0].filters[-1].typed_config.Unpack(found)
-    return found
-
-
-def mutations(settings: EdgeSettings) -> list[str]:
-    found = HeaderMutation()
-    (extension,) = manager(settings).early_header_mutation_extensions
-    assert extension.typed_config.Unpack(found)
-    return [each.remove or each.append.header.value for each in found.mutations]
-
-
-def test_the_listener_asks_for_its_routes_and_waits_for_them() -> None:
-    resource = listener(EdgeSettings())
+def test_the_listener_names_what_it_waits_for() -> None:
+    (resource,) = listeners(EdgeSettings())
     assert (resource.type, resource.name) == (LISTENER, "edge")
     assert resource.references == {(ROUTE, "edge")}
-    rds = manager(EdgeSettings()).rds
-    assert rds.route_config_name == "edge"
-    assert rds.config_source.HasField("initial_fetch_timeout")
-    assert rds.config_source.initial_fetch_timeout.ToMilliseconds() == 0
+    (asking,) = listeners(EdgeSettings(lookups=ASKING, tls=replace(TLS, client_ca="/ca.pem")))
+    wanted = {(ROUTE, "edge"), (CLUSTER, "ext-proc"), (SECRET, "edge"), (SECRET, "edge-client-ca")}
+    assert asking.references == wanted
 
 
 def test_it_listens_where_it_is_told() -> None:
@@ -48,52 +36,33 @@ def test_it_listens_where_it_is_told() -> None:
     assert not made(EdgeSettings()).address.socket_address.ipv4_compat
 
 
-def test_paths_are_normalised_and_peers_are_not_taken_at_their_word() -> None:
-    found = manager(EdgeSettings())
-    assert found.normalize_path.value
-    assert found.merge_slashes
-    assert found.use_remote_address.value
-    assert found.path_with_escaped_slashes_action == Hcm.KEEP_UNCHANGED
-    assert not manager(EdgeSettings(merge_slashes=False)).merge_slashes
-
-
-def test_a_clients_copies_of_our_headers_are_removed_first() -> None:
-    removed = ["x-cellplane-cell", "x-cellplane-rule", "x-cellplane-identity", "x-cellplane-session"]
-    assert mutations(EdgeSettings()) == removed
-    assert mutations(EdgeSettings(tls=TLS)) == removed
-    names = ["%DOWNSTREAM_PEER_URI_SAN%", "%DOWNSTREAM_PEER_DNS_SAN%"]
-    assert mutations(EdgeSettings(tls=MTLS)) == removed + names
-
-
-def test_tls_comes_from_files_and_a_client_ca_verifies_clients() -> None:
+def test_without_tls_there_is_none() -> None:
     assert not made(EdgeSettings()).filter_chains[0].HasField("transport_socket")
-    for tls, ca in ((TLS, ""), (MTLS, "/ca.pem")):
-        context = DownstreamTlsContext()
-        socket = made(EdgeSettings(tls=tls)).filter_chains[0].transport_socket
-        assert socket.typed_config.Unpack(context)
-        (certificate,) = context.common_tls_context.tls_certificates
-        assert (certificate.certificate_chain.filename, certificate.private_key.filename) == (
-            "/c.pem",
-            "/k.pem",
-        )
-        assert context.common_tls_context.validation_context.trusted_ca.filename == ca
-        assert not context.require_client_certificate.value
-        assert list(context.common_tls_context.alpn_protocols) == ["h2", "http/1.1"]
+    context = DownstreamTlsContext()
+    assert made(EdgeSettings(tls=TLS)).filter_chains[0].transport_socket.typed_config.Unpack(context)
+    assert list(context.common_tls_context.alpn_protocols) == ["h2", "http/1.1"]
 
 
-def test_the_access_log_is_off_unless_wanted_and_never_holds_a_query() -> None:
-    assert not manager(EdgeSettings()).access_log
-    (log,) = manager(EdgeSettings(access_log=True)).access_log
-    assert b"%PATH(NQ:PATH)%" in log.typed_config.value
-    assert b"%REQ(:PATH)%" not in log.typed_config.value
+def test_files_are_not_in_it_so_that_others_change_no_listener() -> None:
+    others = EdgeTls(certificate="/other.pem", key="/other.key", client_ca="/other-ca.pem")
+    before = listeners(EdgeSettings(tls=replace(TLS, client_ca="/ca.pem", http3=True)))
+    after = listeners(EdgeSettings(tls=replace(others, http3=True)))
+    assert [each.version for each in before] == [each.version for each in after]
 
 
-def test_nothing_cuts_a_stream_that_moves() -> None:
-    found = manager(EdgeSettings(stream_idle_seconds=60))
-    assert found.stream_idle_timeout.seconds == 60
-    assert not found.HasField("request_timeout")
-    assert not found.common_http_protocol_options.HasField("max_stream_duration")
-    assert not found.common_http_protocol_options.HasField("max_connection_duration")
+def test_http3_has_a_listener_beside_it() -> None:
+    tcp, quic = listeners(EdgeSettings(tls=replace(TLS, http3=True)))
+    assert (tcp.name, quic.name) == ("edge", "edge-http3")
+    assert quic.references == tcp.references
+    message = Listener.FromString(quic.body)
+    assert message.address.socket_address.protocol == SocketAddress.UDP
+    assert message.address.socket_address.port_value == made(EdgeSettings()).address.socket_address.port_value
+    (chain,) = message.filter_chains
+    socket_, manager = QuicDownstreamTransport(), Hcm()
+    assert chain.transport_socket.typed_config.Unpack(socket_)
+    assert list(socket_.downstream_tls_context.common_tls_context.alpn_protocols) == ["h3"]
+    assert chain.filters[-1].typed_config.Unpack(manager)
+    assert (manager.codec_type, manager.rds.route_config_name) == (Hcm.HTTP3, "edge")
 
 
 def test_clients_that_are_gone_without_a_word_are_found() -> None:

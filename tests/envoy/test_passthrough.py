@@ -32,11 +32,11 @@ def test_a_text_becomes_a_port() -> None:
 def test_what_is_wrong_is_said_with_its_fix(text: str, said: str) -> None:
     found = parse_passthrough(text)
     assert isinstance(found, Passthrough)
-    (problem,) = passthrough_problems((found,), 8080)
+    (problem,) = passthrough_problems((found,), (8080,))
     assert str(problem).startswith(said)
 
 
 def test_each_has_a_port_of_its_own() -> None:
-    assert not list(passthrough_problems((REGISTRY,), 8080))
-    (problem,) = passthrough_problems((REGISTRY, REGISTRY), 8080)
+    assert not list(passthrough_problems((REGISTRY,), (8080,)))
+    (problem,) = passthrough_problems((REGISTRY, REGISTRY), (8080,))
     assert problem.field == "passthrough[1].listen_port"
