@@ -215,24 +215,26 @@ async def ready(child: Child, status: int) -> None:
 
 
 async def run(
-    endpoint: str,
+    endpoints: str,
     prefix: str,
     kills: int,
     seed: int,
     folder: Path,
     postgresql: PostgresServer | None = None,
+    disturb: Callable[[], Awaitable[None]] | None = None,
 ) -> dict[str, int]:
     """Run a service and kill it so many times. Raise AssertionError where something is wrong.
 
-    Its claims are in etcd, or in a PostgreSQL, which is killed with every other service.
+    Its claims are in etcd, or in a PostgreSQL, which is killed with every other service. `disturb` does
+    something to the stores before each kill, while clients act on.
     """
     keyspace = Keyspace(prefix)
-    store = EtcdStore([endpoint])
+    store = EtcdStore(endpoints.split(","))
     await store.commit(Txn(puts=tuple((keyspace.cell(n), encode(cell(n))) for n in (1, 2))))
     port, status = free_port(), free_port()
     command: tuple[str, ...] = (
         sys.executable, "-m", "cellplane", "topology", "--listen", f"127.0.0.1:{port}",
-        "--status-listen", f"127.0.0.1:{status}", "--etcd", endpoint, "--etcd-prefix", prefix,
+        "--status-listen", f"127.0.0.1:{status}", "--etcd", endpoints, "--etcd-prefix", prefix,
     )  # fmt: skip
     claims = "" if postgresql is None else await postgresql.schema()
     if claims:
@@ -251,7 +253,7 @@ async def run(
                 for at, channel in enumerate(channels)
             ]
             together = postgresql if number % 2 else None
-            await until_killed(child, callers, chance, together)
+            await until_killed(child, callers, chance, together, disturb)
             for channel in channels:
                 await channel.close()
     finally:
@@ -277,7 +279,11 @@ async def run(
 
 
 async def until_killed(
-    child: Child, callers: list[Caller], chance: random.Random, postgresql: PostgresServer | None = None
+    child: Child,
+    callers: list[Caller],
+    chance: random.Random,
+    postgresql: PostgresServer | None = None,
+    disturb: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Let the callers act until the service dies, in the middle of something, maybe with its database."""
     actions = 0
@@ -290,13 +296,19 @@ async def until_killed(
             actions += 1
             acted.set()
 
-    enough = chance.randint(8, 14)
-    async with asyncio.TaskGroup() as tasks:
-        for caller in callers:
-            tasks.create_task(acting(caller))
+    async def some_more() -> None:
+        enough = actions + chance.randint(8, 14)
         while actions < enough:
             await acted.wait()
             acted.clear()
+
+    async with asyncio.TaskGroup() as tasks:
+        for caller in callers:
+            tasks.create_task(acting(caller))
+        await some_more()
+        if disturb is not None:
+            await disturb()
+            await some_more()
         # Together: each call that is cut off makes the search for an order longer, and who has no database
         # cuts off one after the other.
         dying = [child.kill()] if postgresql is None else [postgresql.kill(), child.kill()]

@@ -23,9 +23,12 @@ class EtcdServer:
     """One etcd process. Ports and data stay the same over `stop` or `kill` and `start`.
 
     `endpoint` is `host:port`. `arguments` are etcd's own, for TLS and the like; they come last, so they win.
+    `program` is another etcd than the one that tests bring along.
     """
 
-    def __init__(self, folder: Path, arguments: Sequence[str] = (), scheme: str = "http") -> None:
+    def __init__(
+        self, folder: Path, arguments: Sequence[str] = (), scheme: str = "http", program: str = ""
+    ) -> None:
         self.host = "127.0.0.1"
         self.port = free_port()
         self.scheme = scheme
@@ -34,7 +37,7 @@ class EtcdServer:
         peer = f"http://{self.host}:{free_port()}"
         folder.mkdir(parents=True, exist_ok=True)
         command = [
-            etcd_binary(),
+            program or etcd_binary(),
             "--name=default",
             f"--data-dir={folder / 'data'}",
             f"--listen-client-urls={self.url}",

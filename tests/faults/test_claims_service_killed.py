@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.claims_under_kill import INITIAL, run, step
+from tests.etcd_cluster import EtcdCluster
 from tests.etcd_server import EtcdServer
 from tests.linearizable import Call, is_linearizable
 from tests.postgresql_server import NEEDS_POSTGRESQL, PostgresServer
@@ -17,6 +18,17 @@ async def test_killed_services_lose_nothing_and_own_nothing_twice(
     assert found["kills"] == 3
     assert found["answered"] >= 20
     assert found["cut_off"] >= 1, "nobody was ever cut off"
+
+
+async def test_nor_do_they_while_the_leader_of_three_etcds_moves(tmp_path: Path) -> None:
+    cluster = EtcdCluster(tmp_path)
+    await cluster.start()
+    try:
+        found = await run(cluster.endpoints, "/moved", 1, 20261128, tmp_path, disturb=cluster.move_leader)
+    finally:
+        await cluster.stop()
+    assert found["kills"] == 1
+    assert found["answered"] >= 10
 
 
 @NEEDS_POSTGRESQL
