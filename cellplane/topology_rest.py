@@ -102,7 +102,7 @@ class RestPages:
         asked = operation.parsed(_modern(await request.read()))
         decision = self._server.classify.decide(asked)  # type: ignore[arg-type]  # of the operation's type
         headers = self._kept(self._lifetimes.found, decision)
-        return web.json_response(_json(routed_message(decision)), headers=headers)
+        return web.json_response(_json(routed_message(decision.cell)), headers=headers)
 
     async def _read(self, operation: Operation, request: web.Request) -> web.Response:
         asked = operation.request([*request.match_info.items(), *request.query.items()])

@@ -34,6 +34,7 @@ from topology.service.sources import Sources
 from topology.store import Store
 from topology.view import View
 from topology.watcher import Watcher
+from xds.collector import calm_collector
 from xds.errors import CertificateError
 from xds.tls import ServerTls, credentials
 
@@ -170,6 +171,8 @@ async def _announce(server: TopologyServer, follower: ClaimFollower, read: async
     """Say that the service is healthy once everything has been read; it stays so."""
     await read.wait()
     await follower.reached(0)
+    # Claims may be millions of objects: looking through all of them again and again takes seconds each time.
+    calm_collector()
     await server.refresh_health()
     log.info("ready claims=%d cursor=%d", len(follower.index), follower.index.cursor)
 

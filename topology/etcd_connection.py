@@ -185,6 +185,9 @@ class Endpoints:
             # Without it a frozen peer is noticed only after a minute, whatever the line above says.
             ("grpc.http2.ping_timeout_ms", int(times.keepalive_answer * 1000)),
             ("grpc.http2.max_pings_without_data", 0),
+            # The probe pings with nearly each message, to find this window; listings are what needs one.
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", 4 * 1024 * 1024),
             ("grpc.min_reconnect_backoff_ms", int(times.connect * 1000)),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000),

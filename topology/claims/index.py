@@ -190,11 +190,13 @@ class ClaimIndex:
     def _put(self, record: Record) -> None:
         self.odd.pop(record.bucket, None)
         before = self._records.get(record.bucket)
-        if before is not None and before.metadata.subject != record.metadata.subject:
+        possessed = before is not None and before.metadata.subject == record.metadata.subject
+        if before is not None and not possessed:
             self._possessions.discard(before.metadata.subject, before.bucket)
         self._shelves.replace(before and placed(before, self._owners), placed(record, self._owners))
         self._records[record.bucket] = record
-        self._possess(record)
+        if not possessed:
+            self._possess(record)
 
     def _remove(self, bucket: Bucket) -> None:
         record = self._records.pop(bucket, None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -85,7 +86,7 @@ class ClaimKeyspace:
 
     def record(self, bucket: Bucket) -> str:
         """Spell the key of a claim. What is not plain in its value is percent-encoded."""
-        return f"{self.root}records/{bucket.type.name}/{quote(bucket.value, safe='')}"
+        return f"{self.root}records/{bucket.type.name}/{_quoted(bucket.value)}"
 
     def lease(self, uuid: str) -> str:
         """Spell the key of a lease."""
@@ -132,6 +133,13 @@ def _parse_moving(kind: str, rest: str) -> OwnerKey | TransferKey | None:
     return TransferKey(rest) if kind == "transfers" and is_uuid(rest) else None
 
 
+# A claim's key is spelled at its begin and at its commit, and each replica reads it after both.
+@lru_cache(maxsize=8192)
+def _quoted(value: str) -> str:
+    return quote(value, safe="")
+
+
+@lru_cache(maxsize=8192)
 def _parse_record(kind: str, name: str) -> Bucket | UnknownKey:
     bucket_type = _KINDS.get(kind)
     if bucket_type is None:

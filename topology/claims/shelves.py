@@ -33,8 +33,10 @@ class Shelves:
             places.sort()
 
     def replace(self, before: Record | None, after: Record | None) -> None:
-        """Move a record. Most changes are of a lease alone, and leave it on its shelf, which may be long."""
-        if before and after and (_shelf(before), _place(before)) == (_shelf(after), _place(after)):
+        """Move a record, from what it was to what it is. Most changes are of a lease alone, and leave it on
+        its shelf, which may be long.
+        """
+        if before and after and _shelf(before) == _shelf(after) and _id(before) == _id(after):
             return
         if before:
             places = self._places[_shelf(before)]
@@ -110,8 +112,12 @@ def _shelf(record: Record) -> _Shelf:
     return record.cell_id, record.metadata.source.type
 
 
+def _id(record: Record) -> bytes:
+    return record.metadata.source.id
+
+
 def _place(record: Record) -> _Place:
-    return record.metadata.source.id, int(record.bucket.type), record.bucket.value
+    return _id(record), int(record.bucket.type), record.bucket.value
 
 
 def _after(places: list[_Place], source_id: bytes) -> Iterator[_Place]:

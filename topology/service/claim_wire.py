@@ -6,6 +6,7 @@ never skips. Stands at both ends of `Request -> ClassificationKey -> Decision`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,6 +39,11 @@ from topology.service.failure import invalid
 _FIELDS: Final = {field.number: field.name for field in claim_pb2.Claim.DESCRIPTOR.fields}
 _NUMBERS: Final = {field.name: field.number for field in claim_pb2.Claim.DESCRIPTOR.fields}
 _OLD_CLAIM: Final = 4  # of ClassifyRequest
+# By number: what is not there is not known to this version.
+_BUCKETS: Final[Mapping[int, BucketType]] = {int(each): each for each in BucketType}
+_CLAIMED: Final = {name: BucketType(number) for name, number in _NUMBERS.items()}
+_SUBJECTS: Final[Mapping[int, SubjectType]] = {int(each): each for each in SubjectType}
+_SOURCES: Final[Mapping[int, SourceType]] = {int(each): each for each in SourceType}
 
 
 def bucket_of_claim(claim: claim_pb2.Claim, path: str) -> Bucket:
@@ -47,7 +53,7 @@ def bucket_of_claim(claim: claim_pb2.Claim, path: str) -> Bucket:
         unknown = sorted(number for number, _ in _unknown(claim))
         words = f"holds field {unknown[0]}, which this version does not know" if unknown else "is empty"
         raise invalid(f"{path}: {words}", "CLAIM_UNKNOWN")
-    return Bucket(BucketType(_NUMBERS[name]), str(getattr(claim, name)))
+    return Bucket(_CLAIMED[name], str(getattr(claim, name)))
 
 
 def claim_of_bucket(bucket: Bucket) -> claim_pb2.Claim:
@@ -65,9 +71,10 @@ def claim_of_bucket(bucket: Bucket) -> claim_pb2.Claim:
 
 def bucket_of(message: messages_pb2.Bucket, path: str) -> Bucket:
     """Read a bucket."""
-    if int(message.type) not in set(BucketType):
+    kind = _BUCKETS.get(message.type)
+    if kind is None:
         raise invalid(f"{path}.type: {message.type} is no bucket that this version knows", "CLAIM_UNKNOWN")
-    return Bucket(BucketType(message.type), message.value)
+    return Bucket(kind, message.value)
 
 
 def named(
@@ -96,15 +103,17 @@ def metadata_of(message: messages_pb2.Metadata, path: str) -> Metadata:
         message.claim if message.HasField("claim") else None,
         path,
     )
-    if int(message.subject.type) not in set(SubjectType):
-        raise invalid(f"{path}.subject.type: {message.subject.type} is not known to this version")
-    if int(message.source.type) not in set(SourceType):
-        raise invalid(f"{path}.source.type: {message.source.type} is not known to this version")
+    subject, source = message.subject, message.source
+    subject_type, source_type = _SUBJECTS.get(subject.type), _SOURCES.get(source.type)
+    if subject_type is None:
+        raise invalid(f"{path}.subject.type: {subject.type} is not known to this version")
+    if source_type is None:
+        raise invalid(f"{path}.source.type: {source.type} is not known to this version")
     data = message.user_data
     return Metadata(
         bucket=bucket,
-        subject=Subject(SubjectType(message.subject.type), message.subject.id),
-        source=Source(SourceType(message.source.type), message.source.rails_primary_key_id),
+        subject=Subject(subject_type, subject.id),
+        source=Source(source_type, source.rails_primary_key_id),
         user_data=UserData(data.type_url, data.value) if message.HasField("user_data") else None,
         spelling=spelling,
     )

@@ -118,17 +118,17 @@ class Gate:
         common_name = names[0].decode(errors="replace") if names else ""
         return identify(common_name, lambda name: _all_said(context, name), self._names)
 
-    def let_in(self, method: str, request: Any, context: Context) -> None:
-        """Raise Failure where no rule lets the caller in."""
-        begin(_said(context, REQUEST_ID))
+    def let_in(self, method: str, request: Any, context: Context) -> str:
+        """Raise Failure where no rule lets the caller in; give the id that the caller gave the request."""
+        given = begin(_said(context, REQUEST_ID))
         if not self._verified:  # who it says it is matters only to those who write it down
             _caller.set(lambda: self.identify(context))
-            return
+            return given
         caller = self.identify(context)
         _caller.set(lambda: caller)
         cell_id = getattr(request, "cell_id", None)
         if may(caller, self._rules.get(method, ()), cell_id):
-            return
+            return given
         self.counts.refused[method, caller.role.value] += 1
         who = caller.name or "a certificate without a common name"
         raise Failure(
@@ -141,12 +141,12 @@ class Gate:
         async def behind_the_gate(request: Any, context: Context) -> Any:
             began = time.perf_counter()
             try:
-                self.let_in(method, request, context)
+                given = self.let_in(method, request, context)
                 response = await answer(request, context)
             except BaseException as error:  # noqa: BLE001  every end is counted, and told in our words
                 await self._failed(method, context, error)
             self.counts.took(method, time.perf_counter() - began)
-            self._done(method, context)
+            self._done(method, context, given)
             return response
 
         return behind_the_gate
@@ -156,20 +156,20 @@ class Gate:
     ) -> Callable[..., Any]:
         async def behind_the_gate(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                self.let_in(method, request, context)
+                given = self.let_in(method, request, context)
                 responses: Any = answer(request, context)
                 async with aclosing(responses):
                     async for response in responses:
                         yield response
             except BaseException as error:  # noqa: BLE001  every end is counted, and told in our words
                 await self._failed(method, context, error)
-            self._done(method, context)
+            self._done(method, context, given)
 
         return behind_the_gate
 
-    def _done(self, method: str, context: Context) -> None:
+    def _done(self, method: str, context: Context, given: str) -> None:
         self.counts.calls[method, "OK"] += 1
-        if _said(context, REQUEST_ID) and (given := current_request_id()):
+        if given:
             context.set_trailing_metadata(((REQUEST_ID, given),))
 
     async def _failed(self, method: str, context: Context, error: BaseException) -> NoReturn:

@@ -21,6 +21,7 @@ from pb.gitlab.cells.topology_service import (
     health_service_pb2_grpc,
 )
 from topology.claims.model import Bucket, Record
+from topology.model import Cell
 from topology.service.cell_info import address_of, cell_info, is_listed
 from topology.service.claim_wire import classified_claims
 from topology.service.classify import (
@@ -50,6 +51,7 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self.decisions: Counter[tuple[str, str]] = Counter()
+        self._spelled: dict[int, tuple[Cell, classify_service_pb2.ClassifyResponse]] = {}
 
     async def GetCells(
         self, request: cell_info_pb2.GetCellsRequest, context: Context
@@ -59,7 +61,11 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
     async def Classify(
         self, request: classify_service_pb2.ClassifyRequest, context: Context
     ) -> classify_service_pb2.ClassifyResponse:
-        return routed_message(self.decide(request))
+        cell = self.decide(request).cell
+        kept = self._spelled.get(cell.id)
+        if kept is None or kept[0] is not cell:
+            kept = self._spelled[cell.id] = cell, routed_message(cell)
+        return kept[1]
 
     def decide(self, request: classify_service_pb2.ClassifyRequest) -> Routed:
         """Decide and count. Raises Failure where there is no cell, a normal answer, or no question."""
@@ -80,11 +86,11 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
         return self._sources.claims.find if isinstance(key, ByClaims) else _nothing
 
 
-def routed_message(decision: Routed) -> classify_service_pb2.ClassifyResponse:
-    """Spell a decision."""
+def routed_message(cell: Cell) -> classify_service_pb2.ClassifyResponse:
+    """Spell that a request goes to a cell."""
     return classify_service_pb2.ClassifyResponse(
         action=classify_service_pb2.PROXY,
-        proxy=classify_service_pb2.ProxyInfo(address=address_of(decision.cell)),
+        proxy=classify_service_pb2.ProxyInfo(address=address_of(cell)),
     )
 
 

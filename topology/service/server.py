@@ -216,6 +216,9 @@ class TopologyServer:
             ("grpc.http2.ping_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),
+            # The probe pings with nearly each message, to find this window; large batches are what needs one.
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", 1024 * 1024),
             # Clients ping too; gRPC's default would end them as too eager.
             ("grpc.http2.min_ping_interval_without_data_ms", 5000),
             ("grpc.http2.max_ping_strikes", 0),
