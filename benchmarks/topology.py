@@ -1,7 +1,8 @@
 """The Topology Service against raw etcd, in one run: claims, classification, a million claims, watchers.
 
 One etcd and one service, as processes of their own; what is compared takes turns, round by round. A raw
-transaction has as many compares, puts and deletes, of the same size, as the service's own.
+transaction has as many compares, puts and deletes, of the same size, as the service's own. A second service
+has its claims in a PostgreSQL; and classification is held against a handler that does nothing.
 
     make bench NAME=topology
     make bench NAME=topology ARGS='--parts claims --rounds 3'
@@ -19,7 +20,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +39,7 @@ from pb.gitlab.cells.topology_service import classify_service_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2, service_pb2_grpc
 from pb.gitlab.cells.topology_service.types.v1 import claim_pb2, uuid_pb2
 from tests.etcd_server import EtcdServer
+from tests.postgresql_server import PostgresServer
 from tests.processes import Child, free_port
 from topology.claims.codec import encode_record
 from topology.claims.keys import ClaimKeyspace
@@ -51,6 +54,9 @@ from topology.claims.model import (
     Subject,
     SubjectType,
 )
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
+from topology.claims_postgresql.migration import migrate
 from topology.codec import encode
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
@@ -66,44 +72,30 @@ CLASSIFY = "/gitlab.cells.topology_service.ClassifyService/Classify"
 NOW = datetime.now(UTC)
 
 
-class Bench:
-    """An etcd, a Topology Service on it, and a channel to it."""
+class Service:
+    """A Topology Service in a process of its own, and a channel to it."""
 
-    def __init__(self, folder: Path) -> None:
-        # As in production: every write reaches the disk before it is answered.
-        self.etcd = EtcdServer(
-            folder / "etcd", ["--unsafe-no-fsync=false", "--quota-backend-bytes=8000000000"]
-        )
+    def __init__(self, folder: Path, endpoint: str, claims: str = "") -> None:
+        """`claims`: the PostgreSQL that they are in."""
         self.port, self._status = free_port(), free_port()
-        command = [sys.executable, "-m", "cellplane", "topology", f"--etcd={self.etcd.endpoint}"]
+        command = [sys.executable, "-m", "cellplane", "topology", f"--etcd={endpoint}"]
         command += [f"--listen=127.0.0.1:{self.port}", f"--status-listen=127.0.0.1:{self._status}"]
-        self.service = Child(command, folder / "topology.log")
-        self.store = EtcdStore((self.etcd.endpoint,))
-        self.keyspace = Keyspace()
-        self.claims = ClaimKeyspace.beside(self.keyspace)
+        if claims:
+            command = ["env", f"CELLPLANE_CLAIM_STORE={claims}", *command]
+        self.process = Child(command, folder / f"topology-{self.port}.log")
         self.channel: Any = None
 
-    async def __aenter__(self) -> Self:
-        await self.etcd.start()
-        await self.write_cells(10)
-        await self.start_service()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.channel.close()
-        await self.service.stop()
-        await self.store.close()
-        await self.etcd.stop()
-
-    async def start_service(self) -> float:
-        """Start the service; return the seconds until it has read everything."""
+    async def stop(self) -> None:
+        """Stop it."""
         if self.channel is not None:
             await self.channel.close()
-            await self.service.stop()
+        await self.process.stop()
+
+    async def start(self) -> float:
+        """Start it anew; return the seconds until it has read everything."""
+        await self.stop()
         started = time.monotonic()
-        self.service.spawn()
+        self.process.spawn()
         async with aiohttp.ClientSession() as session:
 
             async def is_ready() -> bool:
@@ -113,9 +105,55 @@ class Bench:
                 except aiohttp.ClientError:
                     return False
 
-            await self.service.ready(is_ready, within=600)
+            await self.process.ready(is_ready, within=600)
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
         return time.monotonic() - started
+
+
+class Bench:
+    """An etcd and a PostgreSQL, and two Topology Services on them."""
+
+    def __init__(self, folder: Path) -> None:
+        # As in production: every write reaches the disk before it is answered.
+        self.etcd = EtcdServer(
+            folder / "etcd", ["--unsafe-no-fsync=false", "--quota-backend-bytes=8000000000"]
+        )
+        self.postgresql = PostgresServer(durable=True)
+        self.folder = folder
+        self.service = Service(folder, self.etcd.endpoint)
+        self.other = self.service
+        self.store = EtcdStore((self.etcd.endpoint,))
+        self.keyspace = Keyspace()
+        self.claims = ClaimKeyspace.beside(self.keyspace)
+
+    async def __aenter__(self) -> Self:
+        await self.etcd.start()
+        await self.write_cells(10)
+        await self.service.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.other.stop()
+        await self.service.stop()
+        await self.store.close()
+        await self.postgresql.stop()
+        await self.etcd.stop()
+
+    async def start_other(self) -> None:
+        """Start the service that has its claims in PostgreSQL."""
+        await self.postgresql.start()
+        claims = await self.postgresql.schema()
+        database = Database(Address(claims))
+        await migrate(database)
+        await database.close()
+        self.other = Service(self.folder, self.etcd.endpoint, claims)
+        await self.other.start()
+
+    async def revision(self) -> int:
+        """Say how many transactions etcd has done."""
+        return (await self.store.list(self.keyspace.registry)).revision
 
     async def write_cells(self, count: int) -> None:
         """Write active cells straight into etcd."""
@@ -200,14 +238,19 @@ def raw_pair(bench: Bench, names: list[str]) -> tuple[Txn, Txn]:
 
 
 async def claims(bench: Bench, rounds: int) -> list[dict[str, Any]]:
-    """Begin and commit against two bare transactions."""
-    stub = service_pb2_grpc.ClaimServiceStub(bench.channel)
+    """Begin and commit, with claims in etcd and in PostgreSQL, against two bare transactions of etcd."""
+    await bench.start_other()
+    stubs = {
+        "etcd": service_pb2_grpc.ClaimServiceStub(bench.service.channel),
+        "postgresql": service_pb2_grpc.ClaimServiceStub(bench.other.channel),
+    }
     names, rows = Names(), []
     for batch in BATCHES:
         count = max(600 // batch, 40)
         for at_once in CONCURRENCY:
 
-            async def service(_: int, batch: int = batch) -> None:
+            async def claim(where: str, batch: int = batch) -> None:
+                stub = stubs[where]
                 creates = [metadata_message(metadata(name)) for name in names.take(batch)]
                 begun = await stub.BeginUpdate(
                     service_pb2.BeginUpdateRequest(cell_id=1, create_records=creates)
@@ -219,36 +262,70 @@ async def claims(bench: Bench, rounds: int) -> list[dict[str, Any]]:
                 for txn in raw_pair(bench, names.take(batch)):
                     await bench.commit(txn)
 
-            rates: dict[str, list[float]] = {"service": [], "raw": []}
+            rates: dict[str, list[float]] = {"raw": [], "etcd": [], "postgresql": []}
+            txns = 0
             for _ in range(rounds):
                 rates["raw"].append(await in_flight(count, at_once, raw))
-                rates["service"].append(await in_flight(count, at_once, service))
-            found = {kind: statistics.median(each) for kind, each in rates.items()}
-            ratio = statistics.median(s / r for s, r in zip(rates["service"], rates["raw"], strict=True))
-            rows.append({"claims": batch, "at_once": at_once, **found, "ratio": ratio})
-            print(
-                f"claims {batch:>3}, {at_once:>2} at once: {found['service']:7.0f}/s, "
-                f"bare {found['raw']:7.0f}/s, ratio {ratio:.2f}",
-                flush=True,
-            )
+                before = await bench.revision()
+                rates["etcd"].append(await in_flight(count, at_once, lambda _: claim("etcd")))
+                txns += await bench.revision() - before
+                rates["postgresql"].append(await in_flight(count, at_once, lambda _: claim("postgresql")))
+            row: dict[str, Any] = {"claims": batch, "at_once": at_once, "txns": txns / count / rounds}
+            row |= {f"{kind}_rate": statistics.median(each) for kind, each in rates.items()}
+            for where in stubs:
+                pairs = zip(rates[where], rates["raw"], strict=True)
+                row[f"{where}_ratio"] = statistics.median(each / bare for each, bare in pairs)
+            rows.append(row)
+            print("claims " + ", ".join(f"{key} {each:.2f}" for key, each in row.items()), flush=True)
     return rows
 
 
+@asynccontextmanager
+async def empty_server(folder: Path) -> AsyncIterator[tuple[int, int]]:
+    """Run a gRPC server that answers the same bytes to everything; give its port and its process."""
+    port = free_port()
+    child = Child(
+        [sys.executable, "-m", "benchmarks.empty_server", str(port), CLASSIFY], folder / "empty.log"
+    )
+    child.spawn()
+
+    async def answers() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    try:
+        await child.ready(answers, within=60)
+        yield port, child.pid
+    finally:
+        await child.stop()
+
+
 async def classify(bench: Bench, value: str, rounds: int, seconds: float) -> dict[str, Any]:
-    """Classify by a claim as fast as it goes, then at half that rate."""
+    """Classify by a claim as fast as it goes, in turns with an empty handler; then at half that rate."""
     request = classify_service_pb2.ClassifyRequest(claims=[claim_pb2.Claim(route=value)])
-    pid = bench.service.pid
-    fast: list[Load] = []
-    per_core: list[float] = []
-    for _ in range(rounds):
-        before = cpu_seconds(pid)
-        fast.append(await h2load(bench.port, CLASSIFY, request, seconds=seconds))
-        per_core.append(fast[-1].requests / (cpu_seconds(pid) - before))
-    rate = statistics.median(load.rate for load in fast)
-    half = [await h2load(bench.port, CLASSIFY, request, seconds=seconds, rate=int(rate / 2)) for _ in fast]
+    port = bench.service.port
+    loads: dict[str, list[Load]] = {"service": [], "empty": []}
+    per_core: dict[str, list[float]] = {"service": [], "empty": []}
+    async with empty_server(bench.folder) as (empty_port, empty_pid):
+        ends = {"service": (port, bench.service.process.pid), "empty": (empty_port, empty_pid)}
+        for _ in range(rounds):
+            for kind, (at, pid) in ends.items():
+                before = cpu_seconds(pid)
+                loads[kind].append(await h2load(at, CLASSIFY, request, seconds=seconds))
+                # The second of warming up is not among the requests.
+                used = (cpu_seconds(pid) - before) * seconds / (seconds + 1)
+                per_core[kind].append(loads[kind][-1].requests / used)
+    rate = statistics.median(load.rate for load in loads["service"])
+    half = [await h2load(port, CLASSIFY, request, seconds=seconds, rate=int(rate / 2)) for _ in range(rounds)]
     found = {
         "rate": rate,
-        "per_core": statistics.median(per_core),
+        "empty_rate": statistics.median(load.rate for load in loads["empty"]),
+        "per_core": statistics.median(per_core["service"]),
+        "empty_per_core": statistics.median(per_core["empty"]),
         "half_p50_ms": statistics.median(load.p50_ms for load in half),
         "half_p99_ms": statistics.median(load.p99_ms for load in half),
     }
@@ -258,7 +335,7 @@ async def classify(bench: Bench, value: str, rounds: int, seconds: float) -> dic
 
 async def million(bench: Bench, count: int) -> dict[str, Any]:
     """Start with so many claims on record."""
-    empty = resident_mb(bench.service.pid)
+    empty = resident_mb(bench.service.process.pid)
     # Fewer of them lie under a name below the first segment than at it; that changes nothing here.
     pairs = (
         (bench.claims.record(made.bucket), encode_record(made))
@@ -270,11 +347,11 @@ async def million(bench: Bench, count: int) -> dict[str, Any]:
         await bench.commit(Txn(puts=puts))
 
     await in_flight(count // 100, 8, write)
-    seconds = await bench.start_service()
+    seconds = await bench.service.start()
     found = {
         "claims": count,
         "load_seconds": seconds,
-        "bytes_per_claim": (resident_mb(bench.service.pid) - empty) * 1e6 / count,
+        "bytes_per_claim": (resident_mb(bench.service.process.pid) - empty) * 1e6 / count,
     }
     print("million " + ", ".join(f"{key} {each:.1f}" for key, each in found.items()), flush=True)
     return found
@@ -282,7 +359,7 @@ async def million(bench: Bench, count: int) -> dict[str, Any]:
 
 async def watch(bench: Bench, changes: int) -> dict[str, Any]:
     """Change a cell while so many watch; the time runs from before the commit until a watcher has it."""
-    stub = cells_pb2_grpc.CellServiceStub(bench.channel)
+    stub = cells_pb2_grpc.CellServiceStub(bench.service.channel)
     arrived: list[float] = []
     sent: dict[int, float] = {}
     all_have_it = asyncio.Semaphore(0)

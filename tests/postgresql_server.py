@@ -39,8 +39,11 @@ def _binary(name: str) -> str:
 class PostgresServer:
     """One server process. Port and data stay the same over `kill` or `restart` and `start`."""
 
-    def __init__(self, like: PostgresServer | None = None) -> None:
-        """`like`: one that is not running, whose data it begins with. To make them takes seconds."""
+    def __init__(self, like: PostgresServer | None = None, *, durable: bool = False) -> None:
+        """`like`: one that is not running, whose data it begins with. To make them takes seconds.
+
+        `durable`: every commit reaches the disk before it is answered, as in production.
+        """
         self._like = like
         self._folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
         self.port = free_port()
@@ -59,7 +62,7 @@ class PostgresServer:
                 *_settings(port=self.port, listen_addresses="127.0.0.1", unix_socket_directories=""),
                 *_settings(shared_buffers="32MB", max_connections=60, timezone="UTC"),
                 # Safe here: a killed process loses nothing that the kernel already has.
-                *_settings(fsync="off", full_page_writes="off"),
+                *(() if durable else _settings(fsync="off", full_page_writes="off")),
             ),
             self._folder / "postgres.log",
         )

@@ -89,12 +89,12 @@ INSERT INTO claim_changes (keys, bodies, slots, departures)
 VALUES ($1::text[], $2::text[], $3::smallint[], $4::text[])"""
 
 # One message to the server: nobody waits for a client while the lock is held. Each transaction gets its
-# cursor
-# when whoever had the lock before can be seen by all, so a reader that has seen one has seen all below it.
+# cursor when whoever had the lock before can be seen by all, so a reader that has seen one has seen all below
+# it. The id stands in a SELECT of its own: `currval` may change by the row, and the whole log would be read.
 COMMIT: Final = f"""
 SELECT pg_advisory_xact_lock({ORDER_LOCK});
 UPDATE claim_changes SET cursor = nextval('claim_cursor')
-WHERE id = currval(pg_get_serial_sequence('claim_changes', 'id'));
+WHERE id = (SELECT currval(pg_get_serial_sequence('claim_changes', 'id')));
 NOTIFY {CHANNEL};
 COMMIT"""
 
