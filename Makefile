@@ -6,7 +6,7 @@ ENVOY := .tools/envoy/.version-$(ENVOY_VERSION)
 SOURCES := pyproject.toml hatch_build.py $(shell find proto)
 
 .DEFAULT_GOAL := help
-.PHONY: help install envoy demo test check prove golden bench tools clean
+.PHONY: help install envoy demo test check prove golden bench pictures tools clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ golden: .venv/.installed-dev ## Rewrite the golden files and delete orphans
 
 bench: .venv/.installed-dev $(ENVOY) ## Run a benchmark: make bench NAME=convergence [ARGS=…]
 	GRPC_ENABLE_FORK_SUPPORT=false GRPC_VERBOSITY=ERROR $(BIN)/python -m benchmarks.$(NAME) $(ARGS)
+
+pictures: .venv/.installed-dev $(ENVOY) ## Take the console's pictures for the docs anew
+	$(BIN)/python -m tests.console_pictures
 
 tools: ## Install the Debian tools that some tests want; needs root
 	set -e; wanted=$$(sed 's/#.*//' deploy/apt.txt | xargs); test -z "$$wanted" || \

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from cellplane.console_access import ConsoleSettings
+from cellplane.console_pages import ConsolePages, Shown
 from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import classify
 from cellplane.latest import Latest
@@ -36,6 +38,7 @@ from topology.errors import StoreError
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.saved import Corrupt, load_view
+from topology.service.changer import Changer
 from topology.view import View
 from topology.watcher import Watcher
 from xds.cache import Cache
@@ -60,6 +63,8 @@ class ControlPlaneSettings:
     xds_tls: TlsFiles
     status_readers: frozenset[str]
     status_listen: Listen
+    status_tls: TlsFiles
+    console: ConsoleSettings
     edge: EdgeSettings
     topology: ServingSettings | None
     state_dir: Path | None
@@ -118,8 +123,16 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     registry.register(
         OperationsCollector(server.fleet, cache, publisher.state, watcher.state, tracker, operations)
     )
+    shown = Shown(
+        view=lambda: publisher.state.view,
+        readiness=status.readiness,
+        fleet=operations.fleet,
+        history=operations.history,
+        lookup=topology.lookup if topology is not None else lambda: None,
+    )
+    ConsolePages(status.pages, shown, Changer(store, keyspace), settings.console)
     try:
-        await status.start(settings.status_listen)
+        await status.start(settings.status_listen, settings.status_tls)
         await _listen(server, topology, settings)
         async with asyncio.TaskGroup() as tasks:
             running = [

@@ -7,13 +7,15 @@ fleets, and never changes anything.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from cellplane.settings import Listen, SettingsError
+from cellplane.https import https_context
+from cellplane.settings import Listen, SettingsError, TlsFiles
 
+PLAIN: Final = TlsFiles()
 Page: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,12 +36,20 @@ class Pages:
         """Add a page, before the start."""
         self._app.router.add_get(path, page)
 
-    async def start(self, listen: Listen) -> int:
-        """Listen; return the port. Raise SettingsError where the address cannot be had."""
+    def add_post(self, path: str, page: Page) -> None:
+        """Add a page that takes something, before the start."""
+        self._app.router.add_post(path, page)
+
+    async def start(self, listen: Listen, files: TlsFiles = PLAIN) -> int:
+        """Listen; return the port. Raise SettingsError where the address cannot be had.
+
+        Over TLS with `files`; a client may show a certificate, and scrapes and probes go on without one.
+        """
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, listen.host, listen.port).start()
-        except OSError as error:
+            context = https_context(files, demanding=False)
+            await web.TCPSite(self._runner, listen.host, listen.port, ssl_context=context).start()
+        except OSError as error:  # an ssl.SSLError is one too
             raise SettingsError(
                 f"--status-listen {listen}: {error.strerror or error}. Choose another address."
             ) from error

@@ -16,9 +16,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from cellplane.fleet_record import node_body
-from cellplane.pages import Pages
+from cellplane.pages import PLAIN, Pages
 from cellplane.publisher import PublisherState
-from cellplane.settings import Listen
+from cellplane.settings import Listen, TlsFiles
 from cellplane.views import view_json
 from topology.view import View
 from topology.watcher import WatcherState
@@ -55,9 +55,9 @@ class StatusServer:
         self.pages.add("/v1/fleet", self._fleet_page)
         self.pages.add("/v1/view", self._view_page)
 
-    async def start(self, listen: Listen) -> int:
+    async def start(self, listen: Listen, files: TlsFiles = PLAIN) -> int:
         """Listen; return the port. Raise SettingsError where the address cannot be had."""
-        return await self.pages.start(listen)
+        return await self.pages.start(listen, files)
 
     async def stop(self) -> None:
         """Stop listening."""

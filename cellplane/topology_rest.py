@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,6 +19,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from cellplane.https import common_name, https_context
 from cellplane.rest_openapi import document
 from cellplane.rest_table import TABLE, Operation
 from cellplane.settings import Listen, SettingsError, TlsFiles
@@ -67,7 +67,9 @@ class RestPages:
         self._verified = files.ca is not None
         await self._runner.setup()
         try:
-            site = web.TCPSite(self._runner, listen.host, listen.port, ssl_context=_context(files))
+            site = web.TCPSite(
+                self._runner, listen.host, listen.port, ssl_context=https_context(files, demanding=True)
+            )
             await site.start()
         except OSError as error:  # an ssl.SSLError is one too
             raise SettingsError(f"--rest-listen {listen}: {error.strerror or error}.") from error
@@ -119,10 +121,8 @@ class RestPages:
     def _caller(self, request: web.Request) -> Caller:
         if not self._verified:
             return Caller(Role.UNVERIFIED, "")
-        certificate = request.get_extra_info("peercert") or {}
-        subject = dict(part for parts in certificate.get("subject", ()) for part in parts)
-        common_name = subject.get("commonName", "")
-        return identify(common_name, lambda name: request.headers.getall(name, ()), self._names)
+        shown = common_name(request.get_extra_info("peercert"))
+        return identify(shown, lambda name: request.headers.getall(name, ()), self._names)
 
     def _failed(self, operation: Operation, failure: Failure) -> web.Response:
         code, _ = failure.code.value
@@ -168,13 +168,3 @@ def _modern(text: bytes) -> Any:
 
 def _json(message: Message) -> Any:
     return json_format.MessageToDict(message)
-
-
-def _context(files: TlsFiles) -> ssl.SSLContext | None:
-    if files.cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=files.ca)
-    context.load_cert_chain(files.cert, files.key)
-    if files.ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from cellplane.claim_stores import open_claims
 from cellplane.document_writers import WRITERS
+from cellplane.explaining import remembered_owners
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.stores import open_store
@@ -25,6 +26,7 @@ from cellplane.topology_metrics import TopologyCollector
 from cellplane.topology_rest import RestPages
 from cellplane.topology_status import TopologyStatusServer
 from cellplane.tracing import tracing_wanted
+from envoy.decision import Lookup
 from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
 from topology.service.classify import Lifetimes
@@ -90,6 +92,10 @@ class TopologyService:
         self._pages = RestPages(self._server, settings.names, settings.lifetimes)
         self.collector = TopologyCollector(self._server, self._follower, watcher.state)
         self._read = asyncio.Event()
+
+    def lookup(self) -> Lookup | None:
+        """Give who owns what, from memory; None until the claims are read."""
+        return remembered_owners(self._follower.index) if self._follower.loaded else None
 
     def seen(self, _: View) -> None:
         """Take note that there is a View."""

@@ -26,9 +26,9 @@ class Authority:
         self.ca = folder / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.ca))
 
-    def issue(self, file: str, *identities: str) -> Identity:
+    def issue(self, file: str, *identities: str, common_name: str | None = None) -> Identity:
         """Vouch for names or addresses: `file.pem` and `file.key`, written anew if they are there."""
-        leaf = self._ca.issue_cert(*identities)
+        leaf = self._ca.issue_cert(*identities, common_name=common_name)
         issued = Identity(self._folder / f"{file}.pem", self._folder / f"{file}.key")
         issued.cert.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         leaf.private_key_pem.write_to_path(str(issued.key))

@@ -13,6 +13,7 @@ import uvloop
 
 from cellplane.cli.claim_store import claim_store_options
 from cellplane.cli.connection import etcd_options
+from cellplane.cli.console_options import console_options
 from cellplane.cli.edge_options import edge_options
 from cellplane.cli.log_options import log_options
 from cellplane.cli.outcome import Exit, fail
@@ -79,8 +80,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     " DNS name or SPIFFE id. Give it once for each; if none is given, nobody may.",
 )
 @click.option(
-    "--status-listen", default="127.0.0.1:18001", show_default=True, help="/livez, /readyz, /metrics, /v1/…."
+    "--status-listen",
+    default="127.0.0.1:18001",
+    show_default=True,
+    help="The console, /livez, /readyz, /metrics, /v1/….",
 )
+@console_options
 @edge_options
 @serving_options(
     "topology-",
@@ -156,6 +161,8 @@ def _settings(
         xds_tls=xds_tls,
         status_readers=readers,
         status_listen=Listen.parse(options["status_listen"]),
+        status_tls=options["status_tls"],
+        console=options["console"],
         edge=edge,
         topology=serving,
         state_dir=options["state_dir"],

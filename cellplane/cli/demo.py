@@ -69,6 +69,7 @@ async def _stay(stage: Stage, story: Story) -> None:
 The demo stays up until Ctrl-C.
 
   edge            {stage.edge_url}
+  console         {stage.status_url}/
   status          {stage.status_url}/readyz   /v1/fleet   /metrics
   Envoy's admin   {stage.admin_url}
   topology        {stage.ports.topology_address}   (gRPC)

@@ -7,21 +7,21 @@ tells; no Envoy is asked. Claims have no past: as of a revision nobody says who 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import click
 
+from cellplane.cell_input import InputError
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, refuse
 from cellplane.cli.owner_lookup import owners
 from cellplane.cli.reading import read_cells, read_documents
 from cellplane.cli.service import ServiceSettings, service_options
+from cellplane.explaining import explanation_json, request_of, status_of
 from cellplane.rules_history import CURRENT, KIND
 from cellplane.ruleset_file import read_ruleset
-from envoy.decision import Decision, Explanation, Outcome, Step
+from envoy.decision import Explanation, Step
 from envoy.evaluator import explain
-from envoy.rules import DEFAULT_RULESET, Request, Ruleset, parse_ruleset
+from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
 from topology.view import View
 
 
@@ -58,57 +58,21 @@ def explain_command(
 
     Who owns what the request names is looked up as it is now; with --at it is not.
     """  # noqa: D301  click wants the character itself
-    request = _request(method, url, headers, peer, identities)
+    try:
+        request = request_of(method, url, headers, peer, identities)
+    except InputError as error:
+        fail(Exit.USAGE, str(error))
     view = read_cells(service, revision or 0)
     in_force = view if file else read_documents(service, KIND, CURRENT, view.revision)
     ruleset = _ruleset(file, in_force)
     lookup = None if revision else owners(service)
     found = explain(ruleset, view, request, datetime.now(UTC), lookup=lookup)
     if output == "json":
-        print_json({"revision": view.revision, **_as_json(found)})
+        print_json({"revision": view.revision, **explanation_json(found)})
         return
     rows = [(step.rule, _said(step), ", ".join(map(str, step.keys)) or "-") for step in found.steps]
     print_table(("RULE", "SAID", "KEYS"), rows, empty="No rule was asked.")
     print_fields({**_words(found), "revision": str(view.revision), "decided by": "evaluator, offline"})
-
-
-def _request(
-    method: str, url: str, headers: tuple[str, ...], peer: str, identities: tuple[str, ...]
-) -> Request:
-    authority, path = "", url
-    if "://" in url:
-        authority, slash, rest = url.partition("://")[2].partition("/")
-        authority, mark, query = authority.partition("?")
-        path = f"/{'?' + query if mark else rest}" if mark or slash else "/"
-    if not path.startswith("/"):
-        fail(Exit.USAGE, f"{url!r} is no URL: write https://host/path, or /path.")
-    pairs = []
-    for header in headers:
-        name, colon, value = header.partition(":")
-        if not colon or not name.strip():
-            fail(Exit.USAGE, f"{header!r} is no header: write 'name: value'.")
-        if name.strip().lower() == "host":
-            authority = value.strip()
-        else:
-            pairs.append((name.strip(), _bytes(value.strip())))
-    if peer:
-        try:
-            ip_address(peer)
-        except ValueError:
-            fail(Exit.USAGE, f"--peer: {peer!r} is no IP address.")
-    return Request(
-        method=method,
-        path=_bytes(path.partition("#")[0]),
-        authority=authority,
-        headers=tuple(pairs),
-        peer=peer,
-        identities=identities,
-    )
-
-
-def _bytes(text: str) -> str:
-    """Give a text as its bytes on the wire, one character each."""
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _ruleset(file: Path | None, view: View) -> Ruleset:
@@ -144,41 +108,6 @@ def _words(found: Explanation) -> dict[str, str]:
         words["cells, by weight"] = ", ".join(f"{cell} ({weight})" for cell, weight in decision.candidates)
     if decision.cluster:
         words["cluster"] = decision.cluster
-    if status := _status(decision):
+    if status := status_of(decision):
         words["answer"] = str(status)
     return words
-
-
-def _status(decision: Decision) -> int:
-    match decision.outcome:
-        case Outcome.QUARANTINED | Outcome.NO_CELL:
-            return 503
-        case Outcome.BAD_PATH:
-            return 400
-        case _:
-            return decision.status
-
-
-def _as_json(found: Explanation) -> dict[str, Any]:
-    decision = found.decision
-    return {
-        "outcome": decision.outcome.value,
-        "path": found.path,
-        "rule": decision.rule,
-        "key": str(decision.key) if decision.key else None,
-        "cell": decision.cell,
-        "candidates": {str(cell): weight for cell, weight in decision.candidates},
-        "cluster": decision.cluster or None,
-        "status": _status(decision) or None,
-        "decided_by": "evaluator",
-        "steps": [
-            {
-                "rule": step.rule,
-                "decides": step.decision is not None,
-                "skip": step.skip.value if step.skip else None,
-                "why": step.why or None,
-                "keys": [{"type": key.type.value, "value": key.value} for key in step.keys],
-            }
-            for step in found.steps
-        ],
-    }

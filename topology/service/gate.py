@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, NoReturn, Protocol
 
@@ -52,6 +52,16 @@ class Around(Protocol):
 def current_caller() -> Caller:
     """Give who makes the call that is being answered."""
     return _caller.get()()
+
+
+@contextmanager
+def acting_as(caller: Caller) -> Iterator[None]:
+    """Say who makes a change that comes by another way than a call."""
+    token = _caller.set(lambda: caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
 
 
 def rules_of(files: Iterable[FileDescriptor]) -> Mapping[str, tuple[int, ...]]:

@@ -1,0 +1,109 @@
+"""A request written by a person, and what the evaluator said about it as JSON: for the command and the
+console.
+
+Neither looks at an Envoy: both hand the request to the reference evaluator. Pure: text in, values out
+(`Request -> ClassificationKey -> Decision`, told).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from cellplane.cell_input import InputError
+from envoy.classification import BUCKETS, ClassificationKey
+from envoy.decision import Decision, Explanation, Lookup, Outcome
+from envoy.questions import bucket_of
+from envoy.rules import Request
+from topology.claims.index import ClaimIndex
+
+
+def request_of(
+    method: str, url: str, headers: Sequence[str], peer: str = "", identities: Sequence[str] = ()
+) -> Request:
+    """Read a request as it is typed: a URL or a path, headers as `name: value`. Raise InputError with the
+    fix.
+    """
+    authority, path = "", url
+    if "://" in url:
+        authority, slash, rest = url.partition("://")[2].partition("/")
+        authority, mark, query = authority.partition("?")
+        path = f"/{'?' + query if mark else rest}" if mark or slash else "/"
+    if not path.startswith("/"):
+        raise InputError(f"{url!r} is no URL: write https://host/path, or /path.")
+    pairs = []
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise InputError(f"{header!r} is no header: write 'name: value'.")
+        if name.strip().lower() == "host":
+            authority = value.strip()
+        else:
+            pairs.append((name.strip(), _bytes(value.strip())))
+    if peer:
+        try:
+            ip_address(peer)
+        except ValueError:
+            raise InputError(f"--peer: {peer!r} is no IP address.") from None
+    return Request(
+        method=method,
+        path=_bytes(path.partition("#")[0]),
+        authority=authority,
+        headers=tuple(pairs),
+        peer=peer,
+        identities=tuple(identities),
+    )
+
+
+def status_of(decision: Decision) -> int:
+    """Give the status that Envoy answers with itself; 0 where it hands the request on."""
+    match decision.outcome:
+        case Outcome.QUARANTINED | Outcome.NO_CELL:
+            return 503
+        case Outcome.BAD_PATH:
+            return 400
+        case _:
+            return decision.status
+
+
+def explanation_json(found: Explanation) -> dict[str, Any]:
+    """Return a decision with what each rule had to say."""
+    decision = found.decision
+    return {
+        "outcome": decision.outcome.value,
+        "path": found.path,
+        "rule": decision.rule,
+        "key": str(decision.key) if decision.key else None,
+        "cell": decision.cell,
+        "candidates": {str(cell): weight for cell, weight in decision.candidates},
+        "cluster": decision.cluster or None,
+        "status": status_of(decision) or None,
+        "decided_by": "evaluator",
+        "steps": [
+            {
+                "rule": step.rule,
+                "decides": step.decision is not None,
+                "skip": step.skip.value if step.skip else None,
+                "why": step.why or None,
+                "keys": [{"type": key.type.value, "value": key.value} for key in step.keys],
+            }
+            for step in found.steps
+        ],
+    }
+
+
+def remembered_owners(index: ClaimIndex) -> Lookup:
+    """Give a lookup among claims that this process holds in memory."""
+
+    def owner(key: ClassificationKey) -> int | None:
+        bucket = bucket_of(BUCKETS[key.type], key.value)
+        record = index.find(bucket) if bucket is not None else None
+        return record.cell_id if record is not None else None
+
+    return owner
+
+
+def _bytes(text: str) -> str:
+    """Give a text as its bytes on the wire, one character each."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")

@@ -1,0 +1,46 @@
+"""Requests as people type them, and owners that are remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from cellplane.cell_input import InputError
+from cellplane.explaining import explanation_json, remembered_owners, request_of
+from envoy.classification import ClassificationKey, KeyType
+from envoy.evaluator import explain
+from envoy.rules import DEFAULT_RULESET
+from tests.cellplane.pushing import NOW, view_of
+from tests.cellplane.views import cell
+from topology.claims.index import ClaimIndex
+
+
+def test_a_url_is_taken_apart() -> None:
+    found = request_of("POST", "https://gitlab.example/a?b=1#c", ["X-A: 1", "host: other"])
+    assert (found.method, found.path, found.authority) == ("POST", "/a?b=1", "other")
+    assert found.headers == (("X-A", "1"),)
+    assert request_of("GET", "https://gitlab.example", ()).path == "/"
+    assert request_of("GET", "https://gitlab.example?a", ()).path == "/?a"
+
+
+@pytest.mark.parametrize(
+    ("url", "header", "peer", "words"),
+    [
+        ("acme", "a: b", "", "'acme' is no URL: write https://host/path, or /path"),
+        ("/", "nothing", "", "'nothing' is no header: write 'name: value'"),
+        ("/", "a: b", "x", "'x' is no IP address"),
+    ],
+)
+def test_what_is_no_request(url: str, header: str, peer: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        request_of("GET", url, [header], peer)
+
+
+def test_a_decision_as_json() -> None:
+    view = view_of(3, cell(1, weight=30), cell(2, weight=70))
+    found = explanation_json(explain(DEFAULT_RULESET, view, request_of("GET", "/x", ()), NOW))
+    assert found["candidates"] == {"1": 30, "2": 70}
+    assert (found["cell"], found["status"], found["steps"][-1]["decides"]) == (None, None, True)
+
+
+def test_nobody_owns_what_is_not_remembered() -> None:
+    assert remembered_owners(ClaimIndex())(ClassificationKey(KeyType.ROUTE, "acme")) is None
