@@ -54,10 +54,17 @@ def test_who_was_faster_is_told() -> None:
     )
 
 
+def test_an_unknown_kind_is_told_those_that_there_are() -> None:
+    refusal = plan_document(HELD, "rule", "current", {}, LATER)
+    assert isinstance(refusal, Refusal)
+    told = refusal.problems[0].message.partition("use one of ")[2].split(", ")
+    assert {"rules", "pushes-good"} <= set(told)
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "body", "field", "words"),
     [
-        ("rule", "current", {}, "kind", "'rule' is none: use one of rules, pushes-"),
+        ("rule", "current", {}, "kind", "'rule' is none: use one of "),
         ("rules", "", {}, "name", "empty"),
         ("rules", "next", None, "name", "nothing is to be deleted"),
         ("rules", "current", {"a": float("nan")}, "body", "no JSON object"),
