@@ -17,6 +17,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from cellplane.certificates import CertificatesCollector
 from cellplane.console_access import ConsoleSettings
 from cellplane.console_pages import ConsolePages, Shown
 from cellplane.hold_keeper import HoldKeeper
@@ -28,6 +29,7 @@ from cellplane.operations import Operations
 from cellplane.publisher import Publisher
 from cellplane.push_tracker import PushTracker
 from cellplane.recorder import Recorder
+from cellplane.saved_view import saved_path, saved_view
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.status import StatusServer
@@ -37,7 +39,6 @@ from envoy.edge import EdgeSettings
 from topology.errors import StoreError
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
-from topology.saved import Corrupt, load_view
 from topology.service.changer import Changer
 from topology.view import View
 from topology.watcher import Watcher
@@ -89,7 +90,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     identifier = f"cellplane/{_version()} {replica}"
     server = AdsServer(cache, classify, identifier=identifier, options=options)
     recorder = Recorder(store, keyspace, path, replica)
-    saved = _saved_view(path, keyspace)
+    saved = saved_view(path, keyspace)
     tracker = PushTracker(server.fleet)
     publisher = Publisher(cache, settings.edge, recorder, saved, tell=tracker.published)
     keeper = HoldKeeper(store, server.holds, replica)
@@ -123,6 +124,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     registry.register(
         OperationsCollector(server.fleet, cache, publisher.state, watcher.state, tracker, operations)
     )
+    registry.register(CertificatesCollector(_certificates(settings)))
     shown = Shown(
         view=lambda: publisher.state.view,
         readiness=status.readiness,
@@ -160,6 +162,12 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         await server.stop(_STOP_SECONDS)
         await status.stop()
         await store.close()
+
+
+def _certificates(settings: ControlPlaneSettings) -> dict[str, Path | None]:
+    topology = settings.topology.tls.cert if settings.topology is not None else None
+    etcd, xds, status = settings.etcd.tls.cert, settings.xds_tls.cert, settings.status_tls.cert
+    return {"etcd": etcd, "xds": xds, "status": status, "topology": topology}
 
 
 def _topology(
@@ -214,29 +222,6 @@ async def _warn_of_versions(store: EtcdStore) -> None:
                 etcd,
             )
         return
-
-
-def _saved_view(path: Path | None, keyspace: Keyspace) -> View | None:
-    """Return the saved View; one that is damaged is named and not used."""
-    if path is None:
-        return None
-    found = load_view(path, keyspace)
-    if isinstance(found, Corrupt):
-        log.error("saved_view_corrupt path=%s reason=%s; it is not used", path, found.reason)
-    return found if isinstance(found, View) else None
-
-
-def saved_path(state_dir: Path | None) -> Path | None:
-    """Return where the last good View is saved, making the folder. Raise SettingsError where that cannot
-    be.
-    """
-    if state_dir is None:
-        return None
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"--state-dir {state_dir}: {error.strerror}.") from error
-    return state_dir / "view.json"
 
 
 def _version() -> str:

@@ -1,6 +1,6 @@
 """Prometheus metrics, read from the state of the watcher, the publisher and the fleet when somebody scrapes.
 
-Labels are bounded: group, type, state, kind. Never a node, a stream or a cell's name.
+Labels are bounded: group, type, state, kind, cell. Never a node, a stream or a customer.
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cellplane.publisher import PublisherState
 from cellplane.pushes import EDGE
+from topology.lifecycle import unowned_weight
+from topology.view import View
 from topology.watcher import WatcherState
 from xds.cache import Cache
 from xds.hold_book import HoldBook
+from xds.resource import TYPES
 from xds.status import Fleet
 
 
@@ -61,6 +65,7 @@ class ControlPlaneCollector(Collector):
         for state, count in Counter(cell.state.value for cell in view.cells.values()).items():
             cells.add_metric([state], count)
         yield cells
+        yield _weights(view)
         kept_out = GaugeMetricFamily(
             "cellplane_records_quarantined", "Records kept out of the View.", labels=["kind"]
         )
@@ -115,7 +120,8 @@ class ControlPlaneCollector(Collector):
     def _streams(self) -> Iterator[Metric]:
         counters = self._fleet.counters()
         streams = GaugeMetricFamily("cellplane_xds_streams", "Open streams.", labels=["group"])
-        for group, count in counters.streams.items():
+        # A series that is there before it counts: who asks for a rise would not see it come.
+        for group, count in ({EDGE: 0} | dict(counters.streams)).items():
             streams.add_metric([group], count)
         yield streams
         yield _counter(
@@ -135,9 +141,19 @@ class ControlPlaneCollector(Collector):
             ("cellplane_xds_nacks", "Responses rejected.", counters.nacks),
         ):
             family = CounterMetricFamily(name, text, labels=["type"])
-            for kind, count in found.items():
-                family.add_metric([kind], count)
+            for kind in sorted({one.name for one in TYPES} | found.keys()):
+                family.add_metric([kind], found.get(kind, 0))
             yield family
+
+
+def _weights(view: View) -> Metric:
+    weights = GaugeMetricFamily(
+        "cellplane_cell_weight", "Weight for traffic that nobody owns, of this moment.", labels=["cell"]
+    )
+    now = datetime.now(UTC)
+    for cell in view.cells.values():
+        weights.add_metric([str(cell.id)], unowned_weight(cell, now))
+    return weights
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

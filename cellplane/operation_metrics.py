@@ -17,6 +17,7 @@ from cellplane.histograms import histogram
 from cellplane.operations import Operations
 from cellplane.publisher import PublisherState
 from cellplane.push_tracker import PushTracker
+from cellplane.pushes import EDGE
 from topology.watcher import WatcherState
 from xds.cache import Cache
 from xds.status import Fleet
@@ -82,7 +83,7 @@ class OperationsCollector(Collector):
         rejected = CounterMetricFamily(
             "cellplane_push_rejections", "Rejections blamed on a push.", labels=["group"]
         )
-        for group, count in self._tracker.rejections.items():
+        for group, count in ({EDGE: 0} | self._tracker.rejections).items():
             rejected.add_metric([group], count)
         yield rejected
 
