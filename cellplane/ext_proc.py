@@ -22,6 +22,7 @@ from cellplane.service import for_ever, until_signalled
 from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.stores import open_store
 from cellplane.topology_status import TopologyStatusServer
+from cellplane.tracing import tracing_wanted
 from envoy.ext_proc import ExtProcServer
 from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
@@ -72,8 +73,10 @@ async def _composed(settings: ExtProcSettings) -> AsyncIterator[None]:
         names = frozenset(rule.name for rule in rules.ruleset.rules) if rules.ruleset else ()
         read.set()
 
+    tracing = tracing_wanted("cellplane-ext-proc")
+    traced = {"around": tracing.stream} if tracing else {}
     server = ExtProcServer(
-        sources, settings.lifetimes, lambda: names, claims_beside_topology=settings.claims is None
+        sources, settings.lifetimes, lambda: names, claims_beside_topology=settings.claims is None, **traced
     )
     registry = CollectorRegistry()
     registry.register(ExtProcCollector(server, follower, watcher.state))
@@ -98,6 +101,8 @@ async def _composed(settings: ExtProcSettings) -> AsyncIterator[None]:
         await status.stop()
         await claims.close()
         await store.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)  # it waits for its exporter
 
 
 async def _announce(server: ExtProcServer, follower: ClaimFollower, read: asyncio.Event) -> None:

@@ -79,7 +79,7 @@ class TopologyService:
         self._claims = claims = open_claims(settings.claims, store, keyspace)
         self._follower = ClaimFollower(claims.store)
         self.sources = Sources(lambda: watcher.view, self._follower, lambda: watcher.state.connected)
-        self._tracing = tracing_wanted()
+        self._tracing = tracing_wanted("cellplane-topology")
         self._server = TopologyServer(
             self.sources,
             claims.store,

@@ -32,7 +32,7 @@ class Tracing:
         from opentelemetry import propagate, trace  # noqa: PLC0415
 
         self._provider = provider
-        self._tracer = provider.get_tracer("cellplane.topology")
+        self._tracer = provider.get_tracer("cellplane")
         self._extract = propagate.extract
         self._trace = trace
 
@@ -82,7 +82,8 @@ class Tracing:
     def _end(self, span: Span, context: Any, code: Any) -> None:
         number = code.value[0] if isinstance(code, grpc.StatusCode) else int(code or 0)
         span.set_attribute("rpc.grpc.status_code", number)
-        span.set_attribute("cellplane.request_id", current_request_id())
+        if request_id := current_request_id():
+            span.set_attribute("cellplane.request_id", request_id)
         if number in _OURS:
             span.set_status(self._trace.StatusCode.ERROR, context.details() or "")
         span.end()
@@ -102,9 +103,9 @@ _OURS: Final = frozenset(
 )
 
 
-def tracing_wanted(environment: Mapping[str, str] = os.environ) -> Tracing | None:
+def tracing_wanted(service: str, environment: Mapping[str, str] = os.environ) -> Tracing | None:
     """Make it where an OTLP endpoint is named and nothing switches it off; raise SettingsError where it lacks
-    its packages.
+    its packages. `service` is its name unless the environment has another.
     """
     if not any(environment.get(name) for name in _ENDPOINTS):
         return None
@@ -123,7 +124,7 @@ def tracing_wanted(environment: Mapping[str, str] = os.environ) -> Tracing | Non
             f"{named} asks for traces, and {error.name} is not installed: "
             "pip install 'cellplane[otel]', or unset it."
         ) from error
-    name = environment.get("OTEL_SERVICE_NAME") or "cellplane-topology"
+    name = environment.get("OTEL_SERVICE_NAME") or service
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracing(provider)

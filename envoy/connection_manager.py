@@ -18,6 +18,7 @@ from envoy.edge import IDENTITY_HEADER, INTERNAL_HEADERS, LISTENER_NAME, ROUTES_
 from envoy.matchers import packed
 from envoy.pending import LUA_FILTER, learn_filter, lua_filter
 from envoy.secrets import ads
+from envoy.tracing import TRACE_HEADERS, tracing
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import base_pb2, extension_pb2, protocol_pb2
 from pb.envoy.extensions.filters.http.router.v3 import router_pb2
@@ -68,6 +69,8 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
             allow_connect=True,  # WebSockets over HTTP/2
         ),
     )
+    if settings.tracing:
+        message.tracing.CopyFrom(tracing(settings.tracing))
     if settings.access_log:
         message.access_log.append(access_log())
     return message
@@ -85,7 +88,10 @@ def _sanitiser(settings: EdgeSettings) -> extension_pb2.TypedExtensionConfig:
 
     Only a client CA makes Envoy ask for a certificate, and then it lets no other in.
     """
-    mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in INTERNAL_HEADERS]
+    names: tuple[str, ...] = INTERNAL_HEADERS
+    if settings.tracing and not settings.trusted_hops:
+        names += TRACE_HEADERS  # or clients would say what is traced
+    mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in names]
     if settings.tls and settings.tls.client_ca:
         mutations += _identity("%DOWNSTREAM_PEER_URI_SAN%", "%DOWNSTREAM_PEER_DNS_SAN%")
     message = header_mutation_pb2.HeaderMutation(mutations=mutations)

@@ -76,6 +76,15 @@ class Lookups:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracing:
+    """Where traces go (OTLP over gRPC), and which share of the requests is traced, in per cent."""
+
+    endpoints: tuple[Endpoint, ...]
+    percent: float = 1.0
+    service_name: str = "cellplane-edge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """All that is the same for every edge of a group.
 
@@ -107,6 +116,7 @@ class EdgeSettings:
     server_name: str = "cellplane"
     lookups: Lookups | None = None
     passthrough: tuple[Passthrough, ...] = ()
+    tracing: Tracing | None = None
 
 
 def settings_problems(settings: EdgeSettings) -> tuple[Problem, ...]:
@@ -124,8 +134,7 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
     if settings.health_check_path and not settings.health_check_path.startswith("/"):
         message = f"{settings.health_check_path!r} is no path: start with /, or leave it empty for no checks"
         yield Problem(field="health_check_path", message=message)
-    if settings.tls:
-        yield from _tls_problems(settings.tls, settings)
+    yield from _tls_problems(settings)
     for name in ("health_check_interval", "health_check_timeout", "connect_timeout", "request_headers"):
         if getattr(settings, f"{name}_seconds") <= 0:
             yield Problem(field=f"{name}_seconds", message="must be more than 0")
@@ -146,7 +155,10 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
             yield Problem(field=name, message="must be 1 or more")
 
 
-def _tls_problems(tls: EdgeTls, settings: EdgeSettings) -> Iterator[Problem]:
+def _tls_problems(settings: EdgeSettings) -> Iterator[Problem]:
+    tls = settings.tls
+    if tls is None:
+        return
     if not (tls.certificate and tls.key):
         yield Problem(field="tls", message="certificate and key go together: name both files")
     if not 0 <= tls.redirect_port <= 65535:

@@ -31,12 +31,14 @@ CATCH_UP_SECONDS: Final = 0.01
 OTHER: Final = "other"
 """The metrics' word for a rule that is not in force here."""
 MAX_STREAMS: Final = 10_000
+Around = Callable[[str, Callable[..., Any]], Callable[..., Any]]
 
 
 class ExtProcServer:
     """Serves what the sources know. `answers` counts (rule, outcome), `streams` how streams were taken.
 
     `claims_beside_topology`: the claims are in the store of the topology, and so have its revisions.
+    `around` lays something around the method, such as a trace.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ExtProcServer:
         rules: Callable[[], Container[str]],
         *,
         claims_beside_topology: bool = True,
+        around: Around = lambda _, answer: answer,
     ) -> None:
         self.answers: Counter[tuple[str, str]] = Counter()
         self.streams: Counter[str] = Counter()
@@ -53,6 +56,7 @@ class ExtProcServer:
         self._lifetimes = lifetimes
         self._rules = rules
         self._beside = claims_beside_topology
+        self._around = around
         self._health = health.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -70,7 +74,8 @@ class ExtProcServer:
             maximum_concurrent_rpcs=MAX_STREAMS,
         )
         process: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
-            self.process, request_deserializer=ext_proc_pb2.ProcessingRequest.FromString
+            self._around(f"/{SERVICE}/Process", self.process),
+            request_deserializer=ext_proc_pb2.ProcessingRequest.FromString,
         )
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, {"Process": process}),)

@@ -25,6 +25,7 @@ from envoy.edge import (
 from envoy.ext_proc_cluster import CLUSTER_NAME
 from envoy.matchers import packed
 from envoy.secrets import downstream_context, secret_references
+from envoy.tracing import COLLECTOR
 from pb.envoy.config.core.v3 import address_pb2, base_pb2, socket_option_pb2, substitution_format_string_pb2
 from pb.envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from pb.envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
@@ -97,6 +98,8 @@ def _references(settings: EdgeSettings) -> Iterable[Reference]:
     yield from secret_references(settings.tls)
     if settings.lookups:
         yield CLUSTER, CLUSTER_NAME
+    if settings.tracing:
+        yield CLUSTER, COLLECTOR
 
 
 def _message(

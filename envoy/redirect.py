@@ -29,6 +29,7 @@ def redirect_listener(settings: EdgeSettings) -> Iterable[Resource]:
     found.strip_any_host_port = True  # that was the plain port's
     # The last filter answers by the route; what rules want read is of no use here.
     del found.http_filters[:-1]
+    found.ClearField("tracing")
     found.route_config.CopyFrom(_routes(tls.public_port))
     yield raw_listener(REDIRECT_LISTENER, tls.redirect_port, settings, filters=http_filter_chain(found))
 

@@ -25,6 +25,7 @@ from envoy.ruleset import Ruleset
 from envoy.secrets import secrets
 from envoy.standing import Standing, cluster_name, standing
 from envoy.tls_names import Named, tls_listeners, tls_names
+from envoy.tracing import collector_cluster
 from topology.lifecycle import next_step
 from topology.model import Cell
 from topology.view import View
@@ -154,6 +155,8 @@ def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mappi
     made = [fixed_cluster(each, settings) for each in ruleset.clusters]
     if settings.lookups:
         made.append(ext_proc_cluster(settings.lookups))
+    if settings.tracing:
+        made.append(collector_cluster(settings.tracing))
     return {resource.name: resource for resource in made}
 
 

@@ -11,10 +11,10 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from cellplane.cli.lookups import lookup_options
+from cellplane.cli.lookups import endpoints_of, lookup_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import Listen, SettingsError
-from envoy.edge import EdgeSettings, EdgeTls, Lookups, settings_problems
+from envoy.edge import EdgeSettings, EdgeTls, Lookups, Tracing, settings_problems
 from envoy.passthrough import Passthrough, parse_passthrough
 
 T = TypeVar("T")
@@ -63,6 +63,24 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         {"is_flag": True, "help": "Have Envoys write a line of JSON for each request to their output."},
     ),
     (
+        "edge-otlp",
+        {
+            "multiple": True,
+            "metavar": "HOST:PORT",
+            "help": "Collector that Envoys send traces to (OTLP over gRPC); repeat it, or separate several by"
+            " commas. If not given, there are none.",
+        },
+    ),
+    (
+        "edge-trace-percent",
+        {
+            "type": click.FloatRange(0, 100),
+            "default": 1.0,
+            "show_default": True,
+            "help": "Which share of the requests is traced.",
+        },
+    ),
+    (
         "edge-passthrough",
         {
             "multiple": True,
@@ -107,6 +125,7 @@ def _settings(lookups: Lookups | None, given: dict[str, Any]) -> EdgeSettings:
         tls=_tls(given),
         access_log=given["edge_access_log"],
         lookups=lookups,
+        tracing=_tracing(given["edge_otlp"], given["edge_trace_percent"]),
         passthrough=tuple(_passthrough(text) for text in given["edge_passthrough"]),
     )
     if problems := settings_problems(settings):
@@ -132,6 +151,14 @@ def _tls(given: dict[str, Any]) -> EdgeTls | None:
         http3=given["edge_http3"],
         public_port=given["edge_public_port"],
     )
+
+
+def _tracing(collectors: tuple[str, ...], percent: float) -> Tracing | None:
+    try:
+        endpoints = endpoints_of(collectors)
+    except SettingsError as error:
+        raise SettingsError(f"--edge-otlp: {error}") from error
+    return Tracing(endpoints=endpoints, percent=percent) if endpoints else None
 
 
 def _passthrough(text: str) -> Passthrough:

@@ -6,7 +6,7 @@ Paths are paths on the Envoys' hosts: nothing here opens them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -70,23 +70,28 @@ def lookup_options(command: Callable[..., T]) -> Callable[..., T]:
     return with_settings
 
 
+def endpoints_of(texts: Iterable[str]) -> tuple[Endpoint, ...]:
+    """Read servers, each HOST:PORT, several in a text by commas or spaces. Raise SettingsError."""
+    places = (Listen.parse(part) for text in texts for part in text.replace(",", " ").split())
+    return tuple(Endpoint(host=place.host, port=place.port) for place in places)
+
+
 def _lookups(given: dict[str, Any]) -> Lookups | None:
     ca, cert, key = given["ext_proc_ca"], given["ext_proc_cert"], given["ext_proc_key"]
     if bool(cert) != bool(key):
         raise SettingsError("--ext-proc-cert and --ext-proc-key go together; give both or neither.")
     if cert and not ca:
         raise SettingsError("--ext-proc-cert needs --ext-proc-ca: TLS begins with whom to trust.")
-    servers = tuple(part for text in given["ext_proc"] for part in text.replace(",", " ").split())
+    try:
+        servers = endpoints_of(given["ext_proc"])
+    except SettingsError as error:
+        raise SettingsError(f"--ext-proc: {error}") from error
     if not servers:
         if ca:
             raise SettingsError("--ext-proc-ca needs --ext-proc: without it nobody is asked.")
         return None
-    try:
-        places = tuple(Listen.parse(text) for text in servers)
-    except SettingsError as error:
-        raise SettingsError(f"--ext-proc: {error}") from error
     return Lookups(
-        endpoints=tuple(Endpoint(host=place.host, port=place.port) for place in places),
+        endpoints=servers,
         timeout_seconds=given["ext_proc_timeout"],
         stale_seconds=given["ext_proc_stale"],
         tls=LookupTls(ca=ca, certificate=cert, key=key) if ca else None,

@@ -117,10 +117,10 @@ async def test_a_caller_that_goes_away_is_told_from_an_answer(
 
 def test_it_is_off_unless_an_endpoint_is_named() -> None:
     there = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
-    assert tracing_wanted({}) is None
-    assert tracing_wanted({**there, "OTEL_SDK_DISABLED": "true"}) is None
-    assert tracing_wanted({**there, "OTEL_TRACES_EXPORTER": "none"}) is None
-    tracing = tracing_wanted(there)
+    assert tracing_wanted("test", {}) is None
+    assert tracing_wanted("test", {**there, "OTEL_SDK_DISABLED": "true"}) is None
+    assert tracing_wanted("test", {**there, "OTEL_TRACES_EXPORTER": "none"}) is None
+    tracing = tracing_wanted("test", there)
     assert tracing is not None
     tracing.close()
 
@@ -128,13 +128,13 @@ def test_it_is_off_unless_an_endpoint_is_named() -> None:
 def test_packages_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
     with pytest.raises(SettingsError, match=r"pip install 'cellplane\[otel\]'"):
-        tracing_wanted({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1"})
+        tracing_wanted("test", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1"})
 
 
 def test_nothing_is_imported_where_nobody_asks() -> None:
     code = (
         "import sys, cellplane.topology_service; from cellplane.tracing import tracing_wanted; "
-        "tracing_wanted({}); print([m for m in sys.modules if m.startswith('opentelemetry.sdk')])"
+        "tracing_wanted('test', {}); print([m for m in sys.modules if m.startswith('opentelemetry.sdk')])"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -81,14 +82,17 @@ class Owners:
 
 @asynccontextmanager
 async def serving_owners(
-    view: View, lifetimes: Lifetimes, credentials: grpc.ServerCredentials | None = None
+    view: View,
+    lifetimes: Lifetimes,
+    credentials: grpc.ServerCredentials | None = None,
+    **options: Any,
 ) -> AsyncIterator[Owners]:
     """Run a server in this process."""
     follower = ClaimFollower(StoredClaims(MemoryStore(), ClaimKeyspace.beside(Keyspace("/c"))))
     follower.index.load(Changes(100, ()))
     follower.loaded = True
     owners: Owners
-    server = ExtProcServer(Sources(lambda: owners.view, follower), lifetimes, lambda: ("path",))
+    server = ExtProcServer(Sources(lambda: owners.view, follower), lifetimes, lambda: ("path",), **options)
     owners = Owners(server, follower, view)
     owners.port = await server.start("127.0.0.1:0", credentials)
     try:
@@ -157,10 +161,12 @@ async def asking_edge(
     *,
     lifetimes: Lifetimes = Lifetimes(found=60, not_found=60),  # noqa: B008  frozen
     credentials: grpc.ServerCredentials | None = None,
+    edge_settings: Mapping[str, Any] = MappingProxyType({}),
+    server: Mapping[str, Any] = MappingProxyType({}),
     **lookups: Any,
 ) -> AsyncIterator[AskingEdge]:
     """Start cells, a server and an Envoy that asks it, with a view published."""
-    async with serving_owners(View(), lifetimes, credentials) as owners:
+    async with serving_owners(View(), lifetimes, credentials, **server) as owners:
         # Patient: what is tested here is no race against the clock.
         told: dict[str, Any] = {"timeout_seconds": 0.9, **lookups}
         settings = EdgeSettings(
@@ -168,6 +174,7 @@ async def asking_edge(
             listen_port=free_port(),
             health_check_path="",
             lookups=Lookups(endpoints=(Endpoint(host="127.0.0.1", port=owners.port),), **told),
+            **edge_settings,
         )
         async with running_edge(folder, (1, 2, 3, 4, 5), ruleset or owner_rules(), settings) as edge:
             asking = AskingEdge(edge, owners)

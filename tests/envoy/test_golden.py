@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from envoy.edge import EdgeSettings, EdgeTls, Lookups, LookupTls
+from envoy.edge import EdgeSettings, EdgeTls, Lookups, LookupTls, Tracing
 from envoy.passthrough import Passthrough
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from envoy.static import described, static_bootstrap
@@ -83,6 +83,9 @@ def snapshot(case: str) -> Snapshot:
         settings["passthrough"] = tuple(
             Passthrough(**{**each, "protocols": tuple(each["protocols"])}) for each in settings["passthrough"]
         )
+    if "tracing" in settings:
+        places = tuple(Endpoint(**place) for place in settings["tracing"].pop("endpoints"))
+        settings["tracing"] = Tracing(endpoints=places, **settings["tracing"])
     rules = parse_ruleset(body.get("rules", DEFAULT_DOCUMENT))
     assert isinstance(rules, Ruleset), rules
     cells = [read_cell(each) for each in body["cells"]]

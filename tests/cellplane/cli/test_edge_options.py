@@ -36,9 +36,19 @@ def test_what_comes_with_tls() -> None:
     )
 
 
+def test_where_traces_go() -> None:
+    found = told("--edge-otlp", "10.0.0.9:4317,otel.example:4317", "--edge-trace-percent", "5")
+    assert isinstance(found, EdgeSettings)
+    assert found.tracing is not None
+    assert [each.host for each in found.tracing.endpoints] == ["10.0.0.9", "otel.example"]
+    assert found.tracing.percent == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (("--edge-otlp", "collector"), "--edge-otlp: 'collector' is no listen address"),
+        (("--edge-trace-percent", "101"), "--edge-trace-percent"),
         (("--edge-http3",), "--edge-http3 needs --edge-cert"),
         (("--edge-redirect-port", "80"), "--edge-redirect-port needs --edge-cert"),
         ((*TLS, "--edge-redirect-port", "8080"), "tls.redirect_port"),
