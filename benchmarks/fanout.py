@@ -1,10 +1,10 @@
 """One change to many streams: how long until each has it, and what it costs the server.
 
 Server and clients are processes of their own on one machine; each stream has a connection of its own. Prints
-JSON, a line for each kind of change, and at the end the table of docs/benchmarks.md. The last rows tell how
-the cost of one push grows with clusters that it doesn't touch.
+JSON, a line for each kind of change, and at the end the table of docs/benchmarks.md. What is compared rather
+than measured is in `fanout_turns.py`.
 
-    make bench NAME=fanout          # 1,000 streams: Delta and SotW, 100 and 1,000 clusters; then the growth
+    make bench NAME=fanout          # 1,000 streams: Delta and SotW, 100 and 1,000 clusters
     make bench NAME=fanout ARGS='--streams 200 --clusters 100'
 """
 
@@ -16,13 +16,19 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 CHANGES = {"eds": "endpoint", "cds": "cluster", "rds": "route"}
 PATIENCE_SECONDS = 120.0
+
+
+class Asked(Protocol):
+    """Answers a line."""
+
+    def ask(self, line: str) -> Any: ...
 
 
 class Process:
@@ -40,11 +46,15 @@ class Process:
             raise RuntimeError(f"{self._child.args!r} ended with {self._child.wait()}")
         return json.loads(line)
 
-    def ask(self, line: str) -> Any:
-        """Send a line and return the answer."""
+    def send(self, line: str) -> None:
+        """Send a line, to be answered."""
         assert self._child.stdin is not None
         self._child.stdin.write(line + "\n")
         self._child.stdin.flush()
+
+    def ask(self, line: str) -> Any:
+        """Send a line and return the answer."""
+        self.send(line)
         return self.read()
 
     def end(self) -> None:
@@ -99,7 +109,7 @@ def measure(streams: int, clusters: int, variant: str, repeats: int) -> Iterator
                 yield {**head, "change": f"one {change.upper()}", **found}
 
 
-def repeated(server: Process, client: Process, change: str, kind: str, repeats: int) -> dict[str, Any]:
+def repeated(server: Asked, client: Process, change: str, kind: str, repeats: int) -> dict[str, Any]:
     """Make one kind of change several times; medians over the changes."""
     rows = [pushed(server, client, change, kind) for _ in range(repeats)]
     p50, p99, most, cpu, size, rss = (statistics.median(column) for column in zip(*rows, strict=True))
@@ -113,7 +123,7 @@ def repeated(server: Process, client: Process, change: str, kind: str, repeats: 
     }
 
 
-def pushed(server: Process, client: Process, change: str, kind: str) -> tuple[float, ...]:
+def pushed(server: Asked, client: Process, change: str, kind: str) -> tuple[float, ...]:
     """Make one change: p50, p99 and max in milliseconds, CPU seconds, bytes, resident megabytes."""
     client.ask("mark")
     before, sent = server.ask("usage"), client.ask("bytes")
@@ -126,38 +136,6 @@ def pushed(server: Process, client: Process, change: str, kind: str) -> tuple[fl
     return cut[49], cut[98], delays[-1], cpu, size, after["rss_mb"]
 
 
-def growth(streams: int, clusters: tuple[int, int], rounds: int) -> Iterator[dict[str, Any]]:
-    """Push one EDS change in turns to two fleets that differ in their number of clusters alone."""
-    with ExitStack() as stack:
-        pairs = []
-        for number in clusters:
-            server = stack.enter_context(running("benchmarks.fanout_server", "--clusters", number))
-            arguments = ("--port", server.read(), "--streams", streams, "--clusters", number)
-            client = stack.enter_context(
-                running("benchmarks.fanout_client", *arguments, "--variant", "delta")
-            )
-            until_all(client, "synced")
-            pairs.append((server, client))
-        time.sleep(1.0)
-        taken: list[list[tuple[float, ...]]] = [[], []]
-        for _ in range(rounds):
-            for rows, (server, client) in zip(taken, pairs, strict=True):
-                rows.append(pushed(server, client, "eds", "endpoint"))
-    medians = [[statistics.median(column) for column in zip(*rows, strict=True)] for rows in taken]
-    few = medians[0]
-    for number, (p50, p99, _, cpu, _, rss) in zip(clusters, medians, strict=True):
-        yield {
-            "variant": "delta",
-            "streams": streams,
-            "clusters": number,
-            "change": f"one EDS, {streams} streams ({cpu / few[3]:.2f} times the CPU)",
-            "p50_ms": round(p50, 1),
-            "p99_ms": round(p99, 1),
-            "cpu_seconds": round(cpu, 4),
-            "rss_mb": round(rss),
-        }
-
-
 def main() -> None:
     """Measure and print."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -166,27 +144,27 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--variant", choices=("delta", "sotw"), nargs="+", default=["delta", "sotw"])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--growth", type=int, nargs=2, default=(100, 10_000), metavar="CLUSTERS")
-    parser.add_argument("--growth-streams", type=int, default=100, help="0 leaves that part out")
-    parser.add_argument("--growth-rounds", type=int, default=30)
     options = parser.parse_args()
     parts = [
         measure(options.streams, clusters, variant, options.repeats)
         for variant in options.variant
         for clusters in options.clusters
     ]
-    if options.growth_streams:
-        parts.append(growth(options.growth_streams, tuple(options.growth), options.growth_rounds))
     rows = []
-    for row in chain.from_iterable(parts):
-        print(json.dumps(row), flush=True)
-        rows.append(row)
+    for found in chain.from_iterable(parts):
+        print(json.dumps(found), flush=True)
+        rows.append(found)
+    print_table(rows)
+
+
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as in docs/benchmarks.md."""
     print("\n| variant | clusters | change | p50 / p99 | server CPU | RSS |\n|---|---|---|---|---|---|")
-    for row in rows:
-        synced = f"all in {row.get('all_seconds')} s"
-        delay = f"{row['p50_ms']} / {row['p99_ms']} ms" if "p50_ms" in row else synced
-        cost = (f"{row['cpu_seconds']} s", f"{row['rss_mb']} MB")
-        cells = (row["variant"], f"{row['clusters']:,}", row["change"], delay, *cost)
+    for found in rows:
+        synced = f"all in {found.get('all_seconds')} s"
+        delay = f"{found['p50_ms']} / {found['p99_ms']} ms" if "p50_ms" in found else synced
+        cost = (f"{found['cpu_seconds']} s", f"{found['rss_mb']} MB")
+        cells = (found["variant"], f"{found['clusters']:,}", found["change"], delay, *cost)
         print(f"| {' | '.join(cells)} |")
 
 

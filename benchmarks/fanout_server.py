@@ -101,17 +101,19 @@ def usage() -> dict[str, float]:
     return {"cpu": used.ru_utime + used.ru_stime, "rss_mb": pages * resource.getpagesize() / 1e6}
 
 
-async def serve(clusters: int, write_timeout_seconds: float) -> None:
+async def serve(clusters: int, port: int, write_timeout_seconds: float) -> None:
     """Serve until the input ends."""
     cache = Cache()
     configuration = Configuration(clusters)
     cache.publish("edge", configuration.snapshot())
     # All are let in at once: what is measured is the worst that can happen.
-    options = ServerOptions(streams_per_second=0, write_timeout_seconds=write_timeout_seconds)
+    options = ServerOptions(
+        streams_per_second=0, write_timeout_seconds=write_timeout_seconds, share_port=True
+    )
     server = AdsServer(cache, lambda _node, _identity: "edge", identifier="fanout", options=options)
-    port = await server.start("127.0.0.1:0")
+    listens_at = await server.start(f"127.0.0.1:{port}")
     calm_collector()
-    print(json.dumps(port), flush=True)
+    print(json.dumps(listens_at), flush=True)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
@@ -133,9 +135,12 @@ def main() -> None:
     """Serve until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", type=int, required=True)
+    parser.add_argument(
+        "--port", type=int, default=0, help="one that another such process listens on already"
+    )
     parser.add_argument("--write-timeout", type=float, default=30.0)
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.clusters, arguments.write_timeout))
+    uvloop.run(serve(arguments.clusters, arguments.port, arguments.write_timeout))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import grpc
 from grpc import aio
 
 from xds.admission import Bucket
+from xds.authorization import Admitted, Authorization
 from xds.cache import Cache
 from xds.client_status import Served
 from xds.csds import ClientStatusService
@@ -24,7 +25,7 @@ from xds.delta import DeltaStream
 from xds.errors import ListenError
 from xds.hold_book import HoldBook
 from xds.names import NameTable
-from xds.nodes import Classify, Identity, Node, Refusal
+from xds.nodes import Classify
 from xds.options import ServerOptions
 from xds.resource import ResourceType
 from xds.services import SERVICES
@@ -33,8 +34,8 @@ from xds.siblings import Siblings
 from xds.sotw import SotwStream
 from xds.status import Fleet
 from xds.terms import Terms
-from xds.tls import ServerTls, credentials, identity
-from xds.watchdog import Recheck, Watchdog
+from xds.tls import ServerTls, credentials
+from xds.watchdog import Watchdog
 from xds.wire import (
     Composer,
     DeltaRequest,
@@ -67,7 +68,7 @@ class AdsServer:
     ) -> None:
         self.fleet = fleet or Fleet()
         self._cache = cache
-        self._classify = classify
+        self._authorization = Authorization(classify, self.fleet.wall_clock)
         self._options = options or ServerOptions()
         self._clock = clock
         self._terms = Terms(
@@ -97,6 +98,8 @@ class AdsServer:
                 port = server.add_insecure_port(address)
             else:
                 port = server.add_secure_port(address, credentials(tls))
+                if tls.client_ca is not None:
+                    self._authorization.trust(tls.client_ca)
         except RuntimeError as error:
             raise ListenError(f"can't listen on {address}: the port is taken, or is not ours") from error
         await server.start()
@@ -154,33 +157,21 @@ class AdsServer:
         node = request.node
         if node is None or not node.id:
             return ProtocolError(Status.INVALID_ARGUMENT, "the first request on a stream must name its node")
-        proven = identity(context.auth_context())
-        group = self._classify(node, proven)
-        if isinstance(group, Refusal):
-            return _refused(node, group.reason)
+        client = self._authorization.admit(node, context.auth_context())
+        if isinstance(client, ProtocolError):
+            return client
         # If the first response is never read, gRPC would say these twice when it aborts, and so fail to.
         await context.send_initial_metadata(())
-        recheck = partial(self._recheck, node, proven, group)
-        return await self._session(only, node, group, request, wire, recheck)
-
-    def _recheck(self, node: Node, proven: Identity | None, group: str) -> ProtocolError | None:
-        """Ask again who is served what: tell why this stream must end, if it must."""
-        now = self._classify(node, proven)
-        if isinstance(now, Refusal):
-            return _refused(node, now.reason)
-        if now != group:
-            return ProtocolError(Status.UNAVAILABLE, f"this node belongs to group {now!r} now; connect again")
-        return None
+        return await self._session(only, client, request, wire)
 
     async def _session(
         self,
         only: ResourceType | None,
-        node: Node,
-        group: str,
+        client: Admitted,
         first: DeltaRequest | SotwRequest,
         wire: "_GrpcWire",
-        recheck: Recheck,
     ) -> ProtocolError | None:
+        node, group = client.node, client.group
         snapshot = self._cache.current(group)
         if snapshot is None:
             # To answer with nothing would be to tell it to drop all that it has (rule 55).
@@ -195,7 +186,7 @@ class AdsServer:
         siblings = self._siblings.setdefault((group, node.id), Siblings())
         parse = self._parse_delta if delta else self._parse_sotw
         session = Session(stream, status, parse, clock=self._clock, siblings=siblings)
-        self._watchdog.watch(session, recheck)
+        self._watchdog.watch(session, partial(self._authorization.recheck, client))
         self._sessions[session] = Served(node, group, status.variant, stream)
         self._cache.join(group, session)
         log.info("stream_opened node=%s group=%s variant=%s", node.id, group, status.variant)
@@ -238,11 +229,6 @@ class _GrpcWire:
             await self._context.write(message)
         except (aio.UsageError, aio.InternalError) as error:
             raise WireClosedError from error
-
-
-def _refused(node: Node, reason: str) -> ProtocolError:
-    log.warning("stream_refused node=%.200s reason=%s", node.id, reason)
-    return ProtocolError(Status.PERMISSION_DENIED, reason)
 
 
 async def _end(context: Context, problem: ProtocolError) -> NoReturn:

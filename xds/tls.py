@@ -38,15 +38,19 @@ def credentials(tls: ServerTls) -> grpc.ServerCredentials:
 
 
 def identity(auth_context: Mapping[str, Iterable[bytes]]) -> Identity | None:
-    """Read who the peer is from what gRPC verified; None where it showed no certificate."""
-    names = [text.decode() for text in auth_context.get("x509_subject_alternative_name", ())]
-    common_name = next(iter(auth_context.get("x509_common_name", ())), b"").decode()
-    if not (names or common_name):
+    """Read who the peer is from what gRPC verified; None where it showed no certificate. One that names
+    nobody is nobody's, which is not the same.
+    """
+
+    def texts(*properties: str) -> tuple[str, ...]:
+        return tuple(text.decode() for each in properties for text in auth_context.get(each, ()))
+
+    if not texts("x509_pem_cert"):
         return None
     return Identity(
-        common_name=common_name,
-        uris=tuple(name for name in names if "://" in name),
-        dns_names=tuple(name for name in names if "://" not in name),
+        common_name=next(iter(texts("x509_common_name")), ""),
+        uris=texts("peer_uri"),
+        dns_names=texts("peer_dns", "peer_ip"),
     )
 
 

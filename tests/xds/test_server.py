@@ -300,7 +300,7 @@ async def test_who_is_refused_is_told_why_and_logged(caplog: pytest.LogCaptureFi
             StatusCode.PERMISSION_DENIED,
             "certificate of another node",
         )
-    (record,) = [record for record in caplog.records if record.name == "xds.server"]
+    (record,) = [record for record in caplog.records if record.name == "xds.authorization"]
     # A client chooses its id, and so how long the line would be.
     assert record.getMessage() == f"stream_refused node={'x' * 200} reason=certificate of another node"
     assert record.levelno == logging.WARNING

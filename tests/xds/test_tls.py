@@ -25,18 +25,23 @@ from xds.tls import ServerTls, _Files, credentials, identity
     [
         ({}, None),
         ({"transport_security_type": [b"ssl"]}, None),
-        ({"x509_common_name": [b"edge-1"]}, Identity(common_name="edge-1")),
+        ({"x509_pem_cert": [b"-"], "x509_common_name": [b"edge-1"]}, Identity(common_name="edge-1")),
         (
             {
+                "x509_pem_cert": [b"-"],
                 "x509_common_name": [b"edge-1"],
-                "x509_subject_alternative_name": [b"spiffe://here/edge/1", b"edge-1.example", b"10.0.0.1"],
+                "peer_uri": [b"spiffe://here/edge/1"],
+                "peer_dns": [b"edge-1.example", b"spiffe://here/edge/no-uri"],
+                "peer_ip": [b"10.0.0.1"],
             },
             Identity(
                 common_name="edge-1",
                 uris=("spiffe://here/edge/1",),
-                dns_names=("edge-1.example", "10.0.0.1"),
+                dns_names=("edge-1.example", "spiffe://here/edge/no-uri", "10.0.0.1"),
             ),
         ),
+        # Who shows a certificate that names nobody is not one who was asked for none.
+        ({"x509_pem_cert": [b"-"], "x509_common_name": [b""]}, Identity()),
     ],
 )
 def test_an_identity_is_what_the_certificate_says(
