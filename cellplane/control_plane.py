@@ -21,7 +21,7 @@ from cellplane.certificates import CertificatesCollector
 from cellplane.console_access import ConsoleSettings
 from cellplane.console_pages import ConsolePages, Shown
 from cellplane.hold_keeper import HoldKeeper
-from cellplane.identities import classify
+from cellplane.identities import Classifier
 from cellplane.latest import Latest
 from cellplane.metrics import ControlPlaneCollector
 from cellplane.operation_metrics import OperationsCollector
@@ -32,14 +32,17 @@ from cellplane.recorder import Recorder
 from cellplane.saved_view import saved_path, saved_view
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
+from cellplane.sidecars import Sidecars
 from cellplane.status import StatusServer
 from cellplane.stores import losing_data, open_store
 from cellplane.topology_service import ServingSettings, TopologyService
 from envoy.edge import EdgeSettings
+from envoy.sidecar import SidecarSettings
 from topology.errors import StoreError
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.service.changer import Changer
+from topology.sidecars import SidecarKeys
 from topology.view import View
 from topology.watcher import Watcher
 from xds.cache import Cache
@@ -67,6 +70,7 @@ class ControlPlaneSettings:
     status_tls: TlsFiles
     console: ConsoleSettings
     edge: EdgeSettings
+    sidecar: SidecarSettings | None
     topology: ServingSettings | None
     state_dir: Path | None
     etcd_patience_seconds: float
@@ -88,24 +92,32 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     cache = Cache()
     options = ServerOptions(status_readers=settings.status_readers)
     identifier = f"cellplane/{_version()} {replica}"
-    server = AdsServer(cache, classify, identifier=identifier, options=options)
-    recorder = Recorder(store, keyspace, path, replica)
+    views: Latest[View] = Latest()
     saved = saved_view(path, keyspace)
+    watcher = Watcher(store, keyspace, initial=saved)
+    server = AdsServer(
+        cache, Classifier(lambda: watcher.state.connected), identifier=identifier, options=options
+    )
+    recorder = Recorder(store, keyspace, path, replica)
     tracker = PushTracker(server.fleet)
     publisher = Publisher(cache, settings.edge, recorder, saved, tell=tracker.published)
     keeper = HoldKeeper(store, server.holds, replica)
     if saved is not None:
         keeper.learn(saved)
-    views: Latest[View] = Latest()
-
-    watcher = Watcher(store, keyspace, initial=saved)
+    sidecars = Sidecars(settings.sidecar, cache, server, store, SidecarKeys.beside(keyspace), replica)
     registry = CollectorRegistry()
     registry.register(
         ControlPlaneCollector(server.fleet, publisher.state, watcher.state, server.holds, cache)
     )
     topology = _topology(settings, store, watcher, registry)
     # What is held is known before anything is published of a View.
-    listeners = [keeper.learn, publisher.arrived, views.set, *([topology.seen] if topology else [])]
+    listeners = [
+        keeper.learn,
+        publisher.arrived,
+        views.set,
+        sidecars.seen,
+        *([topology.seen] if topology else []),
+    ]
 
     def seen(view: View) -> None:
         for listen in listeners:
@@ -141,7 +153,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 tasks.create_task(for_ever(watcher.run(seen))),
                 tasks.create_task(for_ever(recorder.run())),
                 tasks.create_task(for_ever(keeper.run())),
-                *(tasks.create_task(for_ever(work)) for work in operations.running()),
+                *(tasks.create_task(for_ever(work)) for work in (*operations.running(), *sidecars.running())),
                 tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
                 tasks.create_task(_warn_of_versions(store)),
                 *(topology.run(tasks) if topology is not None else ()),

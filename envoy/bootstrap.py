@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from topology.forms import is_ip
+from topology.model import MAX_ID
 
-ROLES: Final = ("edge",)
+ROLES: Final = ("edge", "sidecar")
 XDS_CLUSTER: Final = "cellplane_xds"
 MAX_CONNECTIONS: Final = 50_000
 
@@ -38,6 +39,7 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
     node_id: str,
     xds_addresses: Sequence[str],
     cluster: str = "",
+    cell_id: int = 0,
     region: str = "",
     zone: str = "",
     admin_host: str = "127.0.0.1",
@@ -54,6 +56,10 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
     """
     if role not in ROLES:
         raise BootstrapError(f"role {role!r} is unknown: use one of {', '.join(ROLES)}")
+    if (role == "sidecar") != bool(cell_id):
+        raise BootstrapError("cell_id: a sidecar is one of a cell, and only a sidecar: give the cell's id")
+    if not 0 <= cell_id <= MAX_ID:
+        raise BootstrapError(f"cell_id: {cell_id} is no cell id: use 1 to {MAX_ID}")
     if not node_id:
         raise BootstrapError("node_id is empty: give each Envoy a name of its own")
     if not xds_addresses:
@@ -66,7 +72,7 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
         "node": {
             "id": node_id,
             "cluster": cluster or role,
-            "metadata": {"role": role},
+            "metadata": {"role": role, **({"cell": str(cell_id)} if cell_id else {})},
             **({"locality": locality} if locality else {}),
         },
         "admin": {"address": _socket(admin_host, admin_port)},

@@ -630,9 +630,50 @@ local function settle(rule, texts, owner_of)
   return named and "unknown" or "not_found", cells
 end
 
+-- fence_routes.py: in a sidecar, what the virtual host's metadata says of a name that is no more, or hardly, here.
+local function barred(handle, ask)
+  local names = handle:virtualHost():metadata()
+  for _, rule in ipairs(rules) do
+    local outcome, texts = extract(rule, ask)
+    for at, key in ipairs(outcome == "keys" and rule.keys or {}) do
+      if texts[at] and key.bucket then
+        for value in string.gmatch(texts[at], key.many and "[^ ]+" or ".+") do
+          local name = key.kind .. value
+          local bar = names:get(name)
+          if bar then return bar, name end
+        end
+      end
+    end
+  end
+end
+
+local READS = { GET = true, HEAD = true, OPTIONS = true }
+
+-- True where the request was answered here: its owner is in another cell, or is leaving and must not be written for.
+local function refused(handle, ask)
+  local bar, name = barred(handle, ask)
+  if not bar then return false end
+  local moving = string.match(bar, "^moving (.*)$")
+  if moving and READS[ask(":method")] then return false end
+  handle:respond({
+    [":status"] = moving and "423" or "421",
+    ["retry-after"] = "1",
+    ["content-type"] = "text/plain; charset=utf-8",
+    [fenced] = (moving or bar) .. "; claim=" .. quoted(name),
+  }, moving and "This is being moved to another cell. Try again in a moment.\n"
+    or "This is in another cell now. Try again.\n")
+  return true
+end
+
 local function decide(handle, version, told)
   local ask = ask_of(handle:headers())
   local state = handle:streamInfo():filterState()
+  if fenced then
+    if refused(handle, ask) then return end
+    state:set("cellplane.keys", "envoy.string", "read")
+    handle:clearRouteCache()
+    return
+  end
   local owner_of, lines
   if lookups then owner_of, lines = looking(handle, told) end
   for _, rule in ipairs(rules) do

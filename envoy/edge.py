@@ -22,7 +22,9 @@ RULE_HEADER: Final = "x-cellplane-rule"
 IDENTITY_HEADER: Final = "x-cellplane-identity"
 SESSION_HEADER: Final = "x-cellplane-session"
 """Kept for the extraction that rules may need later: already a client's copy never comes through."""
-INTERNAL_HEADERS: Final = (CELL_HEADER, RULE_HEADER, IDENTITY_HEADER, SESSION_HEADER)
+OWNER_HEADER: Final = "x-cellplane-owner"
+"""In what a sidecar refuses: the cell where the owner is, who it is, and its epoch."""
+INTERNAL_HEADERS: Final = (CELL_HEADER, RULE_HEADER, IDENTITY_HEADER, SESSION_HEADER, OWNER_HEADER)
 """Removed from what a client sends before the first rule is looked at."""
 PEER_STATE: Final = "cellplane.peer"
 """The filter state that holds the address of the direct peer, for as long as its connection lasts."""

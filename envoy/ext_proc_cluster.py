@@ -12,14 +12,13 @@ from google.protobuf import wrappers_pb2
 
 from envoy.clusters import HTTP_OPTIONS, resolve
 from envoy.durations import seconds
-from envoy.edge import Lookups, LookupTls
+from envoy.edge import Lookups
 from envoy.endpoints import assignment
 from envoy.matchers import packed
+from envoy.tls_contexts import transport_socket, upstream
 from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
-from pb.envoy.config.core.v3 import base_pb2, health_check_pb2, protocol_pb2
-from pb.envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
+from pb.envoy.config.core.v3 import health_check_pb2, protocol_pb2
 from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
-from pb.envoy.type.matcher.v3 import string_pb2
 from xds.resource import CLUSTER, Resource
 
 CLUSTER_NAME: Final = "ext-proc"
@@ -47,36 +46,14 @@ def ext_proc_cluster(lookups: Lookups) -> Resource:
     )
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(http))
     if lookups.tls:
-        message.transport_socket.name = "envoy.transport_sockets.tls"
-        message.transport_socket.typed_config.CopyFrom(packed(_tls(lookups, lookups.tls)))
+        hosts = (endpoint.host for endpoint in lookups.endpoints)
+        message.transport_socket.CopyFrom(transport_socket(upstream(hosts, lookups.tls)))
     if all(endpoint.is_ip for endpoint in lookups.endpoints):
         message.type = cluster_pb2.Cluster.STATIC
         message.load_assignment.CopyFrom(places)
     else:
         resolve(message, places)
     return Resource.of(CLUSTER, CLUSTER_NAME, message)
-
-
-def _tls(lookups: Lookups, files: LookupTls) -> tls_pb2.UpstreamTlsContext:
-    """Trust a certificate of the CA that is one of the servers' by name or address."""
-    name = common_pb2.SubjectAltNameMatcher
-    validation = common_pb2.CertificateValidationContext(
-        trusted_ca=base_pb2.DataSource(filename=files.ca),
-        match_typed_subject_alt_names=(
-            name(
-                san_type=name.IP_ADDRESS if endpoint.is_ip else name.DNS,
-                matcher=string_pb2.StringMatcher(exact=endpoint.host),
-            )
-            for endpoint in lookups.endpoints
-        ),
-    )
-    context = tls_pb2.CommonTlsContext(validation_context=validation, alpn_protocols=["h2"])
-    if files.certificate:
-        context.tls_certificates.add(
-            certificate_chain=base_pb2.DataSource(filename=files.certificate),
-            private_key=base_pb2.DataSource(filename=files.key),
-        )
-    return tls_pb2.UpstreamTlsContext(common_tls_context=context)
 
 
 def _health_check() -> health_check_pb2.HealthCheck:

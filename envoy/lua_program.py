@@ -37,10 +37,12 @@ def lua_program(
     reserved: frozenset[str],
     lookups: Lookups | None = None,
     order: Sequence[str] = (),
+    fenced: str = "",
 ) -> str:
     """Write the program that reads requests for these rules, which are not native.
 
-    `order` names all rules; with `lookups` owners are asked for.
+    `order` names all rules; with `lookups` owners are asked for. With `fenced`, the name of a header, it
+    refuses what has left the cell instead, and says there where it is.
     It gives two functions: one reads a request, the other decides again when owners have been asked for.
     """
     words: dict[str, Data] = dict.fromkeys(sorted(reserved), True)
@@ -50,6 +52,7 @@ def lua_program(
         f"local rules = {lua_data([_rule(rule) for rule in rules])}",
         f"local order = {lua_data(list(order) if lookups else ())}",
         f"local lookups = {lua_data(_lookups(lookups))}",
+        f"local fenced = {lua_data(fenced or None)}",
     )
     return "\n".join((_SETS, *lines, _code("memory.lua"), _code("decide.lua")))
 

@@ -18,6 +18,7 @@ from envoy.asking import SCRIPT, enable
 from envoy.edge import Lookups
 from envoy.lua_program import lua_program
 from envoy.match_branches import may_match
+from envoy.match_rules import Classify
 from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
 from envoy.ruleset import Ruleset
 from pb.envoy.config.core.v3 import base_pb2
@@ -70,6 +71,17 @@ def pending(ruleset: Ruleset, lookups: Lookups | None) -> tuple[Entry, ...]:
     worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
     order = [rule.name for rule in ruleset.rules]
     route = _route(lua_program(rules, ruleset.reserved, lookups, order), asks=lookups is not None)
+    return (entry(all_of(unread, worth), leaf(route)),)
+
+
+def guarded(ruleset: Ruleset, header: str) -> tuple[Entry, ...]:
+    """Make the entry of a sidecar: Lua reads what may name a claim, and refuses what has left the cell."""
+    rules = tuple(rule for rule in ruleset.matches if isinstance(rule.action, Classify) and rule.action.asks)
+    if not rules:
+        return ()
+    unread = negated(matchers.present(matchers.filter_state(READ_STATE)))
+    worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
+    route = _route(lua_program(rules, ruleset.reserved, fenced=header), asks=False)
     return (entry(all_of(unread, worth), leaf(route)),)
 
 

@@ -9,11 +9,12 @@ import yaml
 
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import Listen, SettingsError
-from envoy.bootstrap import BootstrapError, XdsTls, bootstrap
+from envoy.bootstrap import ROLES, BootstrapError, XdsTls, bootstrap
 
 
 @click.command("bootstrap")
-@click.option("--role", type=click.Choice(["edge"]), required=True, help="What this Envoy is.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What this Envoy is.")
+@click.option("--cell", "cell_id", type=int, default=0, help="The cell that a sidecar stands in.")
 @click.option("--node-id", required=True, help="Its name in the fleet; unique.")
 @click.option("--node-cluster", default="", help="The fleet that it belongs to; the role if not given.")
 @click.option("--region", default="", help="Where it runs.")
@@ -56,6 +57,7 @@ from envoy.bootstrap import BootstrapError, XdsTls, bootstrap
 )
 def bootstrap_command(
     role: str,
+    cell_id: int,
     node_id: str,
     node_cluster: str,
     region: str,
@@ -73,6 +75,7 @@ def bootstrap_command(
     \b
       cellplane bootstrap --role edge --node-id edge-1 --xds 10.0.0.2:18000 --xds 10.0.0.3:18000 > envoy.yaml
       envoy -c envoy.yaml
+      cellplane bootstrap --role sidecar --cell 4 --node-id cell-4-pod-1 > sidecar.yaml
     """  # noqa: D301  click wants the character itself
     try:
         where = Listen.parse(admin)
@@ -85,6 +88,7 @@ def bootstrap_command(
             fail(Exit.USAGE, "--xds-cert, --xds-key and --xds-server-name need --xds-ca: TLS first.")
         document = bootstrap(
             role=role,
+            cell_id=cell_id,
             node_id=node_id,
             cluster=node_cluster,
             region=region,

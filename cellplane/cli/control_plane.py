@@ -18,6 +18,7 @@ from cellplane.cli.edge_options import edge_options
 from cellplane.cli.log_options import log_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.serving import serving_options
+from cellplane.cli.sidecar_options import sidecar_options
 from cellplane.control_plane import ControlPlaneSettings, run_control_plane
 from cellplane.settings import (
     ClaimStoreSettings,
@@ -29,6 +30,7 @@ from cellplane.settings import (
 )
 from cellplane.topology_service import ServingSettings
 from envoy.edge import EdgeSettings
+from envoy.sidecar import SidecarSettings
 
 _FILE = click.Path(path_type=Path)
 
@@ -87,6 +89,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 )
 @console_options
 @edge_options
+@sidecar_options
 @serving_options(
     "topology-",
     {
@@ -117,6 +120,7 @@ def control_plane(
     serving: ServingSettings | None,
     claim_store: ClaimStoreSettings | None,
     edge: EdgeSettings,
+    sidecar: SidecarSettings | None,
     **options: Any,
 ) -> None:
     """Follow the topology in etcd and push configuration to every Envoy that connects.
@@ -140,7 +144,8 @@ def control_plane(
     try:
         if serving is not None:
             serving = replace(serving, claims=claim_store)
-        uvloop.run(run_control_plane(_settings(etcd, serving, edge, options)))
+        settings = replace(_settings(etcd, serving, edge, options), sidecar=sidecar)
+        uvloop.run(run_control_plane(settings))
     except SettingsError as error:
         fail(Exit.USAGE, str(error))
 
@@ -164,6 +169,7 @@ def _settings(
         status_tls=options["status_tls"],
         console=options["console"],
         edge=edge,
+        sidecar=None,
         topology=serving,
         state_dir=options["state_dir"],
         etcd_patience_seconds=options["etcd_patience"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cellplane.identities import classify
+from cellplane.identities import Classifier, classify
 from cellplane.pushes import EDGE
 from xds.nodes import Identity, Node, Refusal
 
@@ -54,3 +54,36 @@ def test_the_certificates_role_stands_above_the_nodes_word() -> None:
     liar = Node(id="edge-1", metadata={"role": "spy"})
 
     assert classify(liar, Identity(uris=("spiffe://example.org/edge/edge-1",))) == EDGE
+
+
+def sidecar(cell: object = "4", node: str = "pod-1") -> Node:
+    return Node(id=node, metadata={"role": "sidecar", "cell": cell})
+
+
+def test_a_sidecar_has_the_group_of_its_cell() -> None:
+    assert classify(sidecar(), None) == "sidecar/4"
+    assert classify(sidecar(), Identity(common_name="pod-1")) == "sidecar/4"
+    bound = Identity(uris=("spiffe://example.org/sidecar/cell-7/pod-1",))
+    assert classify(sidecar(), bound) == "sidecar/7", "the certificate says of which cell"
+
+
+@pytest.mark.parametrize("cell", ["", "0", "04", "cell-4", 4, "4/edge"])
+def test_a_sidecar_of_no_cell_gets_nothing(cell: object) -> None:
+    refused = classify(sidecar(cell), None)
+    assert isinstance(refused, Refusal)
+    assert "no cell id" in refused.reason
+
+
+def test_a_certificate_that_names_no_cell_makes_no_sidecar() -> None:
+    refused = classify(sidecar(), Identity(uris=("spiffe://example.org/sidecar/pod-1",)))
+    assert isinstance(refused, Refusal)
+    assert "sidecar/cell-<id>/pod-1" in refused.reason
+
+
+def test_sidecars_are_told_nothing_while_etcd_is_not_followed() -> None:
+    followed = False
+    rule = Classifier(lambda: followed)
+    assert rule(NODE, None) == EDGE
+    assert isinstance(rule(sidecar(), None), Refusal)
+    followed = True
+    assert rule(sidecar(), None) == "sidecar/4"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cellplane.identities import classify
 from envoy.bootstrap import bootstrap
 from envoy.edge import EdgeSettings
 from envoy.rules import DEFAULT_RULESET, Ruleset
@@ -165,6 +166,7 @@ class Edge:
     translation: Translation | None = None
     node_id: str = "edge-1"
     published: list[int] = field(default_factory=list)
+    xds_port: int = 0
 
     @property
     def port(self) -> int:
@@ -210,7 +212,7 @@ async def running_edge(
             stack.callback(listening.close)
             cells[cell_id] = stub
         cache = Cache()
-        server = AdsServer(cache, lambda *_: GROUP, identifier="test")
+        server = AdsServer(cache, classify, identifier="test")
         xds_port = await server.start("127.0.0.1:0")
         stack.push_async_callback(server.stop)
         chosen = settings or EdgeSettings(
@@ -223,4 +225,4 @@ async def running_edge(
         stack.push_async_callback(envoy.stop)
         await envoy.start(wait_ready=False)
         stack.push_async_callback(envoy.never_fell_back)
-        yield Edge(envoy, cache, server, chosen, cells, ruleset)
+        yield Edge(envoy, cache, server, chosen, cells, ruleset, xds_port=xds_port)

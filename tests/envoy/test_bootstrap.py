@@ -83,3 +83,20 @@ async def test_envoy_accepts_it_with_everything(envoy_accepts: Accepts, tmp_path
             max_heap_bytes=1 << 30,
         )
     )
+
+
+def test_a_sidecar_says_of_which_cell_it_is() -> None:
+    made = bootstrap(role="sidecar", cell_id=4, node_id="pod-1", xds_addresses=["10.0.0.2:18000"])
+    assert made["node"] == {
+        "id": "pod-1",
+        "cluster": "sidecar",
+        "metadata": {"role": "sidecar", "cell": "4"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "cell_id"), [("sidecar", 0), ("edge", 4), ("sidecar", -1), ("sidecar", 2**31)]
+)
+def test_only_a_sidecar_has_a_cell(role: str, cell_id: int) -> None:
+    with pytest.raises(BootstrapError, match="cell_id"):
+        bootstrap(role=role, cell_id=cell_id, node_id="e", xds_addresses=["10.0.0.2:18000"])

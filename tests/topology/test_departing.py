@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.topology.departures import KEYS, announce, done, leave, wish
 from tests.topology.samples import STAMP
-from topology.codec import encode
 from topology.departing import (
     NAMES_AT_ONCE,
     Barred,
-    Departing,
     FenceOf,
-    announced,
     departing,
     departing_of,
     fence,
@@ -20,38 +18,8 @@ from topology.departing import (
     orphans,
     plan_strike,
 )
-from topology.keys import Keyspace
-from topology.model import Departure
-from topology.store import Batch, Compare, Event, EventKind, Record, Txn
-from topology.view import View, fold
-
-KEYS = Keyspace("/cellplane/v1")
-
-
-def wish(owner: str = "NAMESPACE/42", epoch: int = 2, source: int = 1, to: int = 2) -> Departing:
-    return Departing(owner=owner, transfer="t", from_cell=source, to_cell=to, epoch=epoch, stamp=STAMP)
-
-
-def done(view: View, *txns: Txn) -> View:
-    for txn in txns:
-        at = view.revision + 1
-        puts = [Event(EventKind.PUT, key, at, Record(key, value, at, at, 1)) for key, value in txn.puts]
-        view = fold(view, Batch(at, (*puts, *(Event(EventKind.DELETE, key, at) for key in txn.deletes))))
-    return view
-
-
-def announce(view: View, one: Departing, *names: str) -> View:
-    key, txn = announced(KEYS, one, view.document_revision("departing", one.owner))
-    view = done(view, txn)
-    return done(view, *named(KEYS, one, names, Compare(key, view.revision)))
-
-
-def leave(view: View, one: Departing) -> View:
-    departure = Departure(
-        owner=one.owner, from_cell=one.from_cell, to_cell=one.to_cell, epoch=one.epoch, stamp=STAMP
-    )
-    key = KEYS.document("departing", one.owner)
-    return done(view, Txn(puts=((KEYS.departure(one.owner), encode(departure)),), deletes=(key,)))
+from topology.store import Compare, Txn
+from topology.view import View
 
 
 def test_who_is_leaving_is_refused_by_its_source_alone() -> None:

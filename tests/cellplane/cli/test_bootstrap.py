@@ -64,6 +64,7 @@ def test_json_says_the_same() -> None:
         (["--node-id", "e", "--xds-key", "k.pem"], "--xds-ca"),
         (["--node-id", "e", "--xds-ca", "ca.pem", "--xds-cert", "c.pem"], "go together"),
         ([], "--node-id"),
+        (["--node-id", "e", "--cell", "4"], "cell_id"),
     ],
 )
 def test_mistakes_are_named(arguments: list[str], named: str) -> None:
