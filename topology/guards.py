@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
 from topology import forms, lifecycle
 from topology.lifecycle import Guard
-from topology.model import MAX_DRAIN_SECONDS, Cell, CellState, Problem
+from topology.model import MAX_DRAIN_SECONDS, Cell, CellState, Problem, SequenceRange
 from topology.store import Compare
 from topology.uniqueness import Register
 from topology.view import View
 
 _OR_FORCE = "or force it"
+LEGACY_CELL: Final = 1
+LEGACY_END: Final = 10**12 - 1
+SHORTEST_SEQUENCE: Final = 10**11
 
 
 def already_used(view: View, cell: Cell) -> Iterator[Problem]:
@@ -81,6 +85,27 @@ def fixed(before: Cell, after: Cell) -> Iterator[Problem]:
                 f"{old.minval} to {old.maxval} may be in use: keep it, ranges are only added or extended"
             )
             yield Problem(field="sequence_ranges", message=message)
+
+
+def unusual_sequences(cell: Cell, before: tuple[SequenceRange, ...] = ()) -> Iterator[Problem]:
+    """Say which new ranges lie or end where no cell's should: a cell that lives long runs out of a short one,
+    and no id is ever taken back. Cell 1 is the legacy cell, whose ids were there before there were cells.
+    """
+    for at, sequence in enumerate(cell.sequence_ranges):
+        if sequence in before:
+            continue
+        path = f"sequence_ranges[{at}]"
+        if cell.id == LEGACY_CELL:
+            if sequence.maxval > LEGACY_END:
+                message = f"{sequence.maxval} is beyond cell 1's: end at {LEGACY_END}, {_OR_FORCE}"
+                yield Problem(field=f"{path}.maxval", message=message)
+            continue
+        if sequence.minval <= LEGACY_END:
+            message = f"ids up to {LEGACY_END} are cell 1's: start at {LEGACY_END + 1} or above, {_OR_FORCE}"
+            yield Problem(field=f"{path}.minval", message=message)
+        if 0 <= (length := sequence.maxval - sequence.minval + 1) < SHORTEST_SEQUENCE:
+            message = f"holds {length} ids: make it {SHORTEST_SEQUENCE} at least, {_OR_FORCE}"
+            yield Problem(field=path, message=message)
 
 
 def forbidden(cell: Cell, to: CellState, over_seconds: int | None) -> Iterator[Problem]:

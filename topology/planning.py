@@ -55,9 +55,13 @@ DEFAULT_DRAIN_SECONDS: Final = 300
 MAX_REMOVED_AT_ONCE: Final = (MAX_TXN_OPERATIONS - 1) // 2
 
 
-def plan_add(view: View, cell: Cell) -> Plan | Refusal:
-    """Plan a new cell, which starts in PROVISIONING. Its id was never used, and nothing of it is shared."""
+def plan_add(view: View, cell: Cell, *, force: bool = False) -> Plan | Refusal:
+    """Plan a new cell, which starts in PROVISIONING. Its id was never used, and nothing of it is shared.
+
+    `force` lets its sequences be short, for a cell that does not live long.
+    """
     problems = [*cell_problems(cell), *guards.already_used(view, cell), *guards.shared(view, cell)]
+    problems += () if force else guards.unusual_sequences(cell)
     if cell.state is not CellState.PROVISIONING:
         message = f"a new cell cannot start in {cell.state}: add it in PROVISIONING, then set its state"
         problems.append(Problem(field="state", message=message))
@@ -92,6 +96,7 @@ def plan_update(
     if before is not None:
         problems += guards.fixed(before, cell)
         problems += () if force else guards.weightless(view, before, cell.weight)
+        problems += () if force else guards.unusual_sequences(cell, before.sequence_ranges)
         leans = _leans(cell.weight, force=force)
     if problems:
         return Refusal(problems=tuple(problems))

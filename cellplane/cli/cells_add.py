@@ -29,6 +29,8 @@ from topology.lifecycle import road
 from topology.model import Cell, CellState
 from topology.service.cells_wire import cell_message, state_number
 
+SHORT_SEQUENCES = "Also with sequences that are short, or cell 1's: for a cell that does not live long."
+
 
 @click.command("add")
 @service_options
@@ -75,6 +77,7 @@ from topology.service.cells_wire import cell_message, state_number
 @click.option(
     "--mend", is_flag=True, help="Write over the record of this id, which cannot be read and is kept out."
 )
+@click.option("--force", is_flag=True, help=SHORT_SEQUENCES)
 @change_options
 @output_option
 def add_cell(
@@ -82,6 +85,7 @@ def add_cell(
     file: Path | None,
     if_absent: bool,
     mend: bool,
+    force: bool,
     reason: str,
     dry_run: bool,
     output: str,
@@ -110,21 +114,23 @@ def add_cell(
     for cell in wanted:
         if cell.id in there:
             click.echo(f"cell {cell.id} is there already, and stays as it is", err=True)
-    changes = [each for cell in wanted if cell.id not in there for each in _changes(cell, mend=mend)]
+    changes = [
+        each for cell in wanted if cell.id not in there for each in _changes(cell, mend=mend, force=force)
+    ]
     if changes:
         commit(service, cells_change(*changes), dry_run=dry_run, output=output)
     elif output == "json":
         print_json({"done": False, "revision": None, "changes": []})
 
 
-def _changes(cell: Cell, *, mend: bool) -> list[cells_pb2.CellChange]:
+def _changes(cell: Cell, *, mend: bool, force: bool) -> list[cells_pb2.CellChange]:
     """Return the changes that bring a cell into being, each as one would make it by hand."""
     because = cell.stamp.reason
     if mend:
         whole = cells_pb2.UpdateCellRequest(cell=cell_message(cell, 0), reason=because)
         return [cells_pb2.CellChange(update=whole)]
     begun = replace(cell, state=CellState.PROVISIONING)
-    added = cells_pb2.CreateCellRequest(cell=cell_message(begun, 0), reason=because)
+    added = cells_pb2.CreateCellRequest(cell=cell_message(begun, 0), reason=because, force=force)
     moves = [
         cells_pb2.TransitionCellRequest(id=cell.id, state=state_number(to), reason=because)
         for to in road(begun, frozenset({cell.state}))

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cellplane.cell_input import InputError, address, endpoint, sequence
+from cellplane.cli.cells_add import SHORT_SEQUENCES
 from cellplane.cli.changes import cells_change, change_options, commit, expect_option
 from cellplane.cli.outcome import Exit, fail, output_option
 from cellplane.cli.reading import read_cell
@@ -49,12 +50,14 @@ from topology.service.cells_wire import cell_message, stored_cell
 @click.option("--capacity", type=int, help="Customers that fit; 0 for no limit.")
 @click.option("--ring", type=int, help="Its deployment ring.")
 @click.option("--region", help="Its region.")
+@click.option("--force", is_flag=True, help=SHORT_SEQUENCES)
 @expect_option
 @change_options
 @output_option
 def update_cell(
     cell_id: int,
     service: ServiceSettings,
+    force: bool,
     expect_revision: int | None,
     reason: str,
     dry_run: bool,
@@ -78,7 +81,10 @@ def update_cell(
     cell = stored_cell(seen)
     after = replace(cell, **{name: change(cell) for name, change in changes.items()})
     request = cells_pb2.UpdateCellRequest(
-        cell=cell_message(after, 0), reason=reason, expected_revision=expect_revision or seen.revision
+        cell=cell_message(after, 0),
+        reason=reason,
+        expected_revision=expect_revision or seen.revision,
+        force=force,
     )
     commit(service, cells_change(cells_pb2.CellChange(update=request)), dry_run=dry_run, output=output)
 

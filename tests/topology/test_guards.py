@@ -251,3 +251,23 @@ def test_problems_name_the_fix() -> None:
         *guards.not_removable(view, [cell(1)]),
     ]
     assert all(":" in problem.message for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "minval", "maxval", "field"),
+    [
+        (1, 1, 10**12 - 1, None),
+        (1, 1, 10**12, "sequence_ranges[0].maxval"),
+        (2, 10**12, 10**12 + 10**11 - 1, None),
+        (2, 10**12, 10**12 + 10**11 - 2, "sequence_ranges[0]"),
+        (2, 10**12 - 1, 10**13, "sequence_ranges[0].minval"),
+    ],
+)
+def test_cell_1_has_the_low_ids_and_others_have_many(
+    cell_id: int, minval: int, maxval: int, field: str | None
+) -> None:
+    ranges = (SequenceRange(minval=minval, maxval=maxval),)
+    wanted = cell(cell_id, sequence_ranges=ranges)
+
+    assert [name for name, _ in told(guards.unusual_sequences(wanted))] == ([field] if field else [])
+    assert not told(guards.unusual_sequences(wanted, ranges)), "what is there already may stay"

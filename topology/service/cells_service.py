@@ -172,7 +172,7 @@ def _adding(request: cells_pb2.CreateCellRequest) -> Step:
     def plan(view: View) -> Outcome:
         if used := tuple(guards.already_used(view, cell)):
             raise invalid_fields(used, grpc.StatusCode.ALREADY_EXISTS, "CELL_EXISTS")
-        return plan_add(view, cell)
+        return plan_add(view, cell, force=request.force)
 
     return Step(f"adding cell {cell.id}", plan)
 

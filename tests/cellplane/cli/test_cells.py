@@ -62,8 +62,8 @@ def listed(run: Run) -> dict[str, Any]:
 def test_a_cell_is_added_listed_and_shown(run: Run) -> None:
     run(
         "cells", "add", "--id", "4", "--name", "fourth", "--endpoint", "10.0.4.1:80,zone=a,weight=2",
-        "--region", "eu", "--address", "web=cell-4.example.com:443", "--sequence", "1000-1999", "--http2",
-        "--reason", "new region",
+        "--region", "eu", "--address", "web=cell-4.example.com:443", "--http2",
+        "--sequence", "1000000000000-1099999999999", "--reason", "new region",
     )  # fmt: skip
 
     (cell,) = listed(run)["cells"]
@@ -71,7 +71,7 @@ def test_a_cell_is_added_listed_and_shown(run: Run) -> None:
         cell["id"], cell["name"], cell["state"], cell["region"], cell["http2"],
     ) == (4, "fourth", "PROVISIONING", "eu", True)  # fmt: skip
     assert cell["endpoints"] == [{"host": "10.0.4.1", "port": 80, "zone": "a", "weight": 2}]
-    assert cell["sequence_ranges"] == [{"minval": 1000, "maxval": 1999}]
+    assert cell["sequence_ranges"] == [{"minval": 10**12, "maxval": 1_099_999_999_999}]
     assert (cell["updated_by"], cell["reason"]) == ("ada", "new region")
     assert cell["updated_at"].startswith("20")
     shown = run("cells", "get", "4").stdout
@@ -170,7 +170,12 @@ def test_a_weight_below_zero_names_its_field(run: Run) -> None:
         (["--id", "1", "--endpoint", "10.0.9.1:80"], "id"),
         (["--id", "9", "--endpoint", "10.0.1.1:80"], "endpoints[0]"),
         (["--id", "9", "--endpoint", "10.0.9.1:80", "--session-prefix", "cell-1"], "session_prefix"),
-        (["--id", "9", "--endpoint", "10.0.9.1:80", "--sequence", "1500-2500"], "sequence_ranges[0]"),
+        (["--id", "9", "--endpoint", "10.0.9.1:80", "--sequence", "1500-2500", "--force"], "of cell 1"),
+        (["--id", "9", "--endpoint", "10.0.9.1:80", "--sequence", "1500-2500"], "1000000000000 or above"),
+        (
+            ["--id", "9", "--endpoint", "10.0.9.1:80", "--sequence", "1000000000000-1000000000009"],
+            "sequence_ranges[0]: holds 10 ids",
+        ),
     ],
 )
 def test_a_malformed_cell_is_refused_with_its_field_and_nothing_is_written(
