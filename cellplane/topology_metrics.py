@@ -58,6 +58,14 @@ class TopologyCollector(Collector):
             for key, count in found.items():
                 family.add_metric(key, count)
             yield family
+        beyond = CounterMetricFamily(
+            "cellplane_topology_calls_beyond_limit",
+            "Calls of a caller who had as many as it may already.",
+            labels=["role"],
+        )
+        for role, count in self._server.places.beyond.items():
+            beyond.add_metric([role], count)
+        yield beyond
         yield histogram(
             "cellplane_topology_call_seconds",
             "Time to answer a call, by method; Classify answers from memory.",

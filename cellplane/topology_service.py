@@ -31,7 +31,8 @@ from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
 from topology.service.classify import Lifetimes
 from topology.service.identity import Names
-from topology.service.server import ListenFailed, TopologyServer
+from topology.service.places import NO_LIMIT, CallLimit
+from topology.service.server import ListenFailed, ServerOptions, TopologyServer
 from topology.service.sources import Sources
 from topology.store import Store
 from topology.view import View
@@ -57,6 +58,7 @@ class ServingSettings:
     lifetimes: Lifetimes
     tls: TlsFiles
     names: Names
+    limit: CallLimit = NO_LIMIT
     claims: ClaimStoreSettings | None = None
     option: str = "--"
 
@@ -87,6 +89,7 @@ class TopologyService:
             keyspace,
             writers=WRITERS,
             names=settings.names,
+            options=ServerOptions(limit=settings.limit),
             around=self._tracing,
         )
         self._pages = RestPages(self._server, settings.names, settings.lifetimes)

@@ -17,6 +17,7 @@ from cellplane.settings import Listen, SettingsError, TlsFiles
 from cellplane.topology_service import ServingSettings
 from topology.service.classify import Lifetimes
 from topology.service.identity import Names
+from topology.service.places import CallLimit, Mode
 
 T = TypeVar("T")
 
@@ -84,7 +85,28 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
             "help": "Common name of a proxy that ends TLS and forwards its client's subject, and no other.",
         },
     ),
+    (
+        "call-limit",
+        {
+            "type": click.IntRange(min=0),
+            "default": 0,
+            "show_default": True,
+            "help": "Calls of one caller that are answered at once; 0 for no limit.",
+        },
+    ),
+    (
+        "call-limit-mode",
+        {
+            "type": click.Choice([mode.value for mode in Mode]),
+            "default": Mode.LOG.value,
+            "show_default": True,
+            "help": "What becomes of those beyond: they are logged and counted, or refused.",
+        },
+    ),
 )
+
+
+_WITH_DEFAULTS: Final = ("listen", "found-ttl", "not-found-ttl", "call-limit", "call-limit-mode")
 
 
 def serving_options(prefix: str, listen: dict[str, Any]) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -123,7 +145,7 @@ def _variable(name: str) -> str:
 
 def _settings(prefix: str, given: dict[str, Any]) -> ServingSettings | None:
     if given["listen"] is None:
-        alone = [name for name in given if name not in ("listen", "found-ttl", "not-found-ttl")]
+        alone = [name for name in given if name not in _WITH_DEFAULTS]
         if more := [name for name in alone if given[name]]:
             raise SettingsError(f"--{prefix}{more[0]} needs --{prefix}listen: without it nothing is served.")
         return None
@@ -141,5 +163,6 @@ def _settings(prefix: str, given: dict[str, Any]) -> ServingSettings | None:
             admins=frozenset(given["admin"]),
             proxies=frozenset(given["trusted-proxy"]),
         ),
+        limit=CallLimit(given["call-limit"], Mode(given["call-limit-mode"])),
         option=f"--{prefix}",
     )

@@ -101,7 +101,7 @@ class Beginnings:
         owners = {subject: each.revision for subject, each in sight.owners.items()}
         if not plan.fits(writes):
             begun = await self._large.begin(batch, opening, writes, owners)
-            return begun if isinstance(begun, Conflict) else Begun(begun)
+            return begun if isinstance(begun, Conflict) else Begun(begun.lease, begun.revision)
         lease = plan.lease_of(batch, opening)
         txn = plan.begin_whole(ledger.keyspace, lease, writes, owners)
         outcome = await ledger.commit(txn, ledger.keyspace.lease(lease.uuid))

@@ -38,7 +38,7 @@ class LargeLeases:
         opening: Opening,
         writes: tuple[Write, ...],
         owners: Mapping[Subject, int] = plan.NEVER_MOVED,
-    ) -> Lease | Conflict:
+    ) -> SeenLease | Conflict:
         """Prepare a lease in parts and open it. A conflict: nothing of it is left."""
         keyspace = self._ledger.keyspace
         parts = plan.divide(writes)
@@ -51,24 +51,28 @@ class LargeLeases:
                 await self._give_up(begun)
                 return outcome
         opened = replace(lease, phase=Phase.OPEN)
-        await self._change(opened, begun.revision)
-        return opened
+        return SeenLease(opened, await self._change(opened, begun.revision))
 
-    async def decide(self, seen: SeenLease, closing: Closing) -> None:
-        """Decide an open lease and rewrite its records. Raises StoreUnavailable where another was faster."""
-        await self._change(ending.decided(seen.lease, closing), seen.revision)
+    async def decide(self, seen: SeenLease, closing: Closing) -> int:
+        """Decide an open lease and rewrite its records; give the revision of the decision.
+
+        Raises StoreUnavailable where another was faster.
+        """
+        decided = await self._change(ending.decided(seen.lease, closing), seen.revision)
         await self.settle(seen.lease.uuid)
+        return decided
 
-    async def decide_whole(self, seen: SeenLease, records: tuple[Record, ...], closing: Closing) -> bool:
-        """Decide a lease that began whole and can't end so, and rewrite its records; False where another was
-        faster.
+    async def decide_whole(self, seen: SeenLease, records: tuple[Record, ...], closing: Closing) -> int:
+        """Decide a lease that began whole and can't end so, and rewrite its records; give the revision of the
+        decision, 0 where another was faster.
         """
         keyspace, uuid = self._ledger.keyspace, seen.lease.uuid
         txn = ending.decide_in_parts(keyspace, seen.lease, seen.revision, records, closing)
-        if isinstance(await self._ledger.commit(txn, keyspace.lease(uuid)), Conflict):
-            return False
+        outcome = await self._ledger.commit(txn, keyspace.lease(uuid))
+        if isinstance(outcome, Conflict):
+            return 0
         await self.settle(uuid)
-        return True
+        return outcome.revision
 
     async def settle(self, uuid: str) -> None:
         """Finish a lease that is decided, or that was prepared for too long; others stay as they are."""

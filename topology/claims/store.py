@@ -8,7 +8,7 @@ comes from.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from topology.claims.model import Bucket, ClaimBatch, Lease, Record
@@ -19,9 +19,10 @@ from topology.model import Problem
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The batch holds its lease."""
+    """The batch holds its lease, from the change at this cursor on; 0 where it was found begun already."""
 
     lease: Lease
+    cursor: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,13 @@ class Obstructed:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The lease is no more. `found` is False where it was not there any more, or never."""
+    """The lease is no more. `found` is False where it was not there any more, or never.
+
+    `cursor` is the change that closed it; 0 where this call did not.
+    """
 
     found: bool
+    cursor: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class StoredClaims:
         outcome = await self._beginnings.begin(batch, by)
         if isinstance(outcome, Whole):
             self._remember(outcome)
-            return Begun(outcome.lease)
+            return Begun(outcome.lease, outcome.revision)
         return outcome
 
     async def commit(self, cell_id: int, lease: str, by: str) -> Closed | WrongCell:
@@ -165,18 +165,18 @@ class StoredClaims:
                 return Closed(found=False)
             try:
                 if isinstance(seen, SeenLease) and seen.lease.parts:
-                    await self._large.decide(seen, closing)
-                    return Closed(found=True)
+                    return Closed(found=True, cursor=await self._large.decide(seen, closing))
                 records = seen.records if isinstance(seen, Whole) else await self._records(seen.lease)
                 taken, left = ending.at_once(seen.lease, records, closing)
                 if left:
                     whole = SeenLease(seen.lease, seen.revision)
-                    if await self._large.decide_whole(whole, records, closing):
-                        return Closed(found=True)
+                    if revision := await self._large.decide_whole(whole, records, closing):
+                        return Closed(found=True, cursor=revision)
                     continue
                 txn = ending.close(self._ledger.keyspace, seen.lease, seen.revision, taken, closing)
-                if isinstance(await self._ledger.store.commit(txn), Committed):
-                    return Closed(found=True)
+                outcome = await self._ledger.store.commit(txn)
+                if isinstance(outcome, Committed):
+                    return Closed(found=True, cursor=outcome.revision)
             except OutcomeUnknown:
                 lost = True
         raise StoreUnavailable(f"lease {lease} could not be closed within {ATTEMPTS} attempts: try again")

@@ -98,6 +98,9 @@ WHERE id = (SELECT currval(pg_get_serial_sequence('claim_changes', 'id')));
 NOTIFY {CHANNEL};
 COMMIT"""
 
+# Of the commit before, on its connection.
+CURSOR: Final = "SELECT currval('claim_cursor')"
+
 _NEWEST: Final = "greatest(log.pruned, (SELECT max(cursor) FROM claim_changes))"
 
 # What was pruned is read together with what is there: between two statements the log may be pruned.

@@ -186,8 +186,7 @@ class PostgresClaims:
                 )
             if done is not None and done["records"] == len(batch.buckets):
                 records = (*wanted.creates, *wanted.leased(held))
-                await commit_changes(connection, (wanted.lease, *records))
-                return Begun(wanted.lease)
+                return Begun(wanted.lease, await commit_changes(connection, (wanted.lease, *records)))
         async with self._database.transaction() as connection:
             if begun := await self._unless_ours(connection, wanted):
                 return begun
@@ -212,8 +211,7 @@ class PostgresClaims:
                             statements.CLOSE, lease, cell_id, stays, self._clock(), by
                         )
                     if rows:
-                        await commit_end(connection, lease, rows)
-                        return Closed(found=True)
+                        return Closed(found=True, cursor=await commit_end(connection, lease, rows))
                     with told():
                         owner = await connection.fetchval(statements.LEASE, lease)
             except (Clash, OutcomeUnknown) as error:

@@ -16,6 +16,7 @@ from topology.claims_postgresql import statements
 from topology.claims_postgresql.failures import in_doubt, told
 from topology.claims_postgresql.rows import Row, change_of, digest, found_in, record_of
 from topology.codec import encode
+from topology.errors import StoreError
 from topology.model import Departure
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ async def found_by(
     return found_in(rows)
 
 
-async def commit_end(connection: Connection, lease: str, rows: Iterable[Row]) -> None:
-    """Note down how a lease ended, and commit."""
+async def commit_end(connection: Connection, lease: str, rows: Iterable[Row]) -> int:
+    """Note down how a lease ended, and commit; give the cursor."""
     written: list[Record] = []
     gone: list[Bucket] = []
     for row in rows:
@@ -43,7 +44,7 @@ async def commit_end(connection: Connection, lease: str, rows: Iterable[Row]) ->
             written.append(record)
         elif isinstance(record, Record):
             gone.append(record.bucket)
-    await commit_changes(connection, written, gone, (lease,))
+    return await commit_changes(connection, written, gone, (lease,))
 
 
 async def commit_changes(
@@ -53,8 +54,10 @@ async def commit_changes(
     closed: Iterable[str] = (),
     departures: Iterable[Departure] = (),
     moved: Iterable[Bucket] = (),
-) -> None:
-    """Note down what the transaction did, and commit it at the next cursor."""
+) -> int:
+    """Note down what the transaction did, and commit it at the next cursor, which is given; 0 where it can't
+    be told any more.
+    """
     with told():
         await connection.execute(
             statements.NOTE,
@@ -64,3 +67,8 @@ async def commit_changes(
         )
     with in_doubt():
         await connection.execute(statements.COMMIT)
+    try:
+        with told():
+            return int(await connection.fetchval(statements.CURSOR))
+    except StoreError:  # it is committed all the same
+        return 0

@@ -7,7 +7,6 @@ road: a service call plans a `Txn`; its effect comes back as an Event.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, NoReturn
@@ -21,13 +20,12 @@ from topology.checks import stamp_problems
 from topology.keys import Keyspace
 from topology.model import Cell, Stamp
 from topology.planning import Overtaken, Plan, Refusal
+from topology.service import audit
 from topology.service.cells_wire import cell_message
 from topology.service.failure import Failure, invalid, invalid_fields
 from topology.service.gate import current_caller
 from topology.steps import Step, after, as_shown, overtaken_by
 from topology.store import Store
-
-log = logging.getLogger("topology.service.changes")
 
 MAX_STEPS: Final = 3000
 _LINES_TOLD: Final = 20
@@ -65,12 +63,7 @@ class Changer:
                 raise
             last = outcome
             done += plan.summary
-            log.info(
-                "changed by=%s revision=%d what=%s",
-                current_caller().name,
-                outcome.revision,
-                list(plan.summary),
-            )
+            audit.topology_changed(outcome.revision, plan.summary)
         return _changed(last.revision, summary, last.cell)
 
     async def _planned(self, steps: Sequence[Step], shown: Sequence[str]) -> list[Plan]:

@@ -25,6 +25,7 @@ from topology.claims.rules import Unreadable, value_problem
 from topology.claims.store import Begun, ClaimStore, Closed, Invalid, Obstructed, WrongCell
 from topology.departing import FenceOf, plan_strike
 from topology.model import CellState
+from topology.service import audit
 from topology.service.cell_info import cell_info
 from topology.service.claim_wire import (
     lease_message,
@@ -94,8 +95,8 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
                 raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "BATCH_INVALID")
             case Obstructed(obstacles):
                 raise obstructed(obstacles)
-            case Begun(lease):
-                _audit("lease_begun", lease, caller, len(batch.creates), len(batch.destroys))
+            case Begun(lease, cursor):
+                audit.lease_begun(lease, batch, cursor)
                 await self._let_in(batch)
                 return service_pb2.BeginUpdateResponse(
                     cell_id=batch.cell_id, lease_uuid=uuid_pb2.UUID(value=lease.uuid)
@@ -164,9 +165,8 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
                     f"lease {lease} does not belong to cell {request.cell_id}",
                     "LEASE_NOT_OWNED",
                 )
-            case Closed(found):
-                event = "lease_committed" if commit else "lease_rolled_back"
-                log.info("%s cell=%d lease=%s by=%s found=%s", event, request.cell_id, lease, caller, found)
+            case Closed(found, cursor):
+                audit.lease_closed(request.cell_id, lease, cursor, commit=commit, found=found)
 
     def _check_cell(self, batch: ClaimBatch) -> None:
         """See that there is such a cell, and that it may own something new."""
@@ -231,15 +231,3 @@ def _page_after(message: AnyMessage) -> tuple[datetime, str]:
         if created_at is not None:
             return created_at, uuid
     raise invalid("next: is not what the last page ended with")
-
-
-def _audit(event: str, lease: Lease, caller: str, creates: int, destroys: int) -> None:
-    log.info(
-        "%s cell=%d lease=%s by=%s creates=%d destroys=%d",
-        event,
-        lease.cell_id,
-        lease.uuid,
-        caller,
-        creates,
-        destroys,
-    )

@@ -24,6 +24,7 @@ from topology.errors import StoreRefused, StoreUnavailable
 from topology.service.counts import Counts
 from topology.service.failure import Failure
 from topology.service.identity import NO_MORE_NAMES, Caller, Names, Role, Rule, identify, may
+from topology.service.places import Places
 from topology.service.request_id import REQUEST_ID, begin, current_request_id
 
 log = logging.getLogger("topology.service")
@@ -90,8 +91,10 @@ class Gate:
         names: Names = NO_MORE_NAMES,
         counts: Counts | None = None,
         around: Around | None = None,
+        places: Places | None = None,
     ) -> None:
         self.counts = counts or Counts()
+        self.places = places or Places()
         self._rules = rules
         self._verified = verified
         self._names = names
@@ -152,7 +155,8 @@ class Gate:
             began = time.perf_counter()
             try:
                 given = self.let_in(method, request, context)
-                response = await answer(request, context)
+                with self.places.held_for(current_caller):
+                    response = await answer(request, context)
             except BaseException as error:  # noqa: BLE001  every end is counted, and told in our words
                 await self._failed(method, context, error)
             self.counts.took(method, time.perf_counter() - began)

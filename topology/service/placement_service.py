@@ -21,7 +21,7 @@ from topology.service.failure import Failure, invalid, invalid_fields, not_found
 from topology.service.gate import Context
 from topology.service.sources import Sources
 
-log = logging.getLogger("topology.service.placements")
+log = logging.getLogger("topology.audit")
 
 
 class PlacementService(placement_pb2_grpc.PlacementServiceServicer):

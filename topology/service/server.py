@@ -55,6 +55,7 @@ from topology.service.documents_service import DocumentsService, Writers
 from topology.service.gate import Around, Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.placement_service import PlacementService
+from topology.service.places import NO_LIMIT, CallLimit, Places
 from topology.service.reader import Reader
 from topology.service.routing_services import CellService, ClassifyService, HealthService
 from topology.service.sources import Sources
@@ -89,6 +90,7 @@ class ServerOptions:
     max_concurrent_calls: int = 4096
     keepalive_seconds: float = 30.0
     keepalive_timeout_seconds: float = 10.0
+    limit: CallLimit = NO_LIMIT
 
 
 DEFAULT_OPTIONS: Final = ServerOptions()
@@ -110,6 +112,7 @@ class TopologyServer:
         around: Around | None = None,
     ) -> None:
         self.counts = Counts()
+        self.places = Places(options.limit)
         self.classify = ClassifyService(sources)
         self.cells = CellsService(sources, store, keyspace)
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
@@ -136,8 +139,14 @@ class TopologyServer:
 
         `verified`: the credentials demand client certificates, so that access rules can be applied.
         """
-        names, counts = self._names, self.counts
-        gate = Gate(rules_of(FILES), verified=verified, names=names, counts=counts, around=self._around)
+        gate = Gate(
+            rules_of(FILES),
+            verified=verified,
+            names=self._names,
+            counts=self.counts,
+            around=self._around,
+            places=self.places,
+        )
         server = grpc.aio.server(
             options=self._channel_options(),
             maximum_concurrent_rpcs=self._options.max_concurrent_calls,

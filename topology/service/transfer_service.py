@@ -42,7 +42,7 @@ from topology.service.gate import Context, current_caller
 from topology.service.sources import Sources
 from topology.store import Store
 
-log = logging.getLogger("topology.service.transfers")
+log = logging.getLogger("topology.audit")
 
 
 class TransferService(transfer_pb2_grpc.TransferServiceServicer):

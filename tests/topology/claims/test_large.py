@@ -13,7 +13,7 @@ from topology.claims.codec import encode_lease
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.large import GIVEN_UP_AFTER, LargeLeases
 from topology.claims.ledger import Ledger
-from topology.claims.model import Lease, Phase
+from topology.claims.model import Phase
 from topology.claims.plan import Opening, SeenLease, Write
 from topology.errors import StoreUnavailable
 from topology.keys import Keyspace
@@ -51,8 +51,8 @@ async def keys(store: MemoryStore, below: str = "") -> int:
 async def test_it_takes_a_write_for_each_part_and_two_more(store: MemoryStore, large: LargeLeases) -> None:
     before = store.revision
     begun = await large.begin(WANTED, OPENING, writes())
-    assert isinstance(begun, Lease)
-    assert begun == replace(lease(), parts=2)
+    assert isinstance(begun, SeenLease)
+    assert begun == SeenLease(replace(lease(), parts=2), store.revision)
     assert store.revision - before == 4
     assert await keys(store, "parts/") == 2
 
@@ -66,10 +66,10 @@ async def test_a_conflict_leaves_nothing(store: MemoryStore, large: LargeLeases)
 
 
 async def test_a_lease_is_decided_once(store: MemoryStore, large: LargeLeases) -> None:
-    assert isinstance(await large.begin(WANTED, OPENING, writes()), Lease)
-    seen = await Ledger(store, KEYS).lease(LEASE_1)
-    assert seen is not None
-    await large.decide(seen, Closing(commit=True, now=NOON, by="CELL-1"))
+    seen = await large.begin(WANTED, OPENING, writes())
+    assert isinstance(seen, SeenLease)
+    assert seen == await Ledger(store, KEYS).lease(LEASE_1)
+    assert await large.decide(seen, Closing(commit=True, now=NOON, by="CELL-1")) > seen.revision
     assert (await keys(store), await keys(store, "records/")) == (200, 200)
     with pytest.raises(StoreUnavailable, match="changed by another at the same moment"):
         await large.decide(seen, Closing(commit=False, now=NOON, by="CELL-1"))

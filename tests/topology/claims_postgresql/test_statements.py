@@ -12,7 +12,7 @@ from topology.claims_postgresql.connection import Database
 # Read all of a table, and are meant to; or are not about claims.
 WHOLE: Final = {"ALL_CLAIMS", "ALL_LEASES", "ALL_OWNERS", "ALL_DEPARTURES", "VERSION", "CHANNEL"} | {
     # They write one row, or the only one.
-    "NOTE", "PUBLISHED", "OWN", "TRANSFERRED",
+    "NOTE", "PUBLISHED", "OWN", "TRANSFERRED", "CURSOR",
     # Of the copy, which is alone there.
     "COPYING", "COPY_BEGUN", "COPY_FINISHED", "COPY_LEASE", "DROP_CLAIMS", "DROP_LEASES", "DROP_OWNERS",
 }  # fmt: skip

@@ -15,7 +15,7 @@ pytestmark = NEEDS_POSTGRESQL
 async def test_a_change_has_its_cursor_and_its_generations(database: Database) -> None:
     for number, gone in enumerate(((), (route("a"), route("b"))), 1):
         async with database.transaction() as connection:
-            await commit_changes(connection, (lease(),), gone)
+            assert await commit_changes(connection, (lease(),), gone) == number
             assert not connection.is_in_transaction()
         (row,) = await database.fetch("SELECT slots, keys FROM claim_changes WHERE cursor = $1", number)
         assert (tuple(row["slots"]), len(row["keys"])) == (slots(gone), 1 + len(gone))

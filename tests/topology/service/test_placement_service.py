@@ -17,7 +17,7 @@ async def test_a_newcomer_is_placed_looked_up_and_released(
 ) -> None:
     await stage.put(cell(1, capacity=10, region="eu"))
     request = wire.PlaceRequest(request_key="signup-1", region="eu", owner="ORGANIZATION/42", reason="signup")
-    with caplog.at_level(logging.INFO, "topology.service.placements"):
+    with caplog.at_level(logging.INFO, "topology.audit"):
         answer = await client.placements.Place(request)
     assert (answer.cell_id, answer.repeated) == (1, False)
     assert answer.why == "cell 1 is ACTIVE, the only one that can take it; 1 of 10 places are taken then"

@@ -47,7 +47,7 @@ async def test_an_owner_goes_with_all_its_claims(
     before = await client.transfers.GetOwner(wire.GetOwnerRequest(owner=OWNER))
     assert (list(before.cells), before.epoch, before.records, list(before.leases)) == ([1], 1, 2, [])
     assert not before.HasField("updated_at")
-    with caplog.at_level(logging.INFO, "topology.service.transfers"):
+    with caplog.at_level(logging.INFO, "topology.audit"):
         answer = await client.transfers.Transfer(wish())
     assert (answer.records, answer.repeated) == (2, False)
     assert list(answer.summary) == [
