@@ -305,52 +305,6 @@ def test_classify_has_its_road_over_http() -> None:
     assert b"\x82\xd3\xe4\x93\x02\x11\x22\x0c/v1/classify:\x01*" in method.GetOptions().SerializeToString()
 
 
-def test_messages_are_these_bytes() -> None:
-    """Written out from the numbers above, field by field."""
-    claim = claim_pb2.Claim(route="acme")
-    assert claim.SerializeToString() == b"\x0a\x04acme"
-    assert claim_pb2.Claim(pages_unique_domain="x").SerializeToString() == b"\x92\x01\x01x"
-    request = classify_service_pb2.ClassifyRequest(
-        type=classify_service_pb2.SESSION_PREFIX, value="cell-2", claims=[claim]
-    )
-    assert request.SerializeToString() == b"\x10\x02\x1a\x06cell-2\x2a\x06\x0a\x04acme"
-    metadata = messages_pb2.Metadata(
-        bucket=messages_pb2.Bucket(type=messages_pb2.Bucket.ROUTES, value="acme"),
-        subject=messages_pb2.Subject(type=messages_pb2.Subject.NAMESPACE, id=300),
-        source=messages_pb2.Source(
-            type=messages_pb2.Source.RAILS_TABLE_ROUTES, rails_primary_key_id=b"\x00\x07"
-        ),
-        claim=claim,
-    )
-    on_the_wire = (
-        b"\x0a\x08\x08\x01\x12\x04acme"  # bucket
-        b"\x12\x05\x08\x02\x10\xac\x02"  # subject
-        b"\x1a\x06\x08\x03\x12\x02\x00\x07"  # source
-        b"\x2a\x06\x0a\x04acme"  # claim
-    )
-    assert metadata.SerializeToString(deterministic=True) == on_the_wire
-    begin = claims_pb2.BeginUpdateRequest(create_records=[metadata], cell_id=2)
-    assert begin.SerializeToString() == b"\x0a" + bytes((len(on_the_wire),)) + on_the_wire + b"\x18\x02"
-    record = messages_pb2.Record(
-        uuid=uuid_pb2.UUID(value="u"),
-        cell_id=2,
-        status=messages_pb2.Record.LEASE_CREATING,
-        lease_uuid=uuid_pb2.UUID(value="l"),
-    )
-    assert record.SerializeToString() == b"\x0a\x03\x0a\x01u\x18\x02\x20\x02\x2a\x03\x0a\x01l"
-    info = cell_info_pb2.CellInfo(
-        id=2,
-        address="a",
-        session_prefix="p",
-        sequence_range=cell_info_pb2.SequenceRange(minval=1, maxval=2),
-        sequence_ranges=[cell_info_pb2.SequenceRange(minval=1, maxval=2)],
-    )
-    assert (
-        info.SerializeToString()
-        == b"\x08\x02\x1a\x01a\x22\x01p\x2a\x04\x08\x01\x10\x02\x32\x04\x08\x01\x10\x02"
-    )
-
-
 def test_our_own_package_guards_every_method() -> None:
     (service,) = cells_pb2.DESCRIPTOR.services_by_name.values()
     for method in service.methods:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -79,6 +80,42 @@ async def test_reflection_tells_the_whole_api(client: Client) -> None:
         "grpc.reflection.v1alpha.ServerReflection",
     }
     assert file.file_descriptor_response.file_descriptor_proto
+
+
+async def test_a_client_that_knows_nothing_but_reflection_can_call(client: Client) -> None:
+    """As grpcurl does: descriptors from the server, messages made of them, JSON in and out."""
+    channel: Any = client.channel
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+    ask: Any = reflection_pb2.ServerReflectionRequest
+    pool = descriptor_pool.DescriptorPool()
+
+    async def learn(**what: str) -> None:
+        (answer,) = [each async for each in stub.ServerReflectionInfo(iter([ask(**what)]))]
+        for raw in answer.file_descriptor_response.file_descriptor_proto:
+            file = descriptor_pb2.FileDescriptorProto.FromString(raw)
+            for needed in file.dependency:
+                await learn(file_by_filename=needed)
+            pool.Add(file)
+
+    async def call(service: str, name: str, question: dict[str, Any]) -> dict[str, Any]:
+        await learn(file_containing_symbol=service)
+        method = pool.FindServiceByName(service).methods_by_name[name]
+        asked = message_factory.GetMessageClass(method.input_type)
+        answered = message_factory.GetMessageClass(method.output_type)
+        answer = await channel.unary_unary(
+            f"/{service}/{name}", asked.SerializeToString, answered.FromString
+        )(json_format.ParseDict(question, asked()))
+        found: dict[str, Any] = json_format.MessageToDict(answer)
+        return found
+
+    claims = "gitlab.cells.topology_service.claims.v1.ClaimService"
+    wanted = {"bucket": {"type": "ROUTES", "value": "acme"}, "source": {"railsPrimaryKeyId": "AA=="}}
+    begun = await call(claims, "BeginUpdate", {"cellId": "2", "createRecords": [wanted]})
+    assert await call(claims, "CommitUpdate", {"cellId": "2", "leaseUuid": begun["leaseUuid"]}) == {}
+    record = (await call(claims, "GetRecord", {"bucket": wanted["bucket"]}))["record"]
+    assert (record["cellId"], record["status"]) == ("2", "ACTIVE")
+    found = await call("cellplane.topology.v1.CellService", "GetCell", {"id": "2"})
+    assert found["cell"]["state"] == "CELL_STATE_ACTIVE"
 
 
 async def test_a_method_that_is_not_there_is_unimplemented(client: Client) -> None:
