@@ -17,6 +17,7 @@ class StreamReport(Protocol):
 
     variant: str
     settled_revision: int
+    settled_tag: str
     settled_at: float
 
 
@@ -89,6 +90,12 @@ class NodeStatus:
         return min((stream.settled_revision for stream in self.streams), default=0)
 
     @property
+    def settled_tag(self) -> str:
+        """What the maker of that Snapshot calls it; empty while the node's streams have several."""
+        tags = {stream.settled_tag for stream in self.streams}
+        return tags.pop() if len(tags) == 1 else ""
+
+    @property
     def settled_at(self) -> float:
         """When that was, in Unix seconds."""
         return max((stream.settled_at for stream in self.streams), default=0.0)
@@ -109,6 +116,7 @@ class NodeStatus:
             "version": self.node.user_agent_version,
             "connected_at": self.connected_at,
             "settled_revision": self.settled_revision,
+            "settled_tag": self.settled_tag,
             "settled_at": self.settled_at,
             "streams": [stream.variant for stream in self.streams],
             "types": {kind.name: status.to_json() for kind, status in self.types.items()},

@@ -172,7 +172,7 @@ class AdsServer:
         wire: "_GrpcWire",
     ) -> ProtocolError | None:
         node, group = client.node, client.group
-        snapshot = self._cache.current(group)
+        snapshot = self._cache.current(group, node)
         if snapshot is None:
             # To answer with nothing would be to tell it to drop all that it has (rule 55).
             return ProtocolError(Status.UNAVAILABLE, f"there is no configuration for group {group!r} yet")
@@ -188,7 +188,7 @@ class AdsServer:
         session = Session(stream, status, parse, clock=self._clock, siblings=siblings)
         self._watchdog.watch(session, partial(self._authorization.recheck, client))
         self._sessions[session] = Served(node, group, status.variant, stream)
-        self._cache.join(group, session)
+        self._cache.join(group, session, node)
         log.info("stream_opened node=%s group=%s variant=%s", node.id, group, status.variant)
         try:
             return await session.run(first, wire)

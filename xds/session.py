@@ -167,4 +167,5 @@ class Session:
     def _settle(self) -> None:
         """Report the revision if the client has all of it."""
         if self._stream.subscribed and self._stream.settled:
-            self._status.settled(self._stream.snapshot.revision)
+            snapshot = self._stream.snapshot
+            self._status.settled(snapshot.revision, snapshot.tag)

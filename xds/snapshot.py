@@ -55,6 +55,8 @@ class Snapshot:
     """Names for the versions of whole types, for whoever has names of their own. Clients are shown them
     instead of the revision; a SotW client that reconnects with one is told everything again, as it proves
     nothing."""
+    tag: str = ""
+    """What its maker calls it; told of whoever has all of it. No client is shown it."""
     _digests: dict[ResourceType, int] = field(default_factory=dict, repr=False, compare=False)
     _eager: dict[ResourceType, Mapping[str, Resource]] = field(
         default_factory=dict, repr=False, compare=False

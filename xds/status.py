@@ -146,13 +146,14 @@ class Fleet:
 class StreamStatus:
     """One stream's reports; what a `Stream` calls its observer."""
 
-    __slots__ = ("_fleet", "node", "settled_at", "settled_revision", "variant")
+    __slots__ = ("_fleet", "node", "settled_at", "settled_revision", "settled_tag", "variant")
 
     def __init__(self, fleet: Fleet, node: NodeStatus, variant: str) -> None:
         self._fleet = fleet
         self.node = node
         self.variant = variant
         self.settled_revision = 0
+        self.settled_tag = ""
         self.settled_at = 0.0
 
     def subscribed(self, kind: ResourceType, names: int, wildcard: bool) -> None:
@@ -198,9 +199,10 @@ class StreamStatus:
         """
         log.info("type_unknown node=%s type_url=%.200s", self.node.node.id, type_url)
 
-    def settled(self, revision: int) -> None:
-        """Note that all of a revision is acknowledged. Of no interest if that was known."""
-        if revision != self.settled_revision:
+    def settled(self, revision: int, tag: str = "") -> None:
+        """Note that all of a Snapshot is acknowledged. Of no interest if that was known."""
+        if revision != self.settled_revision or tag != self.settled_tag:
             self.settled_revision = revision
+            self.settled_tag = tag
             self.settled_at = self._fleet.wall_clock()
             self._fleet.note_settled(self.node, revision)

@@ -23,6 +23,7 @@ from topology.model import CellState, Document, Endpoint
 from topology.view import View
 from xds.cache import Cache
 from xds.debounce import Debounce
+from xds.nodes import Node
 from xds.resource import CLUSTER, ENDPOINT, ROUTE
 from xds.snapshot import Change, Snapshot
 
@@ -78,7 +79,7 @@ class Rig:
 def rig_with() -> Callable[[View | None], Rig]:
     def make(saved: View | None = None) -> Rig:
         cache, stream, wishes = Cache(), Stream(), Wishes()
-        cache.join(EDGE, stream)
+        cache.join(EDGE, stream, Node(id="edge-1"))
         clock, pushed = Clock(), list[Pushed]()
         publisher = Publisher(cache, EdgeSettings(), wishes, saved, clock, tell=pushed.append)
         return Rig(cache, stream, wishes, publisher, clock, pushed)

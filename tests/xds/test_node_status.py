@@ -14,6 +14,7 @@ class Report:
     variant: str
     settled_revision: int
     settled_at: float
+    settled_tag: str = ""
 
 
 def test_a_node_has_settled_what_all_its_streams_have() -> None:
@@ -21,6 +22,15 @@ def test_a_node_has_settled_what_all_its_streams_have() -> None:
     assert (status.settled_revision, status.settled_at) == (0, 0.0)
     status.streams = {Report("delta ADS", 7, 10.0): None, Report("delta ADS", 5, 12.0): None}
     assert (status.settled_revision, status.settled_at) == (5, 12.0)
+
+
+def test_a_node_has_what_all_its_streams_call_the_same() -> None:
+    status = NodeStatus(Node(id="n"), "group", 1.0)
+    assert status.settled_tag == ""
+    status.streams = {Report("delta ADS", 7, 10.0, "wave"): None, Report("delta ADS", 7, 12.0, "wave"): None}
+    assert status.settled_tag == "wave"
+    status.streams[Report("delta ADS", 7, 13.0)] = None
+    assert status.settled_tag == ""
 
 
 def test_a_node_as_json() -> None:
@@ -40,6 +50,7 @@ def test_a_node_as_json() -> None:
         "version": "1.40.0",
         "connected_at": 1.0,
         "settled_revision": 7,
+        "settled_tag": "",
         "settled_at": 10.0,
         "streams": ["sotw ADS"],
         "types": {

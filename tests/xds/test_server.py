@@ -182,10 +182,10 @@ async def test_who_is_gone_is_not_offered_anything(stage: Stage, caplog: pytest.
     caplog.set_level(logging.INFO, "xds.server")
     call = await stage.delta()
     await asked(call, delta_request())
-    assert stage.cache._subscribers
+    assert stage.cache._groups["edge"].offered
     call.cancel()
     await closed(stage)
-    assert not stage.cache._subscribers
+    assert not stage.cache._groups["edge"].offered
     assert not stage.server._sessions
     assert [record.getMessage() for record in caplog.records if record.name == "xds.server"] == [
         "stream_opened node=node-1 group=edge variant=delta ADS",
