@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from cellplane.certificates import CertificatesCollector
 from cellplane.console_access import ConsoleSettings
 from cellplane.console_pages import ConsolePages, Shown
+from cellplane.delivery import Delivery
 from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import Classifier
 from cellplane.latest import Latest
@@ -28,17 +29,19 @@ from cellplane.operation_metrics import OperationsCollector
 from cellplane.operations import Operations
 from cellplane.publisher import Publisher
 from cellplane.push_tracker import PushTracker
+from cellplane.pushes import EDGE
 from cellplane.recorder import Recorder
 from cellplane.saved_view import saved_path, saved_view
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.sidecars import Sidecars
 from cellplane.status import StatusServer
-from cellplane.stores import losing_data, open_store
+from cellplane.stores import open_store, warn_of_versions
 from cellplane.topology_service import ServingSettings, TopologyService
+from cellplane.wave_metrics import WaveCollector
+from cellplane.wave_views import WaveViews
 from envoy.edge import EdgeSettings
 from envoy.sidecar import SidecarSettings
-from topology.errors import StoreError
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.service.changer import Changer
@@ -55,7 +58,6 @@ from xds.tls import ServerTls
 log = logging.getLogger("cellplane.control_plane")
 
 _STOP_SECONDS = 2.0
-_VERSIONS_PAUSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,15 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     )
     recorder = Recorder(store, keyspace, path, replica)
     tracker = PushTracker(server.fleet)
-    publisher = Publisher(cache, settings.edge, recorder, saved, tell=tracker.published)
+    publisher = Publisher(
+        cache,
+        settings.edge,
+        recorder,
+        saved,
+        tell=tracker.published,
+        withdraw=tracker.withdrawn,
+        delivery=Delivery(WaveViews(store, keyspace, lambda: _again(watcher, views)), EDGE),
+    )
     keeper = HoldKeeper(store, server.holds, replica)
     if saved is not None:
         keeper.learn(saved)
@@ -145,6 +155,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         lookup=topology.lookup if topology is not None else lambda: None,
     )
     ConsolePages(status.pages, shown, Changer(store, keyspace), settings.console)
+    registry.register(WaveCollector(publisher.state, operations.waves, server.fleet))
     try:
         await status.start(settings.status_listen, settings.status_tls)
         await _listen(server, topology, settings)
@@ -155,7 +166,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 tasks.create_task(for_ever(keeper.run())),
                 *(tasks.create_task(for_ever(work)) for work in (*operations.running(), *sidecars.running())),
                 tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
-                tasks.create_task(_warn_of_versions(store)),
+                tasks.create_task(warn_of_versions(store)),
                 *(topology.run(tasks) if topology is not None else ()),
             ]
             log.info(
@@ -180,6 +191,12 @@ def _certificates(settings: ControlPlaneSettings) -> dict[str, Path | None]:
     topology = settings.topology.tls.cert if settings.topology is not None else None
     etcd, xds, status = settings.etcd.tls.cert, settings.xds_tls.cert, settings.status_tls.cert
     return {"etcd": etcd, "xds": xds, "status": status, "topology": topology}
+
+
+def _again(watcher: Watcher, views: Latest[View]) -> None:
+    """Have the newest View offered once more: what it needs has come."""
+    if watcher.view is not None:
+        views.set(watcher.view)
 
 
 def _topology(
@@ -218,22 +235,6 @@ async def _publish(publisher: Publisher, views: Latest[View], patience_seconds: 
             "nothing_to_serve: etcd does not answer and no View is saved; Envoys are refused until it does"
         )
     await publisher.run(views)
-
-
-async def _warn_of_versions(store: EtcdStore) -> None:
-    """Say once, as soon as etcd answers, if it is of a version that can lose data."""
-    while True:
-        try:
-            versions = await store.versions()
-        except StoreError:
-            await asyncio.sleep(_VERSIONS_PAUSE_SECONDS)
-            continue
-        for etcd in losing_data(versions):
-            log.warning(
-                "etcd_loses_data endpoint=%s; 3.5.0 to 3.5.2 can lose committed data, use 3.5.3 or later",
-                etcd,
-            )
-        return
 
 
 def _version() -> str:

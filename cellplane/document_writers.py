@@ -14,6 +14,8 @@ from cellplane.held_versions import REJECTED
 from cellplane.push_rollback import ROLLBACK, plan_rollback
 from cellplane.pushes import EVERYTHING, FROZEN, RELEASED, held_pushes, plan_freeze, plan_resume
 from cellplane.rules_history import CURRENT, KIND, plan_rules
+from cellplane.wave_orders import plan_order, plan_settings
+from cellplane.wave_record import ORDER, SETTINGS
 from envoy.certificates import KIND as CERTIFICATES
 from envoy.certificates import NAME as EDGE_CERTIFICATE
 from envoy.certificates import parse_certificates
@@ -79,6 +81,8 @@ WRITERS: Final[Writers] = MappingProxyType(
         FROZEN: freeze_pushes,
         RELEASED: release_push,
         REJECTED: release_version,
+        SETTINGS: plan_settings,
+        ORDER: plan_order,
     }
 )
 

@@ -18,8 +18,8 @@ MOST_WAITING: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedEvent:
-    """Something that happened: `push`, `outcome`, `fleet`, `frozen`, `resumed`, `held`, `released` or
-    `lost`.
+    """Something that happened: `push`, `outcome`, `wave`, `fleet`, `frozen`, `resumed`, `held`,
+    `released` or `lost`.
     """
 
     kind: str

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cellplane.wave_record import is_canary
 from xds.hold_book import NodeHold
 from xds.node_status import NodeStatus, TypeStatus
 
@@ -55,6 +56,16 @@ class NodeRecord:
         return int(self.body["settled_revision"])
 
     @property
+    def settled_tag(self) -> str:
+        """The push that it has all of, where pushes go out in waves."""
+        return str(self.body.get("settled_tag", ""))
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether it says that it is a canary."""
+        return bool(self.body.get("canary"))
+
+    @property
     def lag(self) -> int:
         """How many revisions it is behind what its replica publishes."""
         return max(0, self.target - self.settled_revision)
@@ -96,6 +107,7 @@ def node_body(node: NodeStatus, holds: Iterable[NodeHold]) -> dict[str, Any]:
         state, since = type_state(node, status, rejects=kind.name in by_type)
         body["types"][kind.name] |= {"state": state, "since": since, "last_nack": _nack(status)}
     body["held"] = held
+    body["canary"] = is_canary(node.node)
     return body
 
 

@@ -107,6 +107,7 @@ def warnings(readiness: Mapping[str, Any]) -> list[str]:
             f"HELD: push {held['id']} ({held['reason']}); nothing newer but quarantines goes out until it is "
             "released or the topology is mended. See `cellplane pushes held`."
         )
+    told += wave_warning(readiness.get("wave"))
     told.extend(f"REFUSED: {refused}" for refused in readiness.get("refused") or ())
     if readiness.get("rules_problem"):
         told.append(f"RULES: the ruleset in the store cannot be read: {readiness['rules_problem']}.")
@@ -115,6 +116,22 @@ def warnings(readiness: Mapping[str, Any]) -> list[str]:
     if readiness.get("report_problem"):
         told.append(f"NOT REPORTED: {readiness['report_problem']}; other replicas do not see these Envoys.")
     return told
+
+
+def wave_warning(wave: Mapping[str, Any] | None) -> list[str]:
+    """Say that a wave is halted, or how far one has come."""
+    match (wave or {}).get("state"):
+        case "HALTED" if wave:
+            ways = (
+                "its records are mended (`cellplane pushes rollback`), it is tried again (`cellplane pushes "
+                "waves retry`) or sent all the same (`cellplane pushes release`)"
+            )
+            reason = f"{wave['reason']}; all are back at the last good state"
+            return [f"HALTED: push {wave['id']} ({reason}). What is newer waits until {ways}."]
+        case "GOING" if wave:
+            return [f"WAVE: push {wave['id']} is at {wave['nodes']} of {wave['of']} nodes."]
+        case _:
+            return []
 
 
 def fleet_table(nodes: Sequence[NodeRecord], now: float) -> FleetTable:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cellplane.publisher import PublisherState
+from cellplane.publisher_state import PublisherState
 from cellplane.pushes import EDGE
 from topology.lifecycle import unowned_weight
 from topology.view import View

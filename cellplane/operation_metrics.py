@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from cellplane.histograms import histogram
 from cellplane.operations import Operations
-from cellplane.publisher import PublisherState
+from cellplane.publisher_state import PublisherState
 from cellplane.push_tracker import PushTracker
 from cellplane.pushes import EDGE
 from topology.watcher import WatcherState

@@ -20,6 +20,10 @@ from cellplane.publisher import Publisher
 from cellplane.push_diff import CAUSES, lines
 from cellplane.push_history import PushHistory
 from cellplane.push_record import Push
+from cellplane.pushes import EDGE
+from cellplane.wave_record import settings_of
+from cellplane.wave_runner import WaveRunner
+from topology.view import EMPTY
 
 LIMIT: Final = 50
 _QUIET_SECONDS: Final = 15.0
@@ -40,10 +44,12 @@ class OperationPages:
         self._history = history
         self._publisher = publisher
         self._feed = feed
+        self.waves: WaveRunner | None = None
         pages.add("/v1/fleet/all", self._fleet_page)
         pages.add("/v1/snapshots/{group}", self._snapshot_page)
         pages.add("/v1/pushes", self._pushes_page)
         pages.add("/v1/pushes/pending", self._pending_page)
+        pages.add("/v1/waves", self._waves_page)
         pages.add("/v1/pushes/{id}", self._push_page)
         pages.add("/v1/events", self._events_page)
 
@@ -89,6 +95,7 @@ class OperationPages:
         about = {
             "frozen": frozen.body() if frozen else None,
             "held": held.body() if held else None,
+            "wave": self._wave(),
             "pending": self._pending(),
             "kept": len(found),
             "problem": self._problem_of_history(),
@@ -112,8 +119,22 @@ class OperationPages:
             {
                 "frozen": state.frozen.body() if state.frozen else None,
                 "held": state.held.body() if state.held else None,
+                "wave": self._wave(),
                 "lines": self._pending(),
             }
+        )
+
+    async def _waves_page(self, _: web.Request) -> web.Response:
+        """Say how each group's changes go out, where its wave stands, and what waits for it."""
+        view = self._publisher.state.view
+        group = {
+            "group": EDGE,
+            "settings": settings_of(view or EMPTY, EDGE).body(),
+            "wave": self._wave(),
+            "pending": self._pending(),
+        }
+        return web.json_response(
+            {"groups": [group], "problem": (self.waves.problem if self.waves else "") or None}
         )
 
     async def _events_page(self, request: web.Request) -> web.StreamResponse:
@@ -129,9 +150,14 @@ class OperationPages:
                     await response.write(b": \n\n" if event is None else event.as_server_sent())
         return response
 
+    def _wave(self) -> dict[str, Any] | None:
+        standing = self._publisher.state.standing
+        return standing.body() if standing is not None else None
+
     def _pending(self) -> list[str]:
         state = self._publisher.state
-        diff = self._publisher.pending() if state.frozen or state.held else None
+        waits = state.standing is not None and state.standing.waits
+        diff = self._publisher.pending() if state.frozen or state.held or waits else None
         return lines(diff) if diff is not None else []
 
     def _problem_of_history(self) -> str | None:

@@ -21,6 +21,7 @@ from cellplane.publisher import Publisher
 from cellplane.push_history import PushHistory
 from cellplane.push_tracker import PushTracker
 from cellplane.status import StatusServer
+from cellplane.wave_runner import WaveRunner
 from topology.keys import Keyspace
 from topology.store import LeasingStore
 from xds.hold_book import HoldBook
@@ -50,14 +51,18 @@ class Operations:
         # Two replicas may bear one name, and one that starts anew counts from the start.
         run = f"{replica}-{secrets.token_hex(3)}"
         self.history = PushHistory(store, PushKeys.beside(keyspace), tracker, self.feed, run)
+        self.waves = _waves(store, keyspace, publisher, self.fleet, self.history, replica)
         self._publisher = publisher
         self._own_fleet = fleet
         status.report_problem = lambda: self.reporter.problem or self.history.problem
-        OperationPages(status.pages, self.fleet, self.history, publisher, self.feed)
+        pages = OperationPages(status.pages, self.fleet, self.history, publisher, self.feed)
+        if self.waves is not None:
+            pages.waves = self.waves
 
     def running(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Give what is to run until the process ends."""
-        return self.reporter.run(), self.history.run(), tell_states(self._states, self.feed)
+        waves = (self.waves.run(), self.waves.views.run()) if self.waves is not None else ()
+        return self.reporter.run(), self.history.run(), tell_states(self._states, self.feed), *waves
 
     async def close(self) -> None:
         """Take back what this replica told of its fleet."""
@@ -70,8 +75,24 @@ class Operations:
         return {
             "frozen": state.frozen.body() if state.frozen else None,
             "held": state.held.body() if state.held else None,
+            "wave": state.standing.body() if state.standing else None,
             "fleet": {"changes": self._own_fleet.changes, "nodes": dict(groups)},
         }
+
+
+def _waves(
+    store: LeasingStore,
+    keyspace: Keyspace,
+    publisher: Publisher,
+    fleet: FleetReader,
+    history: PushHistory,
+    replica: str,
+) -> WaveRunner | None:
+    """Make this replica's part in leading waves, where its publisher delivers in waves."""
+    if publisher.delivery is None:
+        return None
+    views = publisher.delivery.views
+    return WaveRunner(store, keyspace, publisher.state, fleet, history, views, replica)
 
 
 async def tell_states(states: Callable[[], dict[str, Any]], feed: Feed) -> None:
@@ -85,5 +106,5 @@ async def tell_states(states: Callable[[], dict[str, Any]], feed: Feed) -> None:
         for name, body in now.items():
             if body != before[name]:
                 ended = {"frozen": "resumed", "held": "released"}
-                feed.put(name if body is not None else ended[name], body or {})
+                feed.put(name if body is not None else ended.get(name, name), body or {})
         before = now

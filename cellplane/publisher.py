@@ -1,7 +1,8 @@
 """View -> Snapshot -> cache: translates each new View, checks what comes out, and publishes it or holds it.
 
-Reads Views from the watcher and hands Snapshots to the xDS cache; tells the recorder what is good and what
-is held. It never edits a View; the last good Snapshot stands whenever a new one is refused.
+Reads Views from the watcher and hands Snapshots to the sender, to all nodes or in waves; tells the recorder
+what is good and what is held. It never edits a View; the last good Snapshot stands whenever a new one is
+refused.
 """
 
 from __future__ import annotations
@@ -9,24 +10,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from cellplane.delivery import Delivery, NotKnown, Split
 from cellplane.latest import Latest
 from cellplane.past_hold import past_hold
+from cellplane.publisher_state import PublisherState, Standing
 from cellplane.push_diff import PushDiff, push_diff
 from cellplane.push_guard import PushGuard
 from cellplane.push_tracker import Pushed
-from cellplane.pushes import EDGE, Frozen, HeldPush, frozen_of
+from cellplane.pushes import EDGE, HeldPush, frozen_of
 from cellplane.recorder import Wish
-from cellplane.rules_in_force import RulesInForce
+from cellplane.sender import Sender
+from cellplane.translator import Translator
 from envoy.edge import EdgeSettings
 from envoy.guard import count
-from envoy.translate import Translation, translate
-from topology.timings import Timings
+from envoy.translate import Translation
 from topology.view import View
-from xds.cache import Cache, Refused
+from xds.cache import Cache
 from xds.debounce import Debounce
 from xds.resource import ENDPOINT
 from xds.snapshot import diff
@@ -34,31 +37,6 @@ from xds.snapshot import diff
 log = logging.getLogger("cellplane.publisher")
 
 RETRY_SECONDS = 1.0
-BUILD_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-
-
-@dataclass(slots=True)
-class PublisherState:
-    """What the status pages and the metrics read. `view` is the newest seen, `published` the newest that was
-    sent.
-    """
-
-    view: View | None = None
-    published: View | None = None
-    published_at: float = 0.0
-    held: HeldPush | None = None
-    frozen: Frozen | None = None
-    refused: tuple[str, ...] = ()
-    publishes: int = 0
-    holds: int = 0
-    refusals: int = 0
-    failures: int = 0
-    builds: Timings = field(default_factory=lambda: Timings(BUILD_SECONDS))
-    rules_problem: str = ""
-
-    def is_stale(self, connected: bool) -> bool:
-        """Say whether what is known may be out of date: etcd is not followed, or was not heard of yet."""
-        return not connected or self.view is None or self.view.stale
 
 
 class Remembers(Protocol):
@@ -80,19 +58,21 @@ class Publisher:
         saved: View | None = None,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         tell: Callable[[Pushed], None] = lambda _: None,
+        withdraw: Callable[[str], None] = lambda _: None,
+        delivery: Delivery | None = None,
     ) -> None:
         self.state = PublisherState()
         self.cache = cache
-        self._settings = settings
         self._recorder = recorder
         self._saved = saved
-        self._wall_clock = wall_clock
-        self._rules = RulesInForce()
+        self.delivery = delivery
+        self._newest, self._everyone, self._tried = (
+            Translator(settings, wall_clock, self.state.builds) for _ in range(3)
+        )
         self._guard = PushGuard(self._saved_clusters, wall_clock)
-        self._tell = tell
+        self._sender = Sender(cache, self.state, tell, withdraw)
         self._full: View | None = None
         self._arrived_at: float | None = None
-        self._published: Translation | None = None
         self._pending: Translation | None = None
         self._debounce = Debounce()
 
@@ -112,12 +92,12 @@ class Publisher:
 
     def publish_saved(self) -> bool:
         """Publish the View that was saved as the last good one; say whether there was one to publish."""
-        translation = self._translate(self._saved) if self._saved is not None else None
+        translation = self._everyone.make(self._saved) if self._saved is not None else None
         if self._saved is None or translation is None:
             return False
         self.state.view = self.state.view or self._saved
         self._full = self._saved
-        self._publish(self._saved, translation)
+        self._sender.to_all(self._saved, translation)
         log.warning("saved_view_published revision=%d", self._saved.revision)
         return True
 
@@ -127,11 +107,13 @@ class Publisher:
         Return in how many seconds to offer it again, if ever.
         """
         self.state.view = view
-        before = self._pending or self._published
-        translation = self._translate(view, before)
-        if translation is None and self.publish_saved():
+        before = self._pending or self._sender.published
+        translation = self._newest.make(view, before)
+        if translation is None and self._saved is not None and self.publish_saved():
             # Its rules were good once, and are the last good ones now.
-            translation = self._translate(view, self._published)
+            self._newest.make(self._saved)
+            translation = self._newest.make(view, self._sender.published)
+        self.state.rules_problem = self._newest.problem
         if translation is None:
             return None
         self._pending = translation
@@ -142,26 +124,21 @@ class Publisher:
         self._debounce.went(time.monotonic())
         arrived_at, self._arrived_at = self._arrived_at, None
         self.state.frozen = frozen_of(view)
-        if self.state.frozen is not None:
+        split = self.delivery.split(view) if self.delivery is not None else None
+        if self.state.frozen is not None or isinstance(split, NotKnown):
             if self.state.published is None:
                 self.publish_saved()
             return None
-        held = self._guard.held(view, translation.snapshot, self.state.held)
-        self.state.holds = self._guard.holds
-        if held is None:
-            if self._publish(view, translation, arrived_at):
-                self._full = view
-                self._guard.note_good(translation.snapshot)
-        elif self.state.published is None:
-            self.publish_saved()
+        if split is None:
+            kept = held = self._to_all(view, translation, arrived_at)
+        else:
+            kept, held = self._in_waves(split, view, translation, arrived_at)
         self.state.held = held
-        if held is not None:
-            self._publish_past_hold(view, arrived_at)
         good = self.state.published
         if good is not None and good.stale:
             good = None
         clusters = self._guard.good_clusters
-        self._recorder.wish(Wish(group=EDGE, view=view, save=good, clusters=clusters, held=held))
+        self._recorder.wish(Wish(group=EDGE, view=view, save=good, clusters=clusters, held=kept))
         return translation.next_change_seconds
 
     def arrived(self, _: View) -> None:
@@ -170,14 +147,65 @@ class Publisher:
             self._arrived_at = time.monotonic()
 
     def pending(self) -> PushDiff | None:
-        """Tell what would change if what is frozen or held went out now; None where nothing would."""
-        sent, waits, view = self._published, self._pending, self.state.view
+        """Tell what would change if what is frozen, held or tried went out now; None where nothing would."""
+        sent, waits, view = self._sender.published, self._pending, self.state.view
         if sent is None or waits is None or view is None:
             return None
         change = diff(sent.snapshot, waits.snapshot)
         if not change:
             return None
         return push_diff(self.state.published, view, sent.snapshot, waits.snapshot, change)
+
+    def _to_all(self, view: View, translation: Translation, arrived_at: float | None) -> HeldPush | None:
+        """Publish to every node at once, unless it must be held."""
+        self.state.standing = None
+        held = self._looked_at(view, translation)
+        if held is None:
+            if self._sender.to_all(view, translation, arrived_at):
+                self._full = view
+                self._guard.note_good(translation.snapshot)
+            self._sender.end_stage()
+            return None
+        if self.state.published is None:
+            self.publish_saved()
+        self._publish_past_hold(view, arrived_at)
+        return held
+
+    def _in_waves(
+        self, split: Split, view: View, translation: Translation, arrived_at: float | None
+    ) -> tuple[HeldPush | None, HeldPush | None]:
+        """Publish what all have and what the wave tries; give what to keep as held, and what is held."""
+        everyone = self._everyone.make(split.everyone, self._sender.published)
+        if everyone is None:
+            return None, None
+        change = diff(everyone.snapshot, translation.snapshot)
+        if change:
+            self._sender.to_all(split.everyone, everyone, arrived_at, split.wave.good)
+        elif self._sender.to_all(view, translation, arrived_at, split.wave.good):
+            self._full = view
+        self._guard.note_good(everyone.snapshot)
+        tried = self._tried.make(split.staged, everyone) if split.staged is not None else None
+        if tried is not None and split.staged is not None:
+            self._sender.to_some(split, split.staged, tried, arrived_at)
+        else:
+            self._sender.end_stage(split.wave.good)
+            if problems := translation.snapshot.problems_since(change):
+                self._sender.refused(view, problems)
+        self.state.standing = Standing(
+            split=split,
+            newest=view,
+            snapshot=translation.snapshot,
+            waits=bool(change),
+            waits_behind=tried is not None and bool(diff(tried.snapshot, translation.snapshot)),
+        )
+        # What goes in a wave was looked at before it began.
+        held = self._looked_at(view, translation) if tried is None else None
+        return held or (self._guard.released if change and tried is None else None), held
+
+    def _looked_at(self, view: View, translation: Translation) -> HeldPush | None:
+        held = self._guard.held(view, translation.snapshot, self.state.held)
+        self.state.holds = self._guard.holds
+        return held
 
     def _publish_past_hold(self, view: View, arrived_at: float | None) -> None:
         """Send what cannot wait for the release of what is held: which cells are quarantined."""
@@ -188,58 +216,12 @@ class Publisher:
         if passing.cells == published.cells:
             return
         passing = replace(passing, revision=max(passing.revision, published.revision))
-        translation = self._translate(passing, self._published)
-        self._read_rules(view)  # the View's own again
-        if translation is not None and self._publish(passing, translation, arrived_at):
+        translation = self._everyone.make(passing, self._sender.published)
+        if translation is not None and self._sender.to_all(passing, translation, arrived_at):
             log.warning("quarantine_published revision=%d", passing.revision)
-
-    def _translate(self, view: View, before: Translation | None = None) -> Translation | None:
-        self._read_rules(view)
-        if self._rules.ruleset is None:
-            return None
-        began = time.perf_counter()
-        made = translate(view, self._rules.ruleset, self._settings, self._wall_clock(), before)
-        self.state.builds.add(time.perf_counter() - began)
-        return made
-
-    def _read_rules(self, view: View) -> None:
-        self._rules.read(view)
-        self.state.rules_problem = self._rules.problem
-
-    def _publish(self, view: View, translation: Translation, arrived_at: float | None = None) -> bool:
-        began = time.monotonic()
-        outcome = self.cache.publish(EDGE, translation.snapshot)
-        if isinstance(outcome, Refused):
-            self.state.refused = tuple(str(problem) for problem in outcome.problems)
-            self.state.refusals += 1
-            log.error(
-                "snapshot_refused revision=%d problems=%s", view.revision, "; ".join(self.state.refused)
-            )
-            return False
-        self.state.refused = ()
-        before, old = self.state.published, self._published
-        self._published = translation
-        self.state.published = view
-        self.state.published_at = time.time()
-        self.state.publishes += 1
-        if outcome.change:
-            pushed = Pushed(
-                group=EDGE,
-                before=before,
-                after=view,
-                old=old.snapshot if old is not None else None,
-                new=translation.snapshot,
-                change=outcome.change,
-                arrived_at=began if arrived_at is None else arrived_at,
-                at=self.state.published_at,
-            )
-            self._tell(pushed)
-        return True
 
     def _saved_clusters(self) -> int | None:
         if self._saved is None:
             return None
-        saved = self._translate(self._saved)
-        if self.state.view is not None:
-            self._read_rules(self.state.view)  # the View's own again
+        saved = self._everyone.make(self._saved)
         return count(saved.snapshot) if saved is not None else 0

@@ -28,6 +28,8 @@ class PushGuard:
     def __init__(self, saved_clusters: Callable[[], int | None], wall_clock: Callable[[], datetime]) -> None:
         self.good_clusters: int | None = None
         self.holds = 0
+        self.released: HeldPush | None = None
+        """What was let through at the last look, on an operator's word."""
         self._saved_clusters = saved_clusters
         self._wall_clock = wall_clock
         self._good_revision = 0
@@ -38,18 +40,12 @@ class PushGuard:
 
     def held(self, view: View, snapshot: Snapshot, before: HeldPush | None) -> HeldPush | None:
         """Say why this must not go out; `before` is what is held now."""
-        hold = shrink(self._last_good(view), snapshot)
+        hold, self.released = shrink(self._last_good(view), snapshot), None
         if hold is None:
             return None
         identity = push_id(EDGE, snapshot.of_type(CLUSTER))
-        if is_released(view, identity):
-            log.warning("push_released id=%s revision=%d", identity, view.revision)
-            return None
-        if before is not None and before.id == identity:
-            return before
-        self.holds += 1
-        log.error("push_held id=%s revision=%d reason=%s", identity, view.revision, hold.reason)
-        return HeldPush(
+        push = before if before is not None and before.id == identity else None
+        push = push or HeldPush(
             id=identity,
             group=EDGE,
             revision=view.revision,
@@ -58,6 +54,14 @@ class PushGuard:
             clusters_after=hold.clusters_after,
             held_at=self._wall_clock().isoformat(timespec="seconds"),
         )
+        if is_released(view, identity):
+            log.warning("push_released id=%s revision=%d", identity, view.revision)
+            self.released = push
+            return None
+        if push is not before:
+            self.holds += 1
+            log.error("push_held id=%s revision=%d reason=%s", identity, view.revision, hold.reason)
+        return push
 
     def _last_good(self, view: View) -> int:
         revision = view.document_revision(GOOD, EDGE)

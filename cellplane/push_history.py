@@ -76,6 +76,16 @@ class PushHistory:
         """Give the push that was the newest at a revision: what a node with that version was sent last."""
         return next((push for push in reversed(self.pushes()) if push.revision <= revision), None)
 
+    async def amend(self, identity: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> bool:
+        """Change what is kept of a push; False where it is not there (yet). Only who leads may."""
+        found = next((push for push in self.find(identity) if push.id == identity), None)
+        if found is None:
+            return False
+        body = change(found.body)
+        await self._store.commit(Txn(puts=((self._keys.record(found.name), encode_push(body)),)))
+        self._bodies[found.name] = body  # two changes may come before the watch tells of the first
+        return True
+
     async def run(self) -> None:
         """Follow and write until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -114,7 +124,7 @@ class PushHistory:
         pushed = push.pushed
         body = await asyncio.to_thread(self._body, push)
         newest = next((each for each in reversed(self.pushes()) if each.body["group"] == pushed.group), None)
-        if newest is not None and newest.digest == body["digest"]:
+        if newest is not None and newest.digest == body["digest"] and not pushed.wave:
             push.name = newest.name
         else:
             push.name = push_name(body["revision"], body["id"])
@@ -130,11 +140,12 @@ class PushHistory:
         pushed = push.pushed
         return push_body(
             group=pushed.group,
-            revision=effective_revision(pushed.after),
+            revision=pushed.revision or effective_revision(pushed.after),
             digest=digest_of(pushed.new),
             at=pushed.at,
             replica=self._replica,
             diff=push_diff(pushed.before, pushed.after, pushed.old, pushed.new, pushed.change),
+            identity=pushed.wave,
         )
 
     async def _tell_acks(self) -> None:

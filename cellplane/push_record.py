@@ -122,13 +122,14 @@ def push_name(revision: int, identity: str) -> str:
 
 
 def push_body(
-    *, group: str, revision: int, digest: str, at: float, replica: str, diff: PushDiff
+    *, group: str, revision: int, digest: str, at: float, replica: str, diff: PushDiff, identity: str = ""
 ) -> dict[str, Any]:
     """Return what is kept of a push. `at` is in Unix seconds. What is too much is left out, and said to
-    be.
+    be. One that goes in waves has its `identity` from there.
     """
     while True:
         body = _body(group, revision, digest, at, replica, diff)
+        body["id"] = identity or body["id"]
         if len(encode_push(body)) <= MOST_BYTES or not diff.records:
             return body
         kept = len(diff.records) // 2

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 COLUMNS: Final = (
-    "ID", "WHEN", "REVISION", "CAUSE", "WHAT", "BY", "NODES", "P50", "P99", "LAST", "REJECTED"
+    "ID", "WHEN", "REVISION", "CAUSE", "WHAT", "BY", "WAVE", "NODES", "P50", "P99", "LAST", "REJECTED"
 )  # fmt: skip
 MAY_DROP: Final = ("REVISION", "P50", "LAST", "CAUSE", "BY")
 _LONGEST: Final = 70
@@ -26,6 +26,7 @@ def push_row(push: Mapping[str, Any]) -> tuple[str, ...]:
         ",".join(push["causes"]) or "-",
         headline(push),
         ", ".join(push["authors"]) or "-",
+        wave_state(push) or "-",
         reached(outcome),
         span(outcome["p50_ms"]),
         span(outcome["p99_ms"]),
@@ -56,6 +57,7 @@ def push_fields(push: Mapping[str, Any]) -> dict[str, str]:
         "causes": ", ".join(push["causes"]) or "-",
         "by": ", ".join(push["authors"]) or "-",
         "reason": "; ".join(push["reasons"]) or "-",
+        **({"wave": wave_state(push)} if "wave" in push else {}),
         "nodes": reached(outcome),
         "times": (
             f"first {span(outcome['first_ms'])}, p50 {span(outcome['p50_ms'])}, "
@@ -70,6 +72,20 @@ def rejection_lines(push: Mapping[str, Any]) -> Iterator[str]:
     for one in push["outcome"]["rejections"]:
         names = ", ".join(one["names"]) or "(not named)"
         yield f"rejected by {one['node']}: {one['type']} {names}: {one['message']}"
+
+
+def wave_state(push: Mapping[str, Any]) -> str:
+    """Say how far a push has come that goes out in waves; empty where it does not."""
+    wave = push.get("wave")
+    if wave is None:
+        return ""
+    return f"{wave['nodes']} of {wave['of']} nodes" if wave["state"] == "GOING" else str(wave["state"])
+
+
+def wave_lines(push: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what happened to a push on its way through waves, in order."""
+    for event in push.get("wave", {}).get("events", ()):
+        yield f"{when(event['at'])} wave: {event['what']}"
 
 
 def reached(outcome: Mapping[str, Any]) -> str:
@@ -99,6 +115,8 @@ def blame(push: Mapping[str, Any]) -> str:
 def event_line(kind: str, body: Mapping[str, Any]) -> str:
     """Say in a line what happened; empty for what is of no interest to who watches pushes."""
     match kind:
+        case "push" if body.get("wave"):
+            line = f"  {body['id']}: wave: {body['wave']['events'][-1]['what']}"
         case "push":
             by = f" by {', '.join(body['authors'])}" if body["authors"] else ""
             line = f"{when(body['at'])} push {body['id']}{by}: {headline(body)}"

@@ -17,6 +17,7 @@ from cellplane.ack_times import AckTimes
 from cellplane.push_record import Acks
 from topology.timings import Timings
 from topology.view import View
+from xds.cache import Takes
 from xds.node_status import Nack, NodeStatus
 from xds.resource import ResourceType
 from xds.snapshot import Change, Snapshot
@@ -36,7 +37,8 @@ class Pushed:
     """A Snapshot that went out and changed something. `before` and `old` are None for a replica's first.
 
     `arrived_at` is when the first of its changes came from the store, by the tracker's clock; `at` in Unix
-    seconds.
+    seconds. What goes out in a wave is told again with each stage, and bears the wave's name and revision;
+    `takes` says to whom it goes.
     """
 
     group: str
@@ -47,15 +49,19 @@ class Pushed:
     change: Change
     arrived_at: float
     at: float
+    wave: str = ""
+    revision: int = 0
+    takes: Takes = lambda _: True
 
 
 @dataclass(slots=True)
 class Tracked:
-    """A push and who has it. `name` is empty until it is written down."""
+    """A push and who has it. `name` is empty until it is written down; `waiting` says since when for each."""
 
     pushed: Pushed
     name: str = ""
-    waiting: set[str] = field(default_factory=set)
+    waiting: dict[str, float] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
     times: AckTimes = field(default_factory=AckTimes)
     left: int = 0
     rejected: int = 0
@@ -88,29 +94,43 @@ class PushTracker:
         fleet.witness = self
 
     def published(self, pushed: Pushed) -> None:
-        """Take note of a push, after the streams were offered it."""
-        push = Tracked(pushed)
+        """Take note of a push, or of another stage of one, after the streams were offered it."""
+        push = self._in_wave(pushed.wave)
+        is_new = push is None
+        if push is None:
+            push = Tracked(pushed)
+            self.tracked.append(push)
+            self.unwritten.append(push)
+        # Who comes with a later stage is not waited for since the change, but since it was offered it.
+        since = pushed.arrived_at if is_new else self.clock()
         for node in self._fleet.nodes():
-            if node.group != pushed.group:
+            name = node.node.id
+            if node.group != pushed.group or name in push.told or not pushed.takes(node.node):
                 continue
-            if node.settled_revision >= pushed.new.revision:
-                self._reached(push)  # what changed is of no concern to it
+            push.told.add(name)
+            if _has(node, push):
+                self._reached(push, since)  # what changed is of no concern to it
             else:
-                push.waiting.add(node.node.id)
-        self.tracked.append(push)
-        self.unwritten.append(push)
+                push.waiting[name] = since
         if len(self.unwritten) > MOST_UNWRITTEN:
             self.unwritten.popleft()
             self.forgotten += 1
-        self.news.set()
+        self._is_news(push)
+
+    def withdrawn(self, wave: str) -> None:
+        """Wait no more for anybody: the nodes of a wave have gone back to what they had."""
+        push = self._in_wave(wave)
+        if push is not None:
+            push.left += len(push.waiting)
+            push.waiting.clear()
+            self._is_news(push)
 
     def settled(self, node: NodeStatus, revision: int, /) -> None:
         """Count a node as reached by every push up to the revision that all its streams have."""
         del revision
         for push in self.tracked:
-            if node.settled_revision >= push.pushed.new.revision and node.node.id in push.waiting:
-                push.waiting.discard(node.node.id)
-                self._reached(push)
+            if node.node.id in push.waiting and _has(node, push):
+                self._reached(push, push.waiting.pop(node.node.id))
                 self._is_news(push)
 
     def rejected(self, node: NodeStatus, kind: ResourceType, nack: Nack, /) -> None:
@@ -118,6 +138,8 @@ class PushTracker:
         version = int(nack.version) if nack.version.isdecimal() else None
         for push in reversed(self.tracked):
             if push.pushed.group == node.group and (version is None or push.pushed.new.revision <= version):
+                if kind not in push.pushed.change:
+                    continue  # it came with one before
                 push.rejected += 1
                 self.rejections[node.group] += 1
                 if len(push.rejections) < MOST_REJECTIONS:
@@ -131,12 +153,15 @@ class PushTracker:
         """Wait no more for a node that is gone."""
         for push in self.tracked:
             if node.node.id in push.waiting:
-                push.waiting.discard(node.node.id)
+                del push.waiting[node.node.id]
                 push.left += 1
                 self._is_news(push)
 
-    def _reached(self, push: Tracked) -> None:
-        seconds = max(0.0, self.clock() - push.pushed.arrived_at)
+    def _in_wave(self, wave: str) -> Tracked | None:
+        return next((push for push in self.tracked if wave and push.pushed.wave == wave), None)
+
+    def _reached(self, push: Tracked, since: float) -> None:
+        seconds = max(0.0, self.clock() - since)
         push.times.add(seconds * 1000)
         times = self.convergence.get(push.pushed.group)
         if times is None:
@@ -146,3 +171,10 @@ class PushTracker:
     def _is_news(self, push: Tracked) -> None:
         push.is_news = True
         self.news.set()
+
+
+def _has(node: NodeStatus, push: Tracked) -> bool:
+    """Tell whether a node has all of a push; what goes in waves is known by its name."""
+    if push.pushed.wave:
+        return node.settled_tag == push.pushed.wave
+    return node.settled_revision >= push.pushed.new.revision

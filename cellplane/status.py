@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from cellplane.fleet_record import node_body
 from cellplane.pages import PLAIN, Pages
-from cellplane.publisher import PublisherState
+from cellplane.publisher_state import PublisherState
 from cellplane.settings import Listen, TlsFiles
 from cellplane.views import view_json
 from topology.view import View
@@ -77,6 +77,7 @@ class StatusServer:
             "etcd": "connected" if self._watcher.connected else f"not connected: {self._watcher.last_error}",
             "held": self._publisher.held.body() if self._publisher.held else None,
             "frozen": self._publisher.frozen.body() if self._publisher.frozen else None,
+            "wave": self._publisher.standing.body() if self._publisher.standing else None,
             "refused": list(self._publisher.refused),
             "rules_problem": self._publisher.rules_problem or None,
             "save_problem": self._save_problem() or None,

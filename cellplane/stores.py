@@ -4,10 +4,17 @@ adapter.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping
 
 from cellplane.settings import EtcdSettings
+from topology.errors import StoreError
 from topology.etcd import Access, EtcdStore
+
+log = logging.getLogger("cellplane.stores")
+
+_VERSIONS_PAUSE_SECONDS = 5.0
 
 
 def open_store(etcd: EtcdSettings) -> EtcdStore:
@@ -33,3 +40,19 @@ def losing_data(versions: Mapping[str, str]) -> tuple[str, ...]:
         for endpoint, version in versions.items()
         if version.split("-")[0] in {"3.5.0", "3.5.1", "3.5.2"}
     )
+
+
+async def warn_of_versions(store: EtcdStore) -> None:
+    """Say once, as soon as etcd answers, if it is of a version that can lose data."""
+    while True:
+        try:
+            versions = await store.versions()
+        except StoreError:
+            await asyncio.sleep(_VERSIONS_PAUSE_SECONDS)
+            continue
+        for etcd in losing_data(versions):
+            log.warning(
+                "etcd_loses_data endpoint=%s; 3.5.0 to 3.5.2 can lose committed data, use 3.5.3 or later",
+                etcd,
+            )
+        return

@@ -47,12 +47,13 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
     xds_tls: XdsTls | None = None,
     max_connections: int = MAX_CONNECTIONS,
     max_heap_bytes: int = 0,
+    canary: bool = False,
 ) -> dict[str, Any]:
     """Make the bootstrap for a node, ready to be printed as YAML or JSON. Raises BootstrapError.
 
     Several addresses are several replicas of the control plane; an Envoy uses one and moves on when it fails.
     `cluster` names the fleet, and is the role if not given. With `max_heap_bytes` an Envoy that runs full
-    refuses requests rather than die.
+    refuses requests rather than die. A canary is told of changes before the others.
     """
     if role not in ROLES:
         raise BootstrapError(f"role {role!r} is unknown: use one of {', '.join(ROLES)}")
@@ -72,7 +73,11 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
         "node": {
             "id": node_id,
             "cluster": cluster or role,
-            "metadata": {"role": role, **({"cell": str(cell_id)} if cell_id else {})},
+            "metadata": {
+                "role": role,
+                **({"cell": str(cell_id)} if cell_id else {}),
+                **({"canary": True} if canary else {}),
+            },
             **({"locality": locality} if locality else {}),
         },
         "admin": {"address": _socket(admin_host, admin_port)},

@@ -27,12 +27,15 @@ DOCUMENT_KINDS: Final = (
     "departed-claims",
     "departing",
     "overrides",
+    "pushes-delivery",
     "pushes-frozen",
     "pushes-good",
     "pushes-held",
+    "pushes-order",
     "pushes-rejected",
     "pushes-released",
     "pushes-rollback",
+    "pushes-wave",
 )
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
 _SLOT: Final = re.compile(r"[0-9]{3}\Z")

@@ -44,8 +44,7 @@ def save_view(path: Path, view: View) -> None:
     """Write the View in place of the last one, so that a crash at any moment leaves one of the two. Raises
     OSError.
     """
-    body = _body_of(view)
-    text = json.dumps({"format": FORMAT, "sha256": _checksum(body), "view": body}, indent=1, sort_keys=True)
+    text = view_text(view)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
@@ -72,6 +71,17 @@ def load_view(path: Path, keyspace: Keyspace) -> View | Missing | Corrupt:
         return Missing()
     except OSError as error:
         return Corrupt(f"can't be read: {error.strerror}")
+    return view_of_text(text, keyspace)
+
+
+def view_text(view: View) -> str:
+    """Write a View down, with its revision and checksum."""
+    body = _body_of(view)
+    return json.dumps({"format": FORMAT, "sha256": _checksum(body), "view": body}, indent=1, sort_keys=True)
+
+
+def view_of_text(text: bytes, keyspace: Keyspace) -> View | Corrupt:
+    """Read what `view_text` wrote. The View is marked stale."""
     try:
         fields = Fields(parse(text))
         if fields.integer("format") != FORMAT:

@@ -1,4 +1,4 @@
-"""The current Snapshot of each node group, one more for some of its nodes, and who is to hear of the next one.
+"""The current Snapshot of each node group, one more for some nodes, and who is to hear of the next one.
 
 The publisher puts Snapshots in; what changes for a stream is computed once for all that had the same, and
 they are offered both (`View -> Snapshot -> Response`). It holds at most two Snapshots per group and never a

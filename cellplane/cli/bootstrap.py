@@ -47,6 +47,7 @@ from envoy.bootstrap import ROLES, BootstrapError, XdsTls, bootstrap
     metavar="HOST:PORT",
     help="Envoy's admin pages: no password, keep them private.",
 )
+@click.option("--canary", is_flag=True, help="It gets each change before the others.")
 @click.option(
     "--format",
     "form",
@@ -68,6 +69,7 @@ def bootstrap_command(
     xds_key: str,
     xds_server_name: str,
     admin: str,
+    canary: bool,
     form: str,
 ) -> None:
     """Print the bootstrap of an Envoy.
@@ -97,6 +99,7 @@ def bootstrap_command(
             xds_tls=tls,
             admin_host=where.host,
             admin_port=where.port,
+            canary=canary,
         )
     except (SettingsError, BootstrapError) as error:
         fail(Exit.USAGE, str(error))

@@ -17,7 +17,9 @@ import grpc
 from cellplane.cli.outcome import confirm, print_json, warn
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity
-from cellplane.pushes import FROZEN, HELD, frozen_of, held_pushes
+from cellplane.fleet_report import wave_warning
+from cellplane.pushes import EDGE, FROZEN, HELD, frozen_of, held_pushes
+from cellplane.wave_record import WAVE, wave_of
 from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc, documents_pb2, documents_pb2_grpc
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -101,6 +103,12 @@ def commit(
         warn(
             f"PUSHES ARE FROZEN ({frozen}). Nothing of this reaches an Envoy until `cellplane pushes resume`."
         )
+    view = read_documents(service, WAVE)
+    if (wave := wave_of(view, EDGE)) is not None:
+        for warning in wave_warning(wave.body()) or (
+            "Changes go out in waves: see `cellplane pushes watch`.",
+        ):
+            warn(warning)
     for push in held_pushes(read_documents(service, HELD)):
         warn(f"Push {push.id} is held, and nothing newer reaches the fleet: see `cellplane pushes held`.")
 

@@ -15,6 +15,7 @@ import click
 from cellplane.cli.asking import ask, control_plane_option, listen
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
 from cellplane.cli.pushes_change import find_push, freeze, release, resume, rollback
+from cellplane.cli.pushes_waves import waves
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.fleet_report import warnings
@@ -27,6 +28,7 @@ from cellplane.push_report import (
     push_fields,
     push_row,
     rejection_lines,
+    wave_lines,
 )
 from cellplane.pushes import HELD, held_pushes
 
@@ -67,7 +69,7 @@ def show(push_id: str, control_plane: str, output: str) -> None:
         return
     print_fields(push_fields(push))
     click.echo()
-    for line in (*push["lines"], *rejection_lines(push)):
+    for line in (*push["lines"], *wave_lines(push), *rejection_lines(push)):
         click.echo(line)
 
 
@@ -151,5 +153,5 @@ def _version_rows(held: HeldVersions) -> Iterator[tuple[str, ...]]:
         yield (held.id, held.group, kind.name, name, version, "group" if known.held else nodes, words)
 
 
-for command in (freeze, resume, release, rollback):
+for command in (freeze, resume, release, rollback, waves):
     pushes.add_command(command)

@@ -14,12 +14,14 @@ import click
 from cellplane.cli.asking import ask, control_plane_option
 from cellplane.cli.changes import change_options, commit, document_change, yes_option
 from cellplane.cli.outcome import Exit, fail, output_option
+from cellplane.cli.pushes_waves import is_wave, send_order
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.held_versions import REJECTED, document_name, held_versions
 from cellplane.push_report import blame
 from cellplane.push_rollback import ROLLBACK, rollback_body, why_not
 from cellplane.pushes import EVERYTHING, FROZEN, HELD, RELEASED, held_pushes
+from cellplane.wave_record import Word
 
 
 def find_push(control_plane: str, push_id: str) -> dict[str, Any]:
@@ -97,7 +99,11 @@ def rollback(
 def release(
     push_id: str, service: ServiceSettings, reason: str, dry_run: bool, yes: bool, output: str
 ) -> None:
-    """Send a held snapshot, or a version that was rejected, after all."""
+    """Send a held snapshot, or a version that was rejected, after all; or a wave to all nodes at once."""
+    if is_wave(service, push_id):
+        question = f"Send everything that waits, wave {push_id} too, to all nodes at once?"
+        send_order(service, push_id, Word.ALL, reason, dry_run=dry_run, yes=yes, ask=question, output=output)
+        return
     push = next((each for each in held_pushes(read_documents(service, HELD)) if each.id == push_id), None)
     if push is not None:
         body = {"group": push.group, "revision": push.revision}

@@ -78,12 +78,15 @@ def test_a_freeze_is_of_everything_and_has_a_reason() -> None:
 
 
 def test_what_the_machinery_writes_is_not_open() -> None:
+    assert "pushes-wave" not in WRITERS
     assert set(WRITERS) == {
         "certificates",
         "rules",
+        "pushes-delivery",
         "pushes-frozen",
-        "pushes-released",
+        "pushes-order",
         "pushes-rejected",
+        "pushes-released",
         "pushes-rollback",
     }
 

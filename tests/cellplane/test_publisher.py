@@ -258,7 +258,7 @@ async def test_a_bug_in_translation_is_counted_and_the_last_good_stands(
 
         await eventually(published, "the first")
         with monkeypatch.context() as patched:
-            patched.setattr("cellplane.publisher.translate", lambda *_: 1 / 0)
+            patched.setattr("cellplane.translator.translate", lambda *_: 1 / 0)
             views.set(view(8, cells(1, 2)))
 
             async def failed() -> bool:

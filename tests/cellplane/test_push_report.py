@@ -34,10 +34,10 @@ REJECTED = {**PUSH, "outcome": {**NOBODY, "waiting": 2, "left": 1, "rejected": 1
 
 def test_a_row() -> None:
     assert push_row(PUSH) == (
-        "3fa9c2d1", "2027-01-15 08:00:00Z", "12", "cells", "cell 3: weight: 100 → 0", "ada", "3", "20 ms",
-        "40 ms", "12 s", "-",
+        "3fa9c2d1", "2027-01-15 08:00:00Z", "12", "cells", "cell 3: weight: 100 → 0", "ada", "-", "3",
+        "20 ms", "40 ms", "12 s", "-",
     )  # fmt: skip
-    assert push_row(REJECTED)[6:] == ("0 (2 waiting, 1 left)", "-", "-", "-", "1")
+    assert push_row(REJECTED)[7:] == ("0 (2 waiting, 1 left)", "-", "-", "-", "1")
     assert len(push_row(PUSH)) == len(COLUMNS)
     assert set(MAY_DROP) < set(COLUMNS)
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cellplane.metrics import ControlPlaneCollector
-from cellplane.publisher import PublisherState
+from cellplane.publisher_state import PublisherState
 from cellplane.settings import Listen, SettingsError
 from cellplane.status import StatusServer
 from tests.cellplane.views import cell, view

@@ -33,6 +33,10 @@ async def test_envoy_accepts_what_is_printed(envoy_accepts: Callable[[Bootstrap]
     await envoy_accepts(document)
 
 
+def test_a_canary_says_so() -> None:
+    assert printed("--node-id", "e", "--canary")["node"]["metadata"] == {"role": "edge", "canary": True}
+
+
 def test_each_replica_may_show_the_certificate_of_its_own_name() -> None:
     document = printed(
         "--node-id", "e", "--xds", "cp-1:1", "--xds", "cp-2:1", "--xds", "10.0.0.3:1", "--xds-ca", "ca.pem"
