@@ -30,7 +30,12 @@ class EtcdClaims:
     """Claims in the store that holds the topology, which somebody else opens and closes."""
 
     def __init__(self, store: Store, keyspace: Keyspace) -> None:
-        self.store: ClaimStore = StoredClaims(store, ClaimKeyspace.beside(keyspace))
+        self._keyspace = ClaimKeyspace.beside(keyspace)
+        self.store: ClaimStore = self.on(store)
+
+    def on(self, store: Store) -> ClaimStore:
+        """Give the claims on the same store behind a fence."""
+        return StoredClaims(store, self._keyspace)
 
     async def check(self) -> None:
         """See nothing to check: keys need no tables."""
@@ -62,6 +67,10 @@ class PostgresqlClaims:
         self.store: ClaimStore = claims
         self._check = claims.check
         self.upkeep = Upkeep(self._database, claims, store, keyspace)
+
+    def on(self, _: Store) -> ClaimStore:
+        """Give the claims, whose own transactions and epochs are their fence."""
+        return self.store
 
     async def check(self) -> None:
         """Raise SettingsError where the database is there and can't be used; one that is away may come

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 from prometheus_client import CollectorRegistry
@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry
 from cellplane.claim_stores import open_claims
 from cellplane.document_writers import WRITERS
 from cellplane.explaining import remembered_owners
+from cellplane.move_hooks import Hook
+from cellplane.moves import move_ports, move_runner
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.stores import open_store
@@ -29,12 +31,13 @@ from cellplane.tracing import tracing_wanted
 from envoy.decision import Lookup
 from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
+from topology.moves.model import Step
 from topology.service.classify import Lifetimes
 from topology.service.identity import Names
 from topology.service.places import NO_LIMIT, CallLimit
 from topology.service.server import ListenFailed, ServerOptions, TopologyServer
 from topology.service.sources import Sources
-from topology.store import Store
+from topology.store import LeasingStore
 from topology.view import View
 from topology.watcher import Watcher
 from xds.collector import calm_collector
@@ -60,6 +63,7 @@ class ServingSettings:
     names: Names
     limit: CallLimit = NO_LIMIT
     claims: ClaimStoreSettings | None = None
+    hooks: Mapping[Step, Hook] = field(default_factory=dict)
     option: str = "--"
 
 
@@ -76,12 +80,15 @@ class TopologyServiceSettings:
 class TopologyService:
     """The service on a store that somebody opened and a watcher that somebody runs, who calls `seen`."""
 
-    def __init__(self, settings: ServingSettings, store: Store, keyspace: Keyspace, watcher: Watcher) -> None:
+    def __init__(
+        self, settings: ServingSettings, store: LeasingStore, keyspace: Keyspace, watcher: Watcher
+    ) -> None:
         self._settings = settings
         self._claims = claims = open_claims(settings.claims, store, keyspace)
         self._follower = ClaimFollower(claims.store)
         self.sources = Sources(lambda: watcher.view, self._follower, lambda: watcher.state.connected)
         self._tracing = tracing_wanted("cellplane-topology")
+        ports = move_ports(store, keyspace, settings.hooks)
         self._server = TopologyServer(
             self.sources,
             claims.store,
@@ -89,9 +96,10 @@ class TopologyService:
             keyspace,
             writers=WRITERS,
             names=settings.names,
-            options=ServerOptions(limit=settings.limit),
-            around=self._tracing,
+            options=ServerOptions(limit=settings.limit, around=self._tracing),
+            move_ports=ports,
         )
+        self._moves = move_runner(store, keyspace, self.sources, ports, claims.on)
         self._pages = RestPages(self._server, settings.names, settings.lifetimes)
         self.collector = TopologyCollector(self._server, self._follower, watcher.state)
         self._read = asyncio.Event()
@@ -130,8 +138,15 @@ class TopologyService:
             tasks.create_task(for_ever(self._follower.run())),
             *self._claims.run(tasks),
             tasks.create_task(for_ever(self._server.sweep())),
+            tasks.create_task(for_ever(self._carry_moves())),
             tasks.create_task(_announce(self._server, self._follower, self._read)),
         ]
+
+    async def _carry_moves(self) -> None:
+        """Campaign for the moves, once all that they are decided by has been read."""
+        await self._read.wait()
+        await self._follower.reached(0)
+        await self._moves.run()
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Take no more calls, send watchers elsewhere, let the others finish. Harmless if never started."""

@@ -29,7 +29,10 @@ GIVEN_UP_AFTER: Final = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departing:
-    """An owner that a transfer is about to take away: until it is gone, its source refuses writes for it."""
+    """An owner that a transfer is about to take away: until it is gone, its source refuses writes for it.
+
+    `move` is the move that it is announced for, if any: then it stands for as long as that one needs it.
+    """
 
     owner: str
     transfer: str
@@ -37,6 +40,7 @@ class Departing:
     to_cell: int
     epoch: int
     stamp: Stamp
+    move: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ def departing_of(owner: str, body: Mapping[str, Any], stamp: Stamp) -> Departing
             to_cell=int(body["to_cell"]),
             epoch=int(body["epoch"]),
             stamp=stamp,
+            move=str(body.get("move", "")),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -118,12 +123,14 @@ class FenceOf:
 def announced(keyspace: Keyspace, wish: Departing, revision: int) -> tuple[str, Txn]:
     """Plan the announcement of an owner, as its document was seen (0: not there). Gives its key too."""
     key = keyspace.document(DEPARTING, wish.owner)
-    body = {
+    body: dict[str, Any] = {
         "transfer": wish.transfer,
         "from_cell": wish.from_cell,
         "to_cell": wish.to_cell,
         "epoch": wish.epoch,
     }
+    if wish.move:
+        body["move"] = wish.move
     document = Document(kind=DEPARTING, name=wish.owner, body=body, stamp=wish.stamp)
     return key, Txn(compares=(Compare(key, revision),), puts=((key, encode(document)),))
 

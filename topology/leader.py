@@ -44,6 +44,11 @@ class Leadership:
         return replace(txn, compares=(*txn.compares, self.fence))
 
 
+def leader_key(keyspace: Keyspace, role: str) -> str:
+    """Spell the key of whoever leads in a role."""
+    return f"{keyspace.prefix}-leaders/{role}"
+
+
 class Campaign:
     """One replica's part in the election for a role. `who` is what others see of it."""
 
@@ -60,7 +65,7 @@ class Campaign:
         self.leadership: Leadership | None = None
         """What this replica leads by now; None while another does, or nobody."""
         self._store = store
-        self._key = f"{keyspace.prefix}-leaders/{role}"
+        self._key = leader_key(keyspace, role)
         self._who = who
         self._lease_seconds = lease_seconds
         self._sleep = sleep

@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "explain": "cellplane.cli.explain:explain_command",
     "ext-proc": "cellplane.cli.ext_proc:ext_proc",
     "fleet": "cellplane.cli.fleet:fleet",
+    "moves": "cellplane.cli.moves:moves",
     "placements": "cellplane.cli.placements:placements",
     "pushes": "cellplane.cli.pushes:pushes",
     "rules": "cellplane.cli.rules:rules",

@@ -51,6 +51,7 @@ _HINTS: Final = {
     "NOT_FOUND": "`cellplane cells list` and `cellplane claims list` show what is there.",
     "OVERTAKEN": "Look at it, and run the command again if you still want it.",
     "LEASES_OPEN": "`cellplane claims leases --cell ID` shows since when; its cell closes them.",
+    "OWNER_MOVING": "`cellplane moves list` and `cellplane claims owner OWNER` show what holds it.",
     "OWNER_EPOCH": "`cellplane claims owner OWNER` shows where it is, and at which epoch.",
     "STORE_UNAVAILABLE": "The service does not reach its store; nothing can be changed until it does.",
 }

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from cellplane.cli.outcome import Exit, fail
+from cellplane.move_hooks import read_hooks
 from cellplane.settings import Listen, SettingsError, TlsFiles
 from cellplane.topology_service import ServingSettings
 from topology.service.classify import Lifetimes
@@ -103,6 +104,13 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
             "help": "What becomes of those beyond: they are logged and counted, or refused.",
         },
     ),
+    (
+        "move-hooks",
+        {
+            "type": _FILE,
+            "help": "What is called of the application while an owner moves (YAML; see docs/moves.md).",
+        },
+    ),
 )
 
 
@@ -164,5 +172,6 @@ def _settings(prefix: str, given: dict[str, Any]) -> ServingSettings | None:
             proxies=frozenset(given["trusted-proxy"]),
         ),
         limit=CallLimit(given["call-limit"], Mode(given["call-limit-mode"])),
+        hooks=read_hooks(given["move-hooks"]) if given["move-hooks"] else {},
         option=f"--{prefix}",
     )

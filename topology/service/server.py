@@ -26,6 +26,8 @@ from pb.cellplane.topology.v1 import (
     claims_watch_pb2_grpc,
     documents_pb2,
     documents_pb2_grpc,
+    moves_pb2,
+    moves_pb2_grpc,
     placement_pb2,
     placement_pb2_grpc,
     transfer_pb2,
@@ -54,6 +56,8 @@ from topology.service.counts import Counts
 from topology.service.documents_service import DocumentsService, Writers
 from topology.service.gate import Around, Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
+from topology.service.move_planner import NO_PORTS, MovePorts
+from topology.service.moves_service import MoveService
 from topology.service.placement_service import PlacementService
 from topology.service.places import NO_LIMIT, CallLimit, Places
 from topology.service.reader import Reader
@@ -70,6 +74,7 @@ FILES: Final = (
     classify_service_pb2.DESCRIPTOR,
     documents_pb2.DESCRIPTOR,
     health_service_pb2.DESCRIPTOR,
+    moves_pb2.DESCRIPTOR,
     placement_pb2.DESCRIPTOR,
     sequence_service_pb2.DESCRIPTOR,
     transfer_pb2.DESCRIPTOR,
@@ -91,6 +96,7 @@ class ServerOptions:
     keepalive_seconds: float = 30.0
     keepalive_timeout_seconds: float = 10.0
     limit: CallLimit = NO_LIMIT
+    around: Around | None = None
 
 
 DEFAULT_OPTIONS: Final = ServerOptions()
@@ -109,7 +115,7 @@ class TopologyServer:
         writers: Writers = MappingProxyType({}),
         names: Names = NO_MORE_NAMES,
         options: ServerOptions = DEFAULT_OPTIONS,
-        around: Around | None = None,
+        move_ports: MovePorts = NO_PORTS,
     ) -> None:
         self.counts = Counts()
         self.places = Places(options.limit)
@@ -120,6 +126,7 @@ class TopologyServer:
         self._transfers = TransferService(sources, claims, store, keyspace)
         self.claim_watches = ClaimWatchService(claims)
         self._placements = PlacementService(sources, Placements(store, keyspace))
+        self.moves = MoveService(sources, claims, store, keyspace, move_ports)
         self._cell = CellService(sources)
         self._by_name: Mapping[str, Any] = {
             "cellplane.topology.v1.CellService": self.cells,
@@ -130,7 +137,6 @@ class TopologyServer:
         self._sources = sources
         self._names = names
         self._options = options
-        self._around = around
         self._health = health.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -144,7 +150,7 @@ class TopologyServer:
             verified=verified,
             names=self._names,
             counts=self.counts,
-            around=self._around,
+            around=self._options.around,
             places=self.places,
         )
         server = grpc.aio.server(
@@ -193,6 +199,7 @@ class TopologyServer:
         stopping = asyncio.ensure_future(server.stop(grace_seconds))
         self.cells.watches.end()
         self.claim_watches.watches.end()
+        self.moves.watches.end()
         await stopping
 
     def _register(self, server: grpc.aio.Server, guarded: Any) -> None:
@@ -205,6 +212,7 @@ class TopologyServer:
         claims_watch_pb2_grpc.add_ClaimWatchServiceServicer_to_server(self.claim_watches, guarded)
         placement_pb2_grpc.add_PlacementServiceServicer_to_server(self._placements, guarded)
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self._transfers, guarded)
+        moves_pb2_grpc.add_MoveServiceServicer_to_server(self.moves, guarded)
         cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, guarded)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(self.documents, guarded)
         # Nothing is told here but whether the service is up, and what its API is.

@@ -18,7 +18,8 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
-from topology import forms, lifecycle
+from topology import forms
+from topology.arrivals import arrival_problems
 from topology.checks import stamp_problems
 from topology.claims.model import Subject
 from topology.claims.owners import FIRST_EPOCH, name_of, subject_of
@@ -32,10 +33,11 @@ from topology.claims.transfer import (
     Unfit,
     wish_problems,
 )
+from topology.departing import DEPARTING
 from topology.departures import plan_forgetting
 from topology.errors import StoreError
 from topology.keys import Keyspace
-from topology.model import CellState, Problem, Stamp
+from topology.model import Problem, Stamp
 from topology.service.departure_gate import SWEEP_SECONDS, DepartureGate
 from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found
 from topology.service.gate import Context, current_caller
@@ -64,7 +66,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         _check_stamp(caller, wish.reason)
         if problems := tuple(wish_problems(wish)):
             raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "TRANSFER_INVALID")
-        wish = replace(wish, unfit=tuple(self._unfit(wish.to_cell, force=request.force)))
+        wish = replace(wish, unfit=tuple(self._unfit(wish, force=request.force)))
         outcome = await self._gate.transfer(wish, caller, self._sources.follower)
         match outcome:
             case Invalid(problems):
@@ -134,22 +136,21 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 with suppress(StoreError):
                     await self._gate.sweep(view)
 
+    def _unfit(self, wish: TransferWish, *, force: bool) -> Iterator[Problem]:
+        view = self._sources.view
+        yield from arrival_problems(view, wish.to_cell, force=force)
+        for at, (subject, _) in enumerate(wish.owners):
+            freeze = view.documents.get((DEPARTING, name_of(subject)))
+            if freeze is not None and freeze.body.get("move"):
+                message = f"{name_of(subject)} is in move {freeze.body.get('move')}: wait for it, or abort it"
+                yield Problem(field=f"owners[{at}].owner", message=message)
+
     async def _forget(self) -> None:
         """Drop departures that nobody needs any more. The next transfer tries again."""
         txn = plan_forgetting(self._sources.view, datetime.now(UTC))
         if txn is not None:
             with suppress(StoreError):
                 await self._topology.commit(txn)
-
-    def _unfit(self, cell_id: int, *, force: bool) -> Iterator[Problem]:
-        cell = self._sources.view.cells.get(cell_id)
-        if cell is None:
-            yield Problem(field="to_cell", message=f"there is no cell {cell_id}: name one that is there")
-        elif cell.state is CellState.DECOMMISSIONED:
-            yield Problem(field="to_cell", message=f"cell {cell_id} is {cell.state}: name one that serves")
-        elif not lifecycle.accepts_newcomers(cell.state) and not force:
-            message = f"cell {cell_id} is {cell.state}, which takes no newcomers: name another, or force it"
-            yield Problem(field="to_cell", message=message)
 
 
 def _wish(request: transfer_pb2.TransferRequest) -> TransferWish:

@@ -18,6 +18,7 @@ from pb.cellplane.topology.v1 import (
     cells_pb2_grpc,
     claims_watch_pb2_grpc,
     documents_pb2_grpc,
+    moves_pb2_grpc,
     placement_pb2_grpc,
     transfer_pb2_grpc,
 )
@@ -36,7 +37,8 @@ from topology.model import Cell
 from topology.service.documents_service import Writers
 from topology.service.gate import Around
 from topology.service.identity import NO_MORE_NAMES, Names
-from topology.service.server import TopologyServer
+from topology.service.move_planner import NO_PORTS, MovePorts
+from topology.service.server import ServerOptions, TopologyServer
 from topology.service.sources import Sources
 from topology.store import Committed, Store, Txn
 from topology.watcher import Backoff, Watcher
@@ -57,6 +59,7 @@ class Client:
         self.claims = claims_grpc.ClaimServiceStub(self.channel)
         self.cells = cells_pb2_grpc.CellServiceStub(self.channel)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self.channel)
+        self.moves = moves_pb2_grpc.MoveServiceStub(self.channel)
         self.placements = placement_pb2_grpc.PlacementServiceStub(self.channel)
         self.claim_watch = claims_watch_pb2_grpc.ClaimWatchServiceStub(self.channel)
         self.documents = documents_pb2_grpc.DocumentServiceStub(self.channel)
@@ -125,12 +128,22 @@ async def playing(
     writers: Writers = MappingProxyType({}),
     names: Names = NO_MORE_NAMES,
     around: Around | None = None,
+    move_ports: MovePorts = NO_PORTS,
 ) -> AsyncIterator[Stage]:
     """Run a service on a store."""
     claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
     watcher, follower = Watcher(store, keyspace, backoff=EAGER), ClaimFollower(claims, backoff=EAGER)
     sources = Sources(lambda: watcher.view, follower, lambda: watcher.state.connected)
-    server = TopologyServer(sources, claims, store, keyspace, writers=writers, names=names, around=around)
+    server = TopologyServer(
+        sources,
+        claims,
+        store,
+        keyspace,
+        writers=writers,
+        names=names,
+        options=ServerOptions(around=around),
+        move_ports=move_ports,
+    )
     authority = trustme.CA() if verified else None
     credentials = None
     if authority is not None:

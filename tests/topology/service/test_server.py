@@ -69,6 +69,7 @@ async def test_reflection_tells_the_whole_api(client: Client) -> None:
         "cellplane.topology.v1.CellService",
         "cellplane.topology.v1.ClaimWatchService",
         "cellplane.topology.v1.DocumentService",
+        "cellplane.topology.v1.MoveService",
         "cellplane.topology.v1.PlacementService",
         "cellplane.topology.v1.TransferService",
         "gitlab.cells.topology_service.CellService",

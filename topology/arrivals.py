@@ -1,0 +1,25 @@
+"""Which cell owners may come to: one that takes newcomers, or that somebody insists on.
+
+Transfers and moves ask before they begin. It reads nothing but the View. Third road: what stands against a
+`Txn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from topology import lifecycle
+from topology.model import CellState, Problem
+from topology.view import View
+
+
+def arrival_problems(view: View, cell_id: int, *, force: bool) -> Iterator[Problem]:
+    """Say what is against a cell as the one that owners go to. `force` overrides its state."""
+    cell = view.cells.get(cell_id)
+    if cell is None:
+        yield Problem(field="to_cell", message=f"there is no cell {cell_id}: name one that is there")
+    elif cell.state is CellState.DECOMMISSIONED:
+        yield Problem(field="to_cell", message=f"cell {cell_id} is {cell.state}: name one that serves")
+    elif not lifecycle.accepts_newcomers(cell.state) and not force:
+        message = f"cell {cell_id} is {cell.state}, which takes no newcomers: name another, or force it"
+        yield Problem(field="to_cell", message=message)
