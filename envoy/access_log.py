@@ -11,11 +11,13 @@ from typing import Any, Final
 from google.protobuf import struct_pb2
 
 from envoy.asking import OWNERS_FILTER
-from envoy.edge import CELL_HEADER
+from envoy.edge import CELL_HEADER, OPERATOR_HEADER
+from envoy.leaves import NAMESPACE, OUTCOME
 from envoy.matchers import packed
 from envoy.questions import OWNERS, TOLD
 from pb.envoy.config.accesslog.v3 import accesslog_pb2
 from pb.envoy.config.core.v3 import substitution_format_string_pb2
+from pb.envoy.config.route.v3 import route_components_pb2
 from pb.envoy.extensions.access_loggers.stream.v3 import stream_pb2
 
 LINE: Final[dict[str, Any]] = {
@@ -36,7 +38,8 @@ LINE: Final[dict[str, Any]] = {
     "rule": "%ROUTE_NAME%",
     # Of an answer of the edge's own, such as a quarantined cell's, the header alone says whose it is.
     "cell": f"%RESP({CELL_HEADER})%",
-    "outcome": "%METADATA(ROUTE:cellplane:outcome)%",
+    "operator": f"%REQ({OPERATOR_HEADER})%",
+    "outcome": f"%METADATA(ROUTE:{NAMESPACE}:{OUTCOME})%",
     "endpoint": "%UPSTREAM_HOST%",
     # What Python said, if it was asked: cell, epoch, seconds for each name; and how long the request waited.
     "told": f"%DYNAMIC_METADATA({TOLD}:{OWNERS})%",
@@ -49,8 +52,8 @@ LINE: Final[dict[str, Any]] = {
 }
 
 
-def access_log() -> accesslog_pb2.AccessLog:
-    """Make it."""
+def access_log(*, everything: bool) -> accesslog_pb2.AccessLog:
+    """Make it: for all requests, or only for those that an operator sent to a cell, which are always told."""
     line = struct_pb2.Struct()
     line.update(LINE)
     message = stream_pb2.StdoutAccessLog(
@@ -58,4 +61,10 @@ def access_log() -> accesslog_pb2.AccessLog:
             json_format=line, omit_empty_values=True
         )
     )
-    return accesslog_pb2.AccessLog(name="envoy.access_loggers.stdout", typed_config=packed(message))
+    found = accesslog_pb2.AccessLog(name="envoy.access_loggers.stdout", typed_config=packed(message))
+    if not everything:
+        # No client's own: such headers are removed, and this one is set where an override leads.
+        found.filter.header_filter.header.CopyFrom(
+            route_components_pb2.HeaderMatcher(name=OPERATOR_HEADER, present_match=True)
+        )
+    return found

@@ -12,7 +12,7 @@ from typing import Final
 
 from envoy import matchers, sessions
 from envoy.edge import IDENTITY_HEADER, PEER_STATE
-from envoy.leaves import at_cell
+from envoy.leaves import Mark, at_cell
 from envoy.lua_program import passed_state
 from envoy.match_rules import Skip
 from envoy.matchers import (
@@ -40,16 +40,24 @@ _ANY_PATH: Final = matchers.starts(PATH, "/")
 
 
 def branch(
-    rule: PlainRule, standings: Standings, retry_after_seconds: int, manners: Manners = ORDINARY
+    rule: PlainRule,
+    standings: Standings,
+    retry_after_seconds: int,
+    manners: Manners = ORDINARY,
+    *,
+    limits: bool = False,
 ) -> tuple[Entry, ...]:
-    """Make a rule's entries; the default has none, for it is what is left when no entry leads anywhere."""
+    """Make a rule's entries; the default has none, for it is what is left when no entry leads anywhere.
+
+    `limits`: what clients steer is counted and limited.
+    """
     match rule:
         case OverrideRule():
             return _override(rule, standings, retry_after_seconds, manners)
         case PathPrefixRule():
             return _paths(rule, standings, retry_after_seconds, manners)
         case SessionCookieRule():
-            return _sessions(rule, standings, retry_after_seconds, manners)
+            return _sessions(rule, standings, retry_after_seconds, manners, limits=limits)
         case DefaultRule():
             return ()
 
@@ -71,7 +79,7 @@ def _override(
     allowed = _allowed(rule)
     leaves = {
         cluster_name(cell.cell_id): at_cell(
-            rule.name, cell.cell_id, cell.override, retry_after_seconds, manners
+            rule.name, cell.cell_id, cell.override, retry_after_seconds, manners, Mark.OPERATOR
         )
         for cell in standings.values()
         if cell.override is not Access.CLOSED
@@ -146,11 +154,19 @@ def _under(prefixes: Iterable[str]) -> str:
 
 
 def _sessions(
-    rule: SessionCookieRule, standings: Standings, retry_after_seconds: int, manners: Manners
+    rule: SessionCookieRule,
+    standings: Standings,
+    retry_after_seconds: int,
+    manners: Manners,
+    *,
+    limits: bool,
 ) -> tuple[Entry, ...]:
+    mark = Mark.STEERED if limits else Mark.NOTHING
     once, twice = sessions.once(rule.cookie), sessions.twice(rule.cookie)
     leaves = {
-        f"{cell.session_prefix}-": at_cell(rule.name, cell.cell_id, cell.owned, retry_after_seconds, manners)
+        f"{cell.session_prefix}-": at_cell(
+            rule.name, cell.cell_id, cell.owned, retry_after_seconds, manners, mark
+        )
         for cell in standings.values()
         if cell.owned is not Access.CLOSED
     }

@@ -18,6 +18,7 @@ from envoy.edge import IDENTITY_HEADER, INTERNAL_HEADERS, LISTENER_NAME, ROUTES_
 from envoy.matchers import packed
 from envoy.pending import LUA_FILTER, learn_filter, lua_filter
 from envoy.secrets import ads
+from envoy.steered import STEERED_FILTER, steered_filter
 from envoy.tracing import TRACE_HEADERS, tracing
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import base_pb2, extension_pb2, protocol_pb2
@@ -44,6 +45,7 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
             # Off but on the route of a request that Lua has to read: see `pending`.
             HttpFilter(name=LUA_FILTER, typed_config=packed(lua_filter()), disabled=True),
             *_asking(settings),
+            *_limiting(settings),
             HttpFilter(name="envoy.filters.http.router", typed_config=router),
         ],
         early_header_mutation_extensions=[_sanitiser(settings)],
@@ -71,9 +73,15 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
     )
     if settings.tracing:
         message.tracing.CopyFrom(tracing(settings.tracing))
-    if settings.access_log:
-        message.access_log.append(access_log())
+    message.access_log.append(access_log(everything=settings.access_log))
     return message
+
+
+def _limiting(settings: EdgeSettings) -> Iterable[HttpFilter]:
+    """Limit by the route that is taken in the end, so behind all that looks it up again."""
+    if settings.steered_per_second:
+        limit = steered_filter(settings.steered_per_second)
+        yield HttpFilter(name=STEERED_FILTER, typed_config=packed(limit))
 
 
 def _asking(settings: EdgeSettings) -> Iterable[HttpFilter]:

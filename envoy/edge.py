@@ -20,11 +20,20 @@ ROUTES_NAME: Final = "edge"
 CELL_HEADER: Final = "x-cellplane-cell"
 RULE_HEADER: Final = "x-cellplane-rule"
 IDENTITY_HEADER: Final = "x-cellplane-identity"
+OPERATOR_HEADER: Final = "x-cellplane-operator"
+"""Tells the cell, and the access log, who sent a request there by an override."""
 SESSION_HEADER: Final = "x-cellplane-session"
 """Kept for the extraction that rules may need later: already a client's copy never comes through."""
 OWNER_HEADER: Final = "x-cellplane-owner"
 """In what a sidecar refuses: the cell where the owner is, who it is, and its epoch."""
-INTERNAL_HEADERS: Final = (CELL_HEADER, RULE_HEADER, IDENTITY_HEADER, SESSION_HEADER, OWNER_HEADER)
+INTERNAL_HEADERS: Final = (
+    CELL_HEADER,
+    RULE_HEADER,
+    IDENTITY_HEADER,
+    OPERATOR_HEADER,
+    SESSION_HEADER,
+    OWNER_HEADER,
+)
 """Removed from what a client sends before the first rule is looked at."""
 PEER_STATE: Final = "cellplane.peer"
 """The filter state that holds the address of the direct peer, for as long as its connection lasts."""
@@ -94,7 +103,8 @@ class EdgeSettings:
     that is silent for `stream_idle_seconds` ends (0: never). `upstream_idle_seconds` has to be shorter than
     what a cell's server keeps an idle connection for, or requests race with its closing; 0 keeps it for ever,
     in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For. Without
-    `lookups` nobody is asked for owners. `passthrough` are ports for TLS that is handed on unread.
+    `lookups` nobody is asked for owners. Cookies and tokens steer at most `steered_per_second` requests to
+    a cell (0: any number). `passthrough` are ports for TLS that is handed on unread.
     """
 
     listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone
@@ -114,6 +124,7 @@ class EdgeSettings:
     max_connections_per_cell: int = 10_000
     max_pending_requests_per_cell: int = 5_000
     max_requests_per_cell: int = 20_000
+    steered_per_second: int = 0
     access_log: bool = False
     server_name: str = "cellplane"
     lookups: Lookups | None = None
@@ -140,7 +151,13 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
     for name in ("health_check_interval", "health_check_timeout", "connect_timeout", "request_headers"):
         if getattr(settings, f"{name}_seconds") <= 0:
             yield Problem(field=f"{name}_seconds", message="must be more than 0")
-    for name in ("stream_idle_seconds", "client_idle_seconds", "upstream_idle_seconds", "trusted_hops"):
+    for name in (
+        "stream_idle_seconds",
+        "client_idle_seconds",
+        "upstream_idle_seconds",
+        "trusted_hops",
+        "steered_per_second",
+    ):
         if getattr(settings, name) < 0:
             yield Problem(field=name, message="must be 0 or more")
     if settings.lookups is not None:

@@ -7,13 +7,16 @@ is said once, by the virtual host in `routes`. `View -> Snapshot`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 from functools import lru_cache
 from typing import Final
 
 from google.protobuf import wrappers_pb2
 
+from envoy import steered
+from envoy.decision import Outcome
 from envoy.durations import seconds
-from envoy.edge import CELL_HEADER
+from envoy.edge import CELL_HEADER, OPERATOR_HEADER
 from envoy.matchers import OnMatch, leaf
 from envoy.shares import Shares, tree
 from envoy.standing import Access, cluster_name
@@ -21,13 +24,32 @@ from envoy.traffic import ORDINARY, Manners
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
 
+NAMESPACE: Final = "cellplane"
+OUTCOME: Final = "outcome"
+"""Where a route's metadata says what came of a request that ended there."""
 _ANYTHING: Final = route_pb2.RouteMatch(prefix="/")
+_OPERATOR: Final = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_PEER_URI_SAN%"
 _OVERWRITE: Final = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+
+
+class Mark(Enum):
+    """What is to be known of requests that end at a leaf, besides rule and cell."""
+
+    NOTHING = "nothing"
+    STEERED = "steered"
+    """A cookie or a token that nobody has verified names the cell."""
+    OPERATOR = "operator"
+    """Whoever is allowed to names it."""
 
 
 @lru_cache(maxsize=32_768)  # a change of one cell makes the leaves of one cell
 def at_cell(
-    rule: str, cell_id: int, access: Access, retry_after_seconds: int, manners: Manners = ORDINARY
+    rule: str,
+    cell_id: int,
+    access: Access,
+    retry_after_seconds: int,
+    manners: Manners = ORDINARY,
+    mark: Mark = Mark.NOTHING,
 ) -> OnMatch:
     """End at a cell: its cluster, or while it is quarantined an answer in its name. Not to be edited."""
     if access is Access.CLOSED:
@@ -35,9 +57,15 @@ def at_cell(
     if access is Access.QUARANTINED:
         name = cluster_name(cell_id)
         body = f"Cell {name} is quarantined and does not answer now. Nothing is lost: try again later.\n"
-        return leaf(_unavailable(rule, body, retry_after_seconds, header(CELL_HEADER, name)))
+        named = header(CELL_HEADER, name)
+        return leaf(_unavailable(rule, Outcome.QUARANTINED, body, retry_after_seconds, named))
     action = _mannered(route_pb2.RouteAction(cluster=cluster_name(cell_id)), manners)
-    return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
+    route = route_pb2.Route(name=rule, match=_ANYTHING, route=action)
+    if mark is Mark.STEERED:
+        steered.mark(route)
+    if mark is Mark.OPERATOR:
+        route.request_headers_to_add.append(header(OPERATOR_HEADER, _OPERATOR))
+    return leaf(route)
 
 
 def at_cluster(rule: str, cluster: str, manners: Manners = ORDINARY) -> OnMatch:
@@ -56,6 +84,7 @@ def rejected(rule: str, status: int, body: str, retry_after_seconds: int) -> OnM
             name=rule,
             match=_ANYTHING,
             direct_response=answer,
+            metadata=_outcome(Outcome.REJECTED),
             response_headers_to_add=(header("content-type", kind), *again),
         )
     )
@@ -73,7 +102,7 @@ def divided(
         body = (
             "No cell takes new traffic now: every cell is full, draining or quarantined. Try again later.\n"
         )
-        return leaf(_unavailable(rule, body, retry_after_seconds))
+        return leaf(_unavailable(rule, Outcome.NO_CELL, body, retry_after_seconds))
     return tree(shares, lambda few: _handful(rule, few, retry_after_seconds, manners))
 
 
@@ -99,6 +128,13 @@ def header(name: str, value: str) -> base_pb2.HeaderValueOption:
     )
 
 
+def _outcome(outcome: Outcome) -> base_pb2.Metadata:
+    """Say for the access log what came of the request. A cell that answers says it itself."""
+    found = base_pb2.Metadata()
+    found.filter_metadata[NAMESPACE][OUTCOME] = outcome.value
+    return found
+
+
 def _mannered(action: route_pb2.RouteAction, manners: Manners) -> route_pb2.RouteAction:
     """Say how the request is treated, where that is not what the virtual host or the listener says.
 
@@ -113,7 +149,7 @@ def _mannered(action: route_pb2.RouteAction, manners: Manners) -> route_pb2.Rout
 
 
 def _unavailable(
-    rule: str, body: str, retry_after_seconds: int, *headers: base_pb2.HeaderValueOption
+    rule: str, outcome: Outcome, body: str, retry_after_seconds: int, *headers: base_pb2.HeaderValueOption
 ) -> route_pb2.Route:
     return route_pb2.Route(
         name=rule,
@@ -121,6 +157,7 @@ def _unavailable(
         direct_response=route_pb2.DirectResponseAction(
             status=503, body=base_pb2.DataSource(inline_string=body)
         ),
+        metadata=_outcome(outcome),
         response_headers_to_add=(
             header("retry-after", str(retry_after_seconds)),
             header("content-type", "text/plain; charset=utf-8"),

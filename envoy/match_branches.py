@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from envoy import matchers
 from envoy.asking import asking
 from envoy.branches import Standings, counted_once
-from envoy.classification import KeyType
-from envoy.leaves import at_cell, at_cluster, rejected
+from envoy.classification import BUCKETS, KeyType
+from envoy.leaves import Mark, at_cell, at_cluster, rejected
 from envoy.lua_program import ASKING, FIRST, key_state
 from envoy.match_rules import (
     Classify,
@@ -51,7 +51,7 @@ _PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What all branches for requests of some manners stand on. `fallback` is where the default leads; `asks`:
-    somebody is there to be asked for owners.
+    somebody is there to be asked for owners; `limits`: what clients steer is counted and limited.
     """
 
     standings: Standings
@@ -60,6 +60,7 @@ class Ground:
     fallback: OnMatch
     manners: Manners = ORDINARY
     asks: bool = False
+    limits: bool = False
 
 
 def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
@@ -157,9 +158,11 @@ def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
     if key.type is KeyType.FIRST_CELL:
         first = _first_cell(rule, ground)
         return {} if first is None else {FIRST: first}
+    # Who owns a claim the servers say; any other key the client says.
+    mark = Mark.STEERED if ground.limits and key.type not in BUCKETS else Mark.NOTHING
     return {
         cell.session_prefix if key.type is KeyType.SESSION_PREFIX else str(cell.cell_id): at_cell(
-            rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners
+            rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners, mark
         )
         for cell in ground.standings.values()
         if cell.owned is not Access.CLOSED

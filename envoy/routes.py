@@ -101,12 +101,12 @@ def route_table(
     known: Mapping[Manners, Branches] = {}
     if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
         known = previous.branches if previous.weights == weights else _without_fallbacks(previous.branches)
-    asks = settings.lookups is not None
+    asks, limits = settings.lookups is not None, settings.steered_per_second > 0
     branches: dict[Manners, Branches] = {}
     ways: dict[Manners, _Way] = {}
     for manners in (ORDINARY, *all_manners(ruleset.traffic)):
         fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners)
-        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, asks)
+        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, asks, limits)
         same = known.get(manners, {})
         made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
         branches[manners], ways[manners] = made, _Way(tuple(made.values()), fallback)
@@ -132,7 +132,7 @@ def _is_named(cell: Standing) -> bool:
 def _branch(rule: Rule, ground: Ground) -> tuple[Entry, ...]:
     if isinstance(rule, MatchRule):
         return match_branch(rule, ground)
-    return branch(rule, ground.standings, ground.retry_after_seconds, ground.manners)
+    return branch(rule, ground.standings, ground.retry_after_seconds, ground.manners, limits=ground.limits)
 
 
 def _without_fallbacks(branches: Mapping[Manners, Branches]) -> Mapping[Manners, Branches]:

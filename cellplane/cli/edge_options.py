@@ -59,6 +59,16 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         },
     ),
     (
+        "edge-steered-per-second",
+        {
+            "type": click.IntRange(min=0),
+            "default": 0,
+            "show_default": True,
+            "help": "How many requests a second cookies and tokens may steer to a cell, at each Envoy; more"
+            " are answered 429. 0: any number.",
+        },
+    ),
+    (
         "edge-access-log",
         {"is_flag": True, "help": "Have Envoys write a line of JSON for each request to their output."},
     ),
@@ -123,6 +133,7 @@ def _settings(lookups: Lookups | None, given: dict[str, Any]) -> EdgeSettings:
         listen_port=listen.port,
         health_check_path=given["health_check_path"],
         tls=_tls(given),
+        steered_per_second=given["edge_steered_per_second"],
         access_log=given["edge_access_log"],
         lookups=lookups,
         tracing=_tracing(given["edge_otlp"], given["edge_trace_percent"]),

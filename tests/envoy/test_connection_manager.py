@@ -34,7 +34,8 @@ def test_paths_are_normalised_and_peers_are_not_taken_at_their_word() -> None:
 
 
 def test_a_clients_copies_of_our_headers_are_removed_first() -> None:
-    removed = ["x-cellplane-cell", "x-cellplane-rule", "x-cellplane-identity", "x-cellplane-session"]
+    removed = ["x-cellplane-cell", "x-cellplane-rule", "x-cellplane-identity"]
+    removed += ["x-cellplane-operator", "x-cellplane-session"]
     assert mutations(EdgeSettings()) == removed
     assert mutations(EdgeSettings(tls=TLS)) == removed
     names = ["%DOWNSTREAM_PEER_URI_SAN%", "%DOWNSTREAM_PEER_DNS_SAN%"]
@@ -49,6 +50,8 @@ def test_nothing_cuts_a_stream_that_moves() -> None:
     assert not found.common_http_protocol_options.HasField("max_connection_duration")
 
 
-def test_the_access_log_is_off_unless_wanted() -> None:
-    assert not connection_manager(EdgeSettings()).access_log
-    assert len(connection_manager(EdgeSettings(access_log=True)).access_log) == 1
+def test_the_access_log_is_of_overrides_alone_unless_wanted() -> None:
+    (overrides,) = connection_manager(EdgeSettings()).access_log
+    assert overrides.filter.header_filter.header.name == "x-cellplane-operator"
+    (everything,) = connection_manager(EdgeSettings(access_log=True)).access_log
+    assert not everything.HasField("filter")

@@ -52,5 +52,6 @@ def test_internal_headers_are_lower_case_and_ours() -> None:
         "x-cellplane-cell",
         "x-cellplane-rule",
         "x-cellplane-identity",
+        "x-cellplane-operator",
         "x-cellplane-session",
     }

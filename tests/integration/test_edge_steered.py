@@ -1,0 +1,41 @@
+"""What cookies steer on a real Envoy: limited for each cell apart, and nobody else's traffic is touched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from envoy.edge import EdgeSettings
+from tests.envoy.edge_rig import Answer, Edge, cell, running_edge, view_of
+from tests.processes import free_port
+
+
+def session(cell_id: int) -> tuple[str, str]:
+    return "cookie", f"_gitlab_session=cell-{cell_id}-abc"
+
+
+async def statuses(edge: Edge, count: int, *headers: tuple[str, str]) -> Counter[int]:
+    answers: list[Answer] = [await edge.send("/", *headers) for _ in range(count)]
+    return Counter(each.status for each in answers)
+
+
+async def test_a_cell_that_cookies_steer_to_is_limited_and_no_other(tmp_path: Path) -> None:
+    settings = EdgeSettings(
+        listen_address="127.0.0.1", listen_port=free_port(), health_check_path="", steered_per_second=5
+    )
+    async with running_edge(tmp_path, (1, 2, 3), settings=settings) as edge:
+        cells = [
+            cell(each, ports=edge.ports(each), session_prefix=f"cell-{each}", weight=100 if each == 1 else 0)
+            for each in (1, 2, 3)
+        ]
+        await edge.publish(view_of(*cells))
+        await edge.envoy.ready()
+        flood = await statuses(edge, 60, session(2))
+        assert flood[200] >= 5
+        assert flood[429] > 20
+        assert await statuses(edge, 4, session(3)) == {200: 4}
+        assert await statuses(edge, 40) == {200: 40}
+        assert await statuses(edge, 10, ("x-cellplane-override", "cell-2")) == {200: 10}
+        counted = await edge.envoy.stats("vhost.edge.route.steered-cell-2.upstream_rq_200")
+        assert list(counted.values()) == [flood[200]]
+        assert await edge.envoy.stat("edge.http_local_rate_limit.rate_limited") == flood[429]
