@@ -28,7 +28,11 @@ NAMESPACE: Final = "cellplane"
 OUTCOME: Final = "outcome"
 """Where a route's metadata says what came of a request that ended there."""
 _ANYTHING: Final = route_pb2.RouteMatch(prefix="/")
-_OPERATOR: Final = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_PEER_URI_SAN%"
+_OPERATOR: Final = (
+    "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "%DOWNSTREAM_PEER_URI_SAN%",  # this and the next are left out where there is none
+    "%DOWNSTREAM_PEER_DNS_SAN%",
+)
 _OVERWRITE: Final = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
 
@@ -64,7 +68,12 @@ def at_cell(
     if mark is Mark.STEERED:
         steered.mark(route)
     if mark is Mark.OPERATOR:
-        route.request_headers_to_add.append(header(OPERATOR_HEADER, _OPERATOR))
+        address, *names = _OPERATOR
+        route.request_headers_to_add.append(header(OPERATOR_HEADER, address))
+        route.request_headers_to_add.extend(
+            base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=OPERATOR_HEADER, value=each))
+            for each in names
+        )
     return leaf(route)
 
 

@@ -35,7 +35,7 @@ def test_paths_are_normalised_and_peers_are_not_taken_at_their_word() -> None:
 
 def test_a_clients_copies_of_our_headers_are_removed_first() -> None:
     removed = ["x-cellplane-cell", "x-cellplane-rule", "x-cellplane-identity"]
-    removed += ["x-cellplane-operator", "x-cellplane-session"]
+    removed += ["x-cellplane-operator", "x-cellplane-session", "x-cellplane-owner"]
     assert mutations(EdgeSettings()) == removed
     assert mutations(EdgeSettings(tls=TLS)) == removed
     names = ["%DOWNSTREAM_PEER_URI_SAN%", "%DOWNSTREAM_PEER_DNS_SAN%"]
