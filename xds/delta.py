@@ -13,6 +13,7 @@ from xds.aliases import strays
 from xds.copies import ABSENT, OTHER, UNKNOWN
 from xds.heartbeats import Heartbeats
 from xds.holds import Holds
+from xds.in_flight import InFlight
 from xds.ledger import Ledger
 from xds.placeholders import bodiless, empty
 from xds.requests import refused_name, too_long
@@ -199,6 +200,8 @@ class DeltaStream(Stream):
             ledger.behind[name] = OTHER
 
     def _speak(self, ledger: Ledger, now: float) -> Response | None:
+        if (flight := self._said_elsewhere(ledger)) is not None:
+            return self._book(ledger, flight)
         turn = self._turn(ledger, now)
         if not turn.sent and not (ledger.greet and turn.open):
             return None
@@ -214,7 +217,22 @@ class DeltaStream(Stream):
             if self.snapshot.expiring(ledger.type):
                 self._beats.sent(ledger.type, turn.sent, now)
         response = self._terms.composer.delta(ledger.type, version, turn.upserts, turn.removed, after)
-        return self._book(ledger, response, turn)
+        flight = turn.in_flight(response)
+        if turn.opening is not None and response.resources == turn.opening.upserts and not response.removed:
+            turn.opening.flight = flight
+        return self._book(ledger, flight)
+
+    def _said_elsewhere(self, ledger: Ledger) -> InFlight | None:
+        """Find what another stream that lacked the same has just been told: most of a push is this."""
+        special = ledger.forced or ledger.leaving or ledger.greet or self._beats or not self._holds.idle
+        if special or not self._relations.gate_is_open(ledger):
+            return None
+        opening = self._terms.openings.find(ledger.type, ledger.view(self.snapshot), ledger.behind)
+        flight = opening.flight if opening is not None else None
+        if flight is None or flight.response.version != self.snapshot.version_text(ledger.type):
+            return None
+        is_fresh = ledger.last is None or flight.response.sequence > ledger.last.sequence
+        return flight if is_fresh and not self._relations.lacking(ledger, self.snapshot) else None
 
     def _says_absent(self, kind: ResourceType) -> Absence:
         return kind.asked_absent_delta if self._terms.client_is_envoy else _plain(kind.asked_absent_delta)

@@ -49,9 +49,9 @@ class Ledger:
         return self.step.type
 
     @property
-    def idle(self) -> bool:
-        """Tell whether the client has all of the snapshot that it asked for, and no answer is due."""
-        return not (self.behind or self.forced or self.greet)
+    def has_news(self) -> bool:
+        """Tell whether there may be something to say now: not while an answer is awaited."""
+        return self.in_flight is None and bool(self.behind or self.forced or self.greet)
 
     @property
     def settled(self) -> bool:

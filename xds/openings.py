@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from xds.copies import Copy
+from xds.in_flight import InFlight
 from xds.resource import Reference, Resource, ResourceType
 
 MOST_OF_A_TYPE: Final = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Opening:
     """All that a client lacks of a type, to be sent as the snapshot has it."""
 
@@ -27,6 +28,8 @@ class Opening:
     children: tuple[Reference, ...]
     blocking: bool
     """Whether types that come after this one have to wait for its answer."""
+    flight: InFlight | None = None
+    """The Delta response that says exactly this, as the newest stream has it in flight."""
 
 
 @dataclass(slots=True)

@@ -149,15 +149,14 @@ class Session:
                 self._settle()
             if not self._roused:
                 self._asleep = loop.create_future()
-                await self._sleep(self._asleep)
+                if (due := self._stream.due()) is None:
+                    await self._asleep
+                else:
+                    await self._sleep(self._asleep, due)
                 self._asleep = None
 
-    async def _sleep(self, asleep: asyncio.Future[None]) -> None:
+    async def _sleep(self, asleep: asyncio.Future[None], due: float) -> None:
         """Wait for news, or until a removal that waits out its grace is due."""
-        due = self._stream.due()
-        if due is None:
-            await asleep
-            return
         try:
             async with asyncio.timeout(max(due - self._clock(), SHORTEST_PAUSE_SECONDS)):
                 await asleep

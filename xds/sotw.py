@@ -135,7 +135,7 @@ class SotwStream(Stream):
             resources = turn.upserts
         after = ledger.last.sequence if ledger.last else 0
         response = self._terms.composer.sotw(ledger.type, self._version(ledger, turn), resources, after)
-        return self._book(ledger, response, turn)
+        return self._book(ledger, turn.in_flight(response))
 
     def _full_state(self, ledger: Ledger, turn: Turn) -> Iterable[Resource]:
         """List all that the client shall have: what is left out is deleted, so what has to wait stays as it

@@ -71,7 +71,7 @@ class Stream(ABC):
         while again:
             again = False
             for ledger in self._relations.ledgers.values():
-                if ledger.in_flight is None and not ledger.idle:
+                if ledger.has_news:
                     open_names = len(ledger.behind)
                     response = self._speak(ledger, now)
                     if response is not None:
@@ -84,8 +84,8 @@ class Stream(ABC):
     def has_news(self) -> bool:
         """Tell whether `to_send` may have something to say. False is sure, and asks little."""
         # Asked with each request and offer: a loop costs half of what `any` does.
-        for ledger in self._relations.ledgers.values():
-            if ledger.in_flight is None and not ledger.idle:
+        for ledger in self._relations.ledgers.values():  # noqa: SIM110
+            if ledger.has_news:
                 return True
         return False
 
@@ -239,11 +239,9 @@ class Stream(ABC):
             return True
         return self._relations.removable(ledger, name, now)
 
-    def _book(self, ledger: Ledger, response: Response, turn: Turn) -> Response:
+    def _book(self, ledger: Ledger, flight: InFlight) -> Response:
         """Note that a response leaves, and make the children of what it changes follow."""
-        children = turn.children()
-        whole = turn.opening.resources if turn.opening else None
-        ledger.sent(InFlight(response, turn.sent, turn.blocking, children, whole))
-        self._observer.sent(response)
-        self._relations.follow(children, self.snapshot)
-        return response
+        ledger.sent(flight)
+        self._observer.sent(flight.response)
+        self._relations.follow(flight.children, self.snapshot)
+        return flight.response

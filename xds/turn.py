@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xds.copies import Copy
+from xds.in_flight import InFlight
 from xds.ledger import Ledger
 from xds.openings import Opening
 from xds.placeholders import bodiless, empty
 from xds.resource import Absence, Reference, Resource
+from xds.wire import Response
 
 
 @dataclass(slots=True)
@@ -59,6 +61,11 @@ class Turn:
             return self.opening.children
         kinds = self.ledger.step.followed_by
         return tuple(key for one in self.changed for key in one.references if key[0] in kinds)
+
+    def in_flight(self, response: Response) -> InFlight:
+        """Return what the ledger notes of a response that says all of this."""
+        whole = self.opening.resources if self.opening is not None else None
+        return InFlight(response, self.sent, self.blocking, self.children(), whole)
 
     def give(self, given: Resource, has: Copy, *, is_stand_in: bool = False) -> None:
         """Send a resource, unless the client has it, or it has to wait. `given` may stand in for a rejected

@@ -36,6 +36,7 @@ class Group(RuleBasedStateMachine):
         self.content = dict.fromkeys(CLUSTERS, 1)
         self.bad: set[str] = set()
         self.book = HoldBook()
+        self.terms = Terms(composer=Composer("test"))
         self.clients: dict[str, ModelClient] = {}
         self.rejections = dict.fromkeys(NODES, 0)
         self.changes = 1
@@ -57,7 +58,7 @@ class Group(RuleBasedStateMachine):
         status = Fleet(wall_clock=lambda: 0.0).opened(Node(id=node), "group", "")
         holds = self.book.joined("group", node, "1.40.0")
         machine = SotwStream if node in self.sotw else DeltaStream
-        return machine(self.snapshot, Terms(composer=Composer("test")), holds, status, node_id=node)
+        return machine(self.snapshot, self.terms, holds, status, node_id=node)
 
     def pump(self) -> None:
         for client in self.clients.values():

@@ -52,6 +52,7 @@ class Streams(RuleBasedStateMachine):
         self.book = HoldBook(self)
         self.records: dict[Reference, HoldRecord] = {}
         self.holds = self.book.joined("group", NODE_ID, "1.40.0")
+        self.terms = terms()
         self.published: set[tuple[ResourceType, str, str]] = set()
         self.due: set[ResourceType] = set()
         """Types of which an answer is due, whether anything has changed or not."""
@@ -92,8 +93,7 @@ class Streams(RuleBasedStateMachine):
         self.due.update(TYPES)
         self.lost = {kind: frozenset(names) for kind, names in self.holds.lost.items()}
         status = Fleet(wall_clock=lambda: 0.0).opened(Node(id=NODE_ID), "group", "")
-        terms = Terms(composer=Composer("test"), removal_grace_seconds=GRACE)
-        return self.machine(self.snapshot, terms, self.holds, status, node_id=NODE_ID)
+        return self.machine(self.snapshot, self.terms, self.holds, status, node_id=NODE_ID)
 
     def publish(self) -> None:
         self.revision += 1
@@ -234,6 +234,7 @@ class Streams(RuleBasedStateMachine):
         self.book = HoldBook(self)
         self.book.learn("group", tuple(self.records.values()))
         self.snapshot = self.build()
+        self.terms = terms()
         self.holds = self.book.joined("group", NODE_ID, "1.40.0")
         self.connects()
 
@@ -372,6 +373,11 @@ class Streams(RuleBasedStateMachine):
         doubted = set(self.holds.distrusted)
         said -= doubted | {CHILD_OF[kind] for kind in doubted & CHILD_OF.keys()}
         assert not said & (set(TYPES) if client.delta else {CLUSTER, LISTENER}), f"{said} were current"
+
+
+def terms() -> Terms:
+    """Make what a server's streams share."""
+    return Terms(composer=Composer("test"), removal_grace_seconds=GRACE)
 
 
 class DeltaStreams(Streams):

@@ -31,12 +31,12 @@ def send(ledger: Ledger, *resources: Resource, removed: tuple[str, ...] = ()) ->
 
 def test_a_client_in_sync_costs_nothing() -> None:
     ledger = ledger_of(CLUSTER)
-    assert (ledger.idle, ledger.settled) == (True, True)
+    assert (ledger.has_news, ledger.settled) == (False, True)
     old, new = snapshot(1, both("a", "b")), snapshot(2, both("a"), both("b", seconds=2))
     ledger.open(["b"], old)
     assert ledger.behind == {"b": cluster("b")}
     send(ledger, cluster("b", 2))
-    assert (ledger.idle, ledger.settled) == (False, False)
+    assert (bool(ledger.behind), ledger.has_news, ledger.settled) == (True, False, False)
     ledger.acknowledged(new)
     assert (ledger.behind, ledger.settled) == ({}, True)
 
@@ -69,7 +69,7 @@ def test_an_answer_to_a_name_that_was_dropped_is_of_no_interest() -> None:
     asked = ledger.subscription.add_and_drop((), ("r",))
     ledger.note(asked, snapshot(1, routes("r")))
     ledger.acknowledged(snapshot(1, routes("r")))
-    assert ledger.idle
+    assert not ledger.has_news
 
 
 def test_a_rejection_that_names_the_culprit() -> None:

@@ -160,3 +160,75 @@ def test_a_snapshot_keeps_its_openings_while_other_types_change() -> None:
     (clusters,) = says(stream, CLUSTER)
     assert terms.openings.find(CLUSTER, ALL.of_type(CLUSTER), dict.fromkeys(NAMES, ABSENT)) is not None
     assert (clusters.version, len(clusters.resources)) == ("3", len(NAMES))
+
+
+# --- the Delta response that most of a push is
+
+
+def pushed(count: int, terms: Terms) -> list[DeltaStream]:
+    """Return so many streams to which the same change was just sent, one after the other."""
+    streams = []
+    for _ in range(count):
+        stream = opened(DeltaStream, terms)
+        synced(stream)
+        assert isinstance(stream, DeltaStream)
+        streams.append(stream)
+    for stream in streams:
+        stream.offer(NEXT, diff(ALL, NEXT))
+        stream.to_send(0.0)
+    return streams
+
+
+def test_what_was_said_to_others_is_said_as_it_is() -> None:
+    terms = Terms(composer=Composer(""))
+    streams = pushed(4, terms)
+    flights = [stream.ledgers[CLUSTER].in_flight for stream in streams]
+    assert all(flight is not None for flight in flights)
+    assert flights[0] is not flights[1]
+    assert flights[1] is flights[2] is flights[3]
+    # Its children follow, and each answers for itself.
+    for stream in streams:
+        assert stream.ledgers[ENDPOINT].in_flight is not None
+        for kind in (CLUSTER, ENDPOINT):
+            flight = stream.ledgers[kind].in_flight
+            assert flight is not None
+            says(stream, kind, (), flight.response)
+        assert stream.settled
+
+
+def test_who_rejects_what_others_were_told_too_rejects_it_alone() -> None:
+    streams = pushed(4, Terms(composer=Composer("")))
+    flight = streams[2].ledgers[CLUSTER].in_flight
+    assert flight is not None
+    says(streams[2], CLUSTER, (), flight.response, "Error adding/updating cluster(s) c0: no")
+    assert not streams[2].settled
+    says(streams[3], CLUSTER, (), flight.response)
+    assert not streams[3].ledgers[CLUSTER].behind
+
+
+def test_who_has_seen_the_nonce_is_told_by_a_younger_one() -> None:
+    terms = Terms(composer=Composer(""))
+    streams = pushed(3, terms)
+    back = snapshot(NEXT.revision, both(*NAMES))
+    again = Snapshot(NEXT.revision, NEXT.resources)
+    for new, old in ((back, NEXT), (again, back)):
+        for stream in streams:
+            flight = stream.ledgers[ENDPOINT].in_flight
+            assert flight is not None
+            says(stream, ENDPOINT, (), flight.response)
+            stream.offer(new, diff(old, new))
+            (response,) = [one for one in stream.to_send(0.0) if one.type is ENDPOINT]
+            assert response.sequence > flight.response.sequence
+
+
+@pytest.mark.parametrize("label", ["", "as they call it"])
+def test_under_another_version_it_is_said_anew(label: str) -> None:
+    terms = Terms(composer=Composer(""))
+    pushed(3, terms)
+    labels = {CLUSTER: label} if label else {}
+    later = Snapshot(NEXT.revision + 1, NEXT.resources, labels=labels)
+    stream = opened(DeltaStream, terms)
+    synced(stream)
+    stream.offer(later, diff(ALL, later))
+    (clusters, _) = stream.to_send(0.0)
+    assert clusters.version == (label or str(later.revision))
