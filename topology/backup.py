@@ -19,7 +19,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from topology.claims.keys import ClaimKeyspace
 from topology.errors import OutcomeUnknown
+from topology.keys import Keyspace
+from topology.placement_records import placements_root
 from topology.store import MAX_TXN_BYTES, MAX_TXN_OPERATIONS, Compare, Conflict, Store, Txn
 
 FORMAT: Final = 1
@@ -59,6 +62,17 @@ class Occupied:
 
     keys: tuple[str, ...]
     count: int
+
+
+def spaces(keyspace: Keyspace) -> Mapping[str, str]:
+    """Say what is kept, and where it lies. What ends with its writer, such as the fleet, is not worth
+    keeping.
+    """
+    return {
+        "topology": keyspace.root,
+        "claims": ClaimKeyspace.beside(keyspace).root,
+        "placements": placements_root(keyspace),
+    }
 
 
 async def take(store: Store, spaces: Mapping[str, str]) -> Backup:

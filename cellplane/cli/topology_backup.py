@@ -1,7 +1,7 @@
 """`cellplane topology backup` and `restore`: all records of an installation to a file, and back to an empty
 etcd.
 
-With the servers these are the only commands that touch etcd: they run where there is nothing to serve yet.
+The one asks the Topology Service; the other writes to etcd itself, where there is nothing to serve yet.
 """
 
 from __future__ import annotations
@@ -9,37 +9,35 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Never
 
 import click
+import grpc
 
 from cellplane.cli.changes import yes_option
 from cellplane.cli.connection import etcd_options, with_store
 from cellplane.cli.outcome import Exit, confirm, fail, output_option, print_json
+from cellplane.cli.service import ServiceSettings, call, identity, service_options
 from cellplane.settings import EtcdSettings
-from topology.backup import Backup, Damaged, Kept, Occupied, lines_of, missing, read, restore, take
-from topology.claims.keys import ClaimKeyspace
-from topology.errors import ListAgain
-from topology.etcd import EtcdStore
+from pb.cellplane.topology.v1 import backup_pb2, backup_pb2_grpc
+from topology.backup import Backup, Damaged, Kept, Occupied, lines_of, missing, read, restore, spaces
 from topology.keys import Keyspace
-from topology.placement_records import placements_root
 
-_ATTEMPTS: Final = 3
+_SECONDS: Final = 600.0  # a million records take a while
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("backup")
 @click.argument("file", type=_FILE)
-@etcd_options
+@service_options
 @output_option
-def backup_command(file: Path, etcd: EtcdSettings, output: str) -> None:
+def backup_command(file: Path, service: ServiceSettings, output: str) -> None:
     """Write all cells, rules, claims, leases and placements of one moment to a file.
 
     Claims that are kept in PostgreSQL are backed up there.
     """
-    backup = with_store(etcd, _take)
+    backup = call(service, _take)
     try:
         _write(file, backup)
     except OSError as error:
@@ -66,9 +64,9 @@ def restore_command(file: Path, etcd: EtcdSettings, dry_run: bool, yes: bool, ou
         fail(Exit.REFUSED, f"{file}: {error.strerror}.")
     if isinstance(backup, Damaged):
         fail(Exit.REFUSED, f"{file} {backup.reason}.", "Nothing was written.")
-    if odd := {record.space for record in backup.records} - set(_spaces(Keyspace(etcd.prefix))):
+    if odd := {record.space for record in backup.records} - set(spaces(Keyspace(etcd.prefix))):
         fail(Exit.REFUSED, f"{file} holds {', '.join(sorted(odd))}, which this version does not know.")
-    rest = with_store(etcd, lambda store, keyspace: missing(store, _spaces(keyspace), backup))
+    rest = with_store(etcd, lambda store, keyspace: missing(store, spaces(keyspace), backup))
     if isinstance(rest, Occupied):
         _occupied(etcd, rest)
     about = f"{file}, as of revision {backup.revision}, to {', '.join(etcd.endpoints)} below {etcd.prefix}"
@@ -76,31 +74,22 @@ def restore_command(file: Path, etcd: EtcdSettings, dry_run: bool, yes: bool, ou
         _tell(f"would restore {about}", rest, None, output)
         return
     confirm(f"Restore {about}?", yes=yes)
-    done = with_store(etcd, lambda store, keyspace: restore(store, _spaces(keyspace), rest))
+    done = with_store(etcd, lambda store, keyspace: restore(store, spaces(keyspace), rest))
     if isinstance(done, Occupied):
         _occupied(etcd, done)
     _tell(f"restored {about}", rest, done, output)
 
 
-def _spaces(keyspace: Keyspace) -> Mapping[str, str]:
-    """Say what is kept, and where it lies. What ends with its writer, such as the fleet, is not worth
-    keeping.
-    """
-    return {
-        "topology": keyspace.root,
-        "claims": ClaimKeyspace.beside(keyspace).root,
-        "placements": placements_root(keyspace),
-    }
-
-
-async def _take(store: EtcdStore, keyspace: Keyspace) -> Backup:
-    for attempt in range(_ATTEMPTS):
-        try:
-            return await take(store, _spaces(keyspace))
-        except ListAgain as error:  # compacted between two pages
-            if attempt == _ATTEMPTS - 1:
-                fail(Exit.UNAVAILABLE, f"etcd compacts faster than it is read: {error}.", "Try again.")
-    raise AssertionError("the last attempt ends the command")
+def _take(channel: grpc.Channel) -> Backup:
+    stub = backup_pb2_grpc.BackupServiceStub(channel)
+    records: list[Kept] = []
+    revision, total = 0, 0
+    for part in stub.TakeBackup(backup_pb2.TakeBackupRequest(), timeout=_SECONDS, metadata=identity()):
+        revision, total = part.revision, part.total
+        records += [Kept(each.space, each.key, each.value) for each in part.records]
+    if len(records) != total:
+        fail(Exit.FAILED, f"{len(records)} of {total} records came.", "Nothing was written. Try again.")
+    return Backup(revision, tuple(records))
 
 
 def _write(file: Path, backup: Backup) -> None:

@@ -20,6 +20,8 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from pb.cellplane.topology.v1 import (
+    backup_pb2,
+    backup_pb2_grpc,
     cells_pb2,
     cells_pb2_grpc,
     claims_watch_pb2,
@@ -48,6 +50,7 @@ from pb.gitlab.cells.topology_service.claims.v1 import service_pb2_grpc as claim
 from topology.claims.store import ClaimStore
 from topology.keys import Keyspace
 from topology.placements import Placements
+from topology.service.backup_service import BackupService
 from topology.service.cells_service import CellsService
 from topology.service.changer import Changer
 from topology.service.claim_service import ClaimService
@@ -67,6 +70,7 @@ from topology.service.transfer_service import TransferService
 from topology.store import Store
 
 FILES: Final = (
+    backup_pb2.DESCRIPTOR,
     cells_pb2.DESCRIPTOR,
     cell_service_pb2.DESCRIPTOR,
     claim_service_pb2.DESCRIPTOR,
@@ -128,6 +132,7 @@ class TopologyServer:
         self._placements = PlacementService(sources, Placements(store, keyspace))
         self.moves = MoveService(sources, claims, store, keyspace, move_ports)
         self._cell = CellService(sources)
+        self._backups = BackupService(store, keyspace)
         self._by_name: Mapping[str, Any] = {
             "cellplane.topology.v1.CellService": self.cells,
             "cellplane.topology.v1.DocumentService": self.documents,
@@ -214,6 +219,7 @@ class TopologyServer:
         transfer_pb2_grpc.add_TransferServiceServicer_to_server(self._transfers, guarded)
         moves_pb2_grpc.add_MoveServiceServicer_to_server(self.moves, guarded)
         cells_pb2_grpc.add_CellServiceServicer_to_server(self.cells, guarded)
+        backup_pb2_grpc.add_BackupServiceServicer_to_server(self._backups, guarded)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(self.documents, guarded)
         # Nothing is told here but whether the service is up, and what its API is.
         health_service_pb2_grpc.add_HealthServiceServicer_to_server(HealthService(self._sources), server)

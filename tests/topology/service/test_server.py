@@ -66,6 +66,7 @@ async def test_reflection_tells_the_whole_api(client: Client) -> None:
     )
     listed, file = [answer async for answer in call]
     assert {each.name for each in listed.list_services_response.service} == {
+        "cellplane.topology.v1.BackupService",
         "cellplane.topology.v1.CellService",
         "cellplane.topology.v1.ClaimWatchService",
         "cellplane.topology.v1.DocumentService",
