@@ -20,6 +20,9 @@ class ServerOptions:
     """So many streams may begin, more get RESOURCE_EXHAUSTED and come back later; 0 lets all begin."""
     streams_at_once: int = 1000
     """So many may begin at once after a quiet time."""
+    streams_of_a_node: int = 200
+    """So many a node may have open. An Envoy has one, or one for each type, and twice that while it restarts;
+    0 lets it have any number."""
     first_message_seconds: float = 10.0
     """An open stream that says nothing for so long is ended."""
     write_timeout_seconds: float = 30.0

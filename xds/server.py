@@ -50,6 +50,7 @@ from xds.wire import (
 log = logging.getLogger("xds.server")
 
 TOO_MANY: Final = ProtocolError(Status.RESOURCE_EXHAUSTED, "too many streams begin at once; come back later")
+TOO_MANY_OF_ONE: Final = ProtocolError(Status.RESOURCE_EXHAUSTED, "this node has too many streams open")
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 
 
@@ -176,6 +177,10 @@ class AdsServer:
         if snapshot is None:
             # To answer with nothing would be to tell it to drop all that it has (rule 55).
             return ProtocolError(Status.UNAVAILABLE, f"there is no configuration for group {group!r} yet")
+        siblings = self._siblings.setdefault((group, node.id), Siblings())
+        if 0 < self._options.streams_of_a_node <= siblings.count:
+            self.fleet.note_turned_away()
+            return TOO_MANY_OF_ONE
         delta = isinstance(first, DeltaRequest)
         variant = f"{'delta' if delta else 'sotw'} {only.service if only else 'ADS'}"
         status = self.fleet.opened(node, group, variant)
@@ -183,7 +188,6 @@ class AdsServer:
         machine = DeltaStream if delta else SotwStream
         terms = self._terms if node.is_envoy else self._plain_terms
         stream = machine(snapshot, terms, holds, status, node_id=node.id, only=only)
-        siblings = self._siblings.setdefault((group, node.id), Siblings())
         parse = self._parse_delta if delta else self._parse_sotw
         session = Session(stream, status, parse, clock=self._clock, siblings=siblings)
         self._watchdog.watch(session, partial(self._authorization.recheck, client))

@@ -34,6 +34,10 @@ class Siblings:
         self._open.pop(sibling, None)
 
     @property
+    def count(self) -> int:
+        return len(self._open)
+
+    @property
     def has_others(self) -> bool:
         """Tell whether there is more than one."""
         return len(self._open) > 1

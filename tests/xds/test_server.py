@@ -436,6 +436,26 @@ async def test_more_streams_than_are_admitted_are_told_to_come_back() -> None:
         assert [one.name for one in (await heard(served[0])).resources] == ["b"]
 
 
+async def test_a_node_that_has_too_many_streams_open_gets_no_more() -> None:
+    options = ServerOptions(streams_of_a_node=2)
+    async with serving(cache_of(snapshot(1, both("a"))), options=options) as stage:
+        served = [await stage.delta(), await stage.sotw()]
+        await asked(served[0], delta_request())
+        await asked(served[1], sotw_request())
+        assert await ending(await stage.delta(), delta_request()) == (
+            StatusCode.RESOURCE_EXHAUSTED,
+            "this node has too many streams open",
+        )
+        assert stage.server.fleet.counters().turned_away == 1
+        # Others have their own, and so has it when one of its own ends.
+        await asked(await stage.delta(), delta_request(node="node-2"))
+        served[0].cancel()
+        async with asyncio.timeout(WITHIN):
+            while stage.server.fleet.counters().streams != {"edge": 2}:
+                await stage.server.fleet.changed()
+        await asked(await stage.delta(), delta_request())
+
+
 async def test_an_old_stream_is_asked_to_connect_again_and_is_sent_nothing_twice() -> None:
     options = ServerOptions(max_age_seconds=0.1)
     async with serving(cache_of(snapshot(1, both("a"))), options=options) as stage:

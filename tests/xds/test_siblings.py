@@ -24,8 +24,10 @@ def test_all_others_follow_while_they_are_open() -> None:
     for one in (parent, child, gone):
         assert family.has_others == (one is gone)
         family.join(one)
+    assert family.count == 3
     family.leave(gone)
     family.leave(gone)
+    assert family.count == 2
     family.follow(parent, [(ENDPOINT, "a")])
     assert (parent.heard, child.heard, gone.heard) == ([], [(ENDPOINT, "a")], [])
 
