@@ -14,6 +14,7 @@ from envoy.durations import seconds
 from envoy.edge import Lookups
 from envoy.ext_proc_cluster import CLUSTER_NAME
 from envoy.matchers import OnMatch, leaf, packed
+from envoy.moved import SCRIPT
 from envoy.questions import ASKED, TOLD
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import base_pb2
@@ -26,7 +27,6 @@ from pb.envoy.type.matcher.v3 import string_pb2
 OWNERS_FILTER: Final = "cellplane.owners"
 LEARN_FILTER: Final = "cellplane.learn"
 ROUTE_NAME: Final = "unasked"
-SCRIPT: Final = "learn"
 RETRIES: Final = 2
 _Mode: Final = processing_mode_pb2.ProcessingMode
 

@@ -16,13 +16,15 @@ from envoy.asking import LEARN_FILTER, OWNERS_FILTER, ext_proc_filter
 from envoy.durations import seconds
 from envoy.edge import IDENTITY_HEADER, INTERNAL_HEADERS, LISTENER_NAME, ROUTES_NAME, EdgeSettings
 from envoy.matchers import packed
-from envoy.pending import LUA_FILTER, learn_filter, lua_filter
+from envoy.moved import MOVED_FILTER
+from envoy.pending import LUA_FILTER, lua_filter
 from envoy.secrets import ads
 from envoy.steered import STEERED_FILTER, steered_filter
 from envoy.tracing import TRACE_HEADERS, tracing
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import base_pb2, extension_pb2, protocol_pb2
 from pb.envoy.extensions.filters.http.router.v3 import router_pb2
+from pb.envoy.extensions.filters.http.upstream_codec.v3 import upstream_codec_pb2
 from pb.envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from pb.envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
@@ -37,7 +39,7 @@ MAX_STREAMS_PER_CONNECTION: Final = 100
 
 def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME) -> Hcm:
     """Make it."""
-    router = packed(router_pb2.Router())
+    router = packed(router_pb2.Router(upstream_http_filters=_upstream(settings)))
     message = Hcm(
         stat_prefix=stat_prefix,
         rds=http_connection_manager_pb2.Rds(route_config_name=ROUTES_NAME, config_source=ads()),
@@ -86,9 +88,17 @@ def _limiting(settings: EdgeSettings) -> Iterable[HttpFilter]:
 
 def _asking(settings: EdgeSettings) -> Iterable[HttpFilter]:
     if settings.lookups:
-        asks, learns = ext_proc_filter(settings.lookups), learn_filter()
+        asks, learns = ext_proc_filter(settings.lookups), lua_filter()
         yield HttpFilter(name=OWNERS_FILTER, typed_config=packed(asks), disabled=True)
         yield HttpFilter(name=LEARN_FILTER, typed_config=packed(learns), disabled=True)
+
+
+def _upstream(settings: EdgeSettings) -> Iterable[HttpFilter]:
+    """Hear what a cell refuses, before the router decides whether to try again."""
+    if settings.lookups:
+        codec = packed(upstream_codec_pb2.UpstreamCodec())
+        yield HttpFilter(name=MOVED_FILTER, typed_config=packed(lua_filter()))
+        yield HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=codec)
 
 
 def _sanitiser(settings: EdgeSettings) -> extension_pb2.TypedExtensionConfig:

@@ -708,10 +708,34 @@ local function decide_again(handle, asked, rule)
   decide(handle, nil, learn(asked, told and told.owners, handle:timestamp()))
 end
 
+local BODILESS = { GET = true, HEAD = true, OPTIONS = true, DELETE = true }
+
+-- Whether all of the request's body is kept. One of unknown length could outgrow that while it is tried again.
+local function replayable(handle, most)
+  local headers = handle:requestHeaders()
+  local length = tonumber(headers:get("content-length") or "")
+  if length then return length <= most end
+  return BODILESS[headers:get(":method")]
+end
+
+-- Upstream of a cell that refused: where the owner is now. The retry goes there, and memory learns it; a second
+-- refusal is the client's, and so is what nobody of ours said.
+local function moved(handle, name, most)
+  local headers, state = handle:headers(), handle:streamInfo():filterState()
+  local cell, claim = string.match(headers:get(name), "^cell%-(%d+); owner=%u+/%d+; epoch=%d+; claim=(%S+)$")
+  if headers:get(":status") ~= "421" or not cell or state:get("cellplane.moved")
+    or not replayable(handle, most) then
+    headers:remove(name)
+    return
+  end
+  state:set("cellplane.moved", "envoy.string", cell)
+  if lookups then relearn(unquoted(claim), cell, handle:timestamp()) end
+end
+
 return decide, decide_again, {
   checksum = checksum, from_base36 = from_base36, from_base64 = from_base64, from_base64url = from_base64url,
   parse_token = parse_token, parse_payload = parse_payload, json_fields = json_fields,
   basic_fields = basic_fields, jwt_fields = jwt_fields, registry_scopes = registry_scopes, run = run,
   cookie_values = cookie_values, query_values = query_values, is_reserved = is_reserved, extract = extract,
-  slot_of = slot_of,
+  slot_of = slot_of, moved = moved,
 }

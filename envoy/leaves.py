@@ -18,6 +18,7 @@ from envoy.decision import Outcome
 from envoy.durations import seconds
 from envoy.edge import CELL_HEADER, OPERATOR_HEADER
 from envoy.matchers import OnMatch, leaf
+from envoy.moved import follow
 from envoy.shares import Shares, tree
 from envoy.standing import Access, cluster_name
 from envoy.traffic import ORDINARY, Manners
@@ -54,8 +55,12 @@ def at_cell(
     retry_after_seconds: int,
     manners: Manners = ORDINARY,
     mark: Mark = Mark.NOTHING,
+    key: int = 0,
 ) -> OnMatch:
-    """End at a cell: its cluster, or while it is quarantined an answer in its name. Not to be edited."""
+    """End at a cell: its cluster, or while it is quarantined an answer in its name. Not to be edited.
+
+    `key`: the number of the rule's key that led here, where owners have left the cell and are to be followed.
+    """
     if access is Access.CLOSED:
         raise AssertionError(f"rule {rule} has no leaf for cell {cell_id}, which is closed")
     if access is Access.QUARANTINED:
@@ -74,6 +79,8 @@ def at_cell(
             base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=OPERATOR_HEADER, value=each))
             for each in names
         )
+    if key:
+        follow(route, rule, key, replay=manners.retries)
     return leaf(route)
 
 

@@ -51,7 +51,8 @@ _PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What all branches for requests of some manners stand on. `fallback` is where the default leads; `asks`:
-    somebody is there to be asked for owners; `limits`: what clients steer is counted and limited.
+    somebody is there to be asked for owners; `limits`: what clients steer is counted and limited; `left`:
+    cells that owners have left.
     """
 
     standings: Standings
@@ -61,6 +62,7 @@ class Ground:
     manners: Manners = ORDINARY
     asks: bool = False
     limits: bool = False
+    left: frozenset[int] = frozenset()
 
 
 def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
@@ -122,7 +124,7 @@ def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterat
     """Look the keys up in their order; then follow the outcome."""
     keys = rule.action.keys if isinstance(rule.action, Classify) else ()
     for at, key in enumerate(keys, 1):
-        leaves = _leaves(rule.name, key, ground)
+        leaves = _leaves(rule.name, key, at, ground)
         if leaves:
             yield _always(exactly(matchers.filter_state(key_state(rule.name, at)), leaves))
     outcomes = {
@@ -154,7 +156,7 @@ def _act(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
             raise AssertionError("a classify ends at its keys")
 
 
-def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
+def _leaves(rule: str, key: KeyTemplate, at: int, ground: Ground) -> dict[str, OnMatch]:
     if key.type is KeyType.FIRST_CELL:
         first = _first_cell(rule, ground)
         return {} if first is None else {FIRST: first}
@@ -162,7 +164,13 @@ def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
     mark = Mark.STEERED if ground.limits and key.type not in BUCKETS else Mark.NOTHING
     return {
         cell.session_prefix if key.type is KeyType.SESSION_PREFIX else str(cell.cell_id): at_cell(
-            rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners, mark
+            rule,
+            cell.cell_id,
+            cell.owned,
+            ground.retry_after_seconds,
+            ground.manners,
+            mark,
+            at if cell.cell_id in ground.left else 0,
         )
         for cell in ground.standings.values()
         if cell.owned is not Access.CLOSED

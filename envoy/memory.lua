@@ -3,6 +3,7 @@
 -- lies in a global of the VM that both filters and all versions of a listener share.
 
 local MAX_ASKED, MAX_NAME = 16, 255
+local RELEARNED = 10000
 local PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 3, 200, 2000
 local NOBODY = "0"
 
@@ -63,6 +64,18 @@ local function quoted(value)
   end))
 end
 
+local function unquoted(text)
+  return (string.gsub(text, "%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
+end
+
+-- A cell refused what was remembered as its own. Asked for anew soon: who refused knows no more than this.
+local function relearn(name, owner, now)
+  local entry = recall(name)
+  if entry and entry.owner ~= owner then
+    entry.owner, entry.expires = owner, math.min(entry.expires, now + RELEARNED)
+  end
+end
+
 -- One request's look at the memory. `told`: what it was told just now, by name; nil before it has asked.
 local function looking(handle, told)
   local now, metadata, asking = handle:timestamp(), nil, nil
@@ -112,9 +125,7 @@ local function learn(question, answer, now)
   for bucket, generation, value in string.gmatch(question, "[^ \n]+ (%d+) (%d+) ([^\n]*)") do
     local owner, seconds = answers()
     if not owner then break end
-    local name = lookups.kinds[bucket] .. string.gsub(value, "%%(%x%x)", function(code)
-      return string.char(tonumber(code, 16))
-    end)
+    local name = lookups.kinds[bucket] .. unquoted(value)
     told[name] = owner
     if #name <= MAX_NAME and seconds ~= "0" then
       local expires = now + tonumber(seconds) * 1000

@@ -14,12 +14,13 @@ from typing import Final
 from google.protobuf import struct_pb2
 
 from envoy import matchers
-from envoy.asking import SCRIPT, enable
+from envoy.asking import enable
 from envoy.edge import Lookups
 from envoy.lua_program import lua_program
 from envoy.match_branches import may_match
 from envoy.match_rules import Classify
 from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
+from envoy.moved import SCRIPT
 from envoy.ruleset import Ruleset
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -43,12 +44,13 @@ LOADER: Final = """\
 cellplane = cellplane or {}
 function envoy_on_request(handle)
   local context = handle:filterContext()
+  if context:get("upstream") then return end
   local version = context:get("version")
   if version then
     local program = cellplane[version]
     if not program then
-      local decide, decide_again = assert(loadstring(context:get("source"), "=cellplane"))()
-      program = { decide = decide, decide_again = decide_again, version = version }
+      local decide, decide_again, own = assert(loadstring(context:get("source"), "=cellplane"))()
+      program = { decide = decide, decide_again = decide_again, moved = own.moved, version = version }
       if cellplane.before then cellplane[cellplane.before.version] = nil end
       cellplane.before, cellplane.newest = cellplane.newest, program
       cellplane[version] = program
@@ -57,6 +59,13 @@ function envoy_on_request(handle)
   else
     local asked = handle:streamInfo():dynamicMetadata():get("cellplane.asked")
     cellplane[asked.version].decide_again(handle, asked.claims, context:get("rule"))
+  end
+end
+function envoy_on_response(handle)
+  local context = handle:filterContext()
+  local name = context:get("upstream")
+  if name and handle:headers():get(name) then
+    cellplane.newest.moved(handle, name, context:get("replayed"))
   end
 end
 """
@@ -86,18 +95,11 @@ def guarded(ruleset: Ruleset, header: str) -> tuple[Entry, ...]:
 
 
 def lua_filter() -> lua_pb2.Lua:
-    """Make the listener's filter, which is off but where a route enables it."""
-    return _lua(lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LOADER)))
-
-
-def learn_filter() -> lua_pb2.Lua:
-    """Make the filter behind ext_proc, which runs only on the route that asks."""
+    """Make a filter that runs on routes which name the script, and on no others: in the listener, behind
+    ext_proc, and upstream.
+    """
     found = lua_pb2.Lua()
     found.source_codes[SCRIPT].inline_string = LOADER
-    return _lua(found)
-
-
-def _lua(found: lua_pb2.Lua) -> lua_pb2.Lua:
     found.clear_route_cache.value = False
     found.MergeFromString(text_field(_VM_ID_FIELD, VM_ID))
     return found
@@ -114,7 +116,9 @@ def _route(source: str, *, asks: bool) -> route_pb2.Route:
             status=503, body=base_pb2.DataSource(inline_string=body)
         ),
     )
-    route.typed_per_filter_config[LUA_FILTER].CopyFrom(packed(lua_pb2.LuaPerRoute(filter_context=context)))
+    route.typed_per_filter_config[LUA_FILTER].CopyFrom(
+        packed(lua_pb2.LuaPerRoute(name=SCRIPT, filter_context=context))
+    )
     if asks:
         enable(route)
     return route

@@ -20,8 +20,13 @@ _METADATA: Final = route_components_pb2.VirtualHost.DESCRIPTOR.fields_by_name["m
 _VIRTUAL_HOSTS: Final = route_pb2.RouteConfiguration.DESCRIPTOR.fields_by_name["virtual_hosts"].number
 
 
-def route_resource(host: bytes, generations: Mapping[int, int], references: Iterable[Reference]) -> Resource:
-    """Put the table together. In protobuf a message's fields may be written one after the other."""
+def route_resource(
+    host: bytes, generations: Mapping[int, int], references: Iterable[Reference], choices: bytes = b""
+) -> Resource:
+    """Put the table together; `choices` are of clusters, serialised already.
+
+    In protobuf a message's fields may be written one after the other.
+    """
     if generations:
         host += field(_METADATA, _metadata(generations).SerializeToString(deterministic=True))
     top = route_pb2.RouteConfiguration(
@@ -29,7 +34,7 @@ def route_resource(host: bytes, generations: Mapping[int, int], references: Iter
         # A quarantined cell's own answer names the cell, where the virtual host knows no upstream.
         most_specific_header_mutations_wins=True,
     )
-    body = top.SerializeToString(deterministic=True) + field(_VIRTUAL_HOSTS, host)
+    body = top.SerializeToString(deterministic=True) + field(_VIRTUAL_HOSTS, host) + choices
     return Resource.of(ROUTE, ROUTES_NAME, body, references)
 
 

@@ -15,12 +15,12 @@ from typing import Final
 from google.protobuf import wrappers_pb2
 
 from envoy.branches import branch
-from envoy.durations import seconds
-from envoy.edge import CELL_HEADER, IDENTITY_HEADER, RULE_HEADER, SESSION_HEADER, EdgeSettings
+from envoy.edge import CELL_HEADER, IDENTITY_HEADER, OWNER_HEADER, RULE_HEADER, SESSION_HEADER, EdgeSettings
 from envoy.leaves import divided, header
 from envoy.match_branches import Ground, match_branch
 from envoy.match_rules import MatchRule, Otherwise
-from envoy.matchers import Entry, Matcher, OnMatch, packed
+from envoy.matchers import Entry, Matcher, OnMatch
+from envoy.moved import REPLAYED_BYTES, plugins, retries
 from envoy.pending import pending
 from envoy.route_resource import NO_GENERATIONS, route_resource
 from envoy.ruleset import Rule, Ruleset
@@ -29,13 +29,9 @@ from envoy.traffic import ORDINARY, Manners
 from envoy.traffic_routes import all_manners, counters, parted
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2
-from pb.envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from xds.resource import CLUSTER, Resource
 
 VIRTUAL_HOST: Final = "edge"
-RETRIES: Final = 2
-REPLAYED_BYTES: Final = 65_536
-"""How much of a request's body is kept for a retry. A bigger one goes through once, as it comes."""
 ALTERNATIVE_SECONDS: Final = 86_400
 """How long a client may remember that the edge takes HTTP/3."""
 
@@ -49,6 +45,7 @@ class RouteTable:
 
     ruleset: Ruleset
     retry_after_seconds: int
+    left: frozenset[int]
     standings: Mapping[int, Standing]
     facts: tuple[Fact, ...]
     weights: tuple[tuple[int, int], ...]
@@ -56,6 +53,7 @@ class RouteTable:
     pending: tuple[Entry, ...]
     generations: Mapping[int, int]
     host: bytes = field(repr=False)
+    choices: bytes = field(repr=False)
     resource: Resource
 
 
@@ -79,20 +77,23 @@ def route_table(
     settings: EdgeSettings,
     previous: RouteTable | None,
     generations: Mapping[int, int] = NO_GENERATIONS,
+    left: frozenset[int] = frozenset(),
 ) -> RouteTable:
     """Make the route table, or give the previous one where nothing that it depends on changed.
 
     A changed weight makes a new default only; the rest is taken from the previous table. Risen `generations`
-    cost next to nothing: they are written behind what is there.
+    cost next to nothing: they are written behind what is there. Owners that a cell in `left` refuses are
+    followed.
     """
-    generations = generations if settings.lookups else NO_GENERATIONS
+    if not settings.lookups:
+        generations, left = NO_GENERATIONS, frozenset()
     retry_after = settings.retry_after_seconds
-    if previous is not None and previous.retry_after_seconds != retry_after:
+    if previous is not None and (previous.retry_after_seconds, previous.left) != (retry_after, left):
         previous = None
     if previous is not None and previous.standings is standings and previous.ruleset == ruleset:
         if previous.generations == generations:
             return previous
-        resource = route_resource(previous.host, generations, previous.resource.references)
+        resource = route_resource(previous.host, generations, previous.resource.references, previous.choices)
         return replace(previous, generations=generations, resource=resource)
     facts = tuple(
         (cell.cell_id, cell.session_prefix, cell.owned, cell.override) for cell in standings.values()
@@ -106,7 +107,7 @@ def route_table(
     ways: dict[Manners, _Way] = {}
     for manners in (ORDINARY, *all_manners(ruleset.traffic)):
         fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners)
-        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, asks, limits)
+        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, asks, limits, left)
         same = known.get(manners, {})
         made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
         branches[manners], ways[manners] = made, _Way(tuple(made.values()), fallback)
@@ -117,12 +118,14 @@ def route_table(
     host = _host(ruleset, settings, first, ways).SerializeToString(deterministic=True)
     references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
     references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
-    resource = route_resource(host, generations, references)
+    choices = plugins(ruleset, standings) if left else b""
+    resource = route_resource(host, generations, references, choices)
     if previous is not None and previous.resource.version == resource.version:
         resource = previous.resource
     return RouteTable(
-        ruleset, retry_after, standings, facts, weights, branches, first, generations, host, resource
-    )
+        ruleset, retry_after, left, standings, facts, weights, branches, first, generations, host, choices,
+        resource,
+    )  # fmt: skip
 
 
 def _is_named(cell: Standing) -> bool:
@@ -163,8 +166,9 @@ def _host(
             header(RULE_HEADER, "%ROUTE_NAME%"),
             *_alternatives(settings),
         ],
+        response_headers_to_remove=[OWNER_HEADER],
         virtual_clusters=counters(ruleset.traffic),
-        retry_policy=_retries(),
+        retry_policy=retries(),
         request_body_buffer_limit=wrappers_pb2.UInt64Value(value=REPLAYED_BYTES),
     )
     if first:
@@ -180,23 +184,3 @@ def _alternatives(settings: EdgeSettings) -> Iterator[base_pb2.HeaderValueOption
     """Tell clients that HTTP/3 is to be had, and where."""
     if settings.tls and settings.tls.http3:
         yield header("alt-svc", f'h3=":{settings.tls.public_port}"; ma={ALTERNATIVE_SECONDS}')
-
-
-def _retries() -> route_components_pb2.RetryPolicy:
-    """Retry, on another endpoint if there is one, only what no endpoint can have seen."""
-    policy = route_components_pb2.RetryPolicy
-    return policy(
-        retry_on="connect-failure,refused-stream,reset-before-request",
-        num_retries=wrappers_pb2.UInt32Value(value=RETRIES),
-        retry_host_predicate=[
-            policy.RetryHostPredicate(
-                name="envoy.retry_host_predicates.previous_hosts",
-                typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),
-            )
-        ],
-        host_selection_retry_max_attempts=3,
-        retry_back_off=policy.RetryBackOff(
-            base_interval=seconds(0.025),
-            max_interval=seconds(0.25),
-        ),
-    )

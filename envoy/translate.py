@@ -26,8 +26,9 @@ from envoy.secrets import secrets
 from envoy.standing import Standing, cluster_name, standing
 from envoy.tls_names import Named, tls_listeners, tls_names
 from envoy.tracing import collector_cluster
+from topology.departing import left_cells
 from topology.lifecycle import next_step
-from topology.model import Cell
+from topology.model import Cell, Document
 from topology.view import View
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
 from xds.snapshot import Snapshot
@@ -59,6 +60,8 @@ class Memo:
     routes: RouteTable
     fixed: Mapping[str, Resource]
     named: Mapping[str, Named]
+    documents: Mapping[tuple[str, str], Document]
+    left: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ def translate(
     }
     cells = {cell_id: fresh.get(cell_id) or known[cell_id] for cell_id in view.cells} if touched else known
     standings = _standings(cells, touched, memo)
-    routes = route_table(ruleset, standings, settings, memo.routes if memo else None, view.generations)
+    left = memo.left if memo and memo.documents is view.documents else left_cells(view)
+    routes = route_table(ruleset, standings, settings, memo.routes if memo else None, view.generations, left)
     listeners = memo.listeners if memo else _listeners(settings)
     fixed = _fixed(ruleset, settings, memo)
     before = previous.snapshot if memo and previous is not None else _NOTHING
@@ -111,7 +115,7 @@ def translate(
             },
         ),
         next_change_seconds=_soonest(fresh[each] for each in moving),
-        memo=Memo(settings, cells, standings, moving, listeners, routes, fixed, named),
+        memo=Memo(settings, cells, standings, moving, listeners, routes, fixed, named, view.documents, left),
     )
 
 

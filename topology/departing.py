@@ -105,6 +105,14 @@ def fence(view: View) -> Fence:
     return Fence(gone, leaving)
 
 
+def left_cells(view: View) -> frozenset[int]:
+    """Name the cells that owners have left or are leaving."""
+    found = (
+        document.body.get("from_cell") for (kind, _), document in view.documents.items() if kind == NAMES
+    )
+    return frozenset(cell_id for cell_id in found if isinstance(cell_id, int))
+
+
 class FenceOf:
     """The fence of the newest View, made anew only where something of it changed."""
 
@@ -141,7 +149,9 @@ def named(keyspace: Keyspace, wish: Departing, names: Collection[str], seen: Com
     for at in range(0, len(ordered), NAMES_AT_ONCE):
         name = f"{wish.owner}/{wish.epoch}/{at // NAMES_AT_ONCE}"
         some = ordered[at : at + NAMES_AT_ONCE]
-        document = Document(kind=NAMES, name=name, body={"claims": some}, stamp=wish.stamp)
+        document = Document(
+            kind=NAMES, name=name, body={"from_cell": wish.from_cell, "claims": some}, stamp=wish.stamp
+        )
         yield Txn(compares=(seen,), puts=((keyspace.document(NAMES, name), encode(document)),))
 
 
@@ -163,7 +173,7 @@ def plan_strike(view: View, gone: Mapping[str, Barred], cell_id: int, names: Col
         claims = document.body.get("claims") if kind == NAMES else None
         if isinstance(claims, list) and not back.isdisjoint(claims):
             key = view.keyspace.document(kind, name)
-            body = {"claims": [claim for claim in claims if claim not in back]}
+            body = {**document.body, "claims": [claim for claim in claims if claim not in back]}
             puts.append((key, encode(Document(kind=kind, name=name, body=body, stamp=document.stamp))))
             compares.append(as_seen(view, key))
     return Txn(compares=tuple(compares), puts=tuple(puts))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,12 @@ class Sidecar:
 
     async def publish(self, view: View) -> None:
         """Tell it, and wait until it has acknowledged."""
-        self.publisher.offer(view)
+        self.offer(view)
         await self.settled(view.revision)
+
+    def offer(self, view: View) -> None:
+        """Tell it alone: here each sidecar has ports of its own."""
+        self.publisher.offer(replace(view, cells={self.cell_id: view.cells[self.cell_id]}))
 
     async def settled(self, revision: int) -> None:
         async def has_it() -> bool:

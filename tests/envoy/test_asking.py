@@ -46,7 +46,7 @@ def test_only_the_route_that_asks_sends_and_learns() -> None:
     sends.CopyFrom(NOTHING)
     sends.request_header_mode = ProcessingMode.SEND
     assert owners.overrides.processing_mode == sends
-    assert learn.name == "learn"
+    assert learn.name == "read"
     assert learn.filter_context["rule"] == "path"
     assert route.direct_response.status == 503, "what stands if all fails"
 

@@ -54,4 +54,5 @@ def test_internal_headers_are_lower_case_and_ours() -> None:
         "x-cellplane-identity",
         "x-cellplane-operator",
         "x-cellplane-session",
+        "x-cellplane-owner",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
+from envoy.moved import SCRIPT
 from envoy.pending import LOADER, LUA_FILTER, lua_filter, pending
 from envoy.rules import DEFAULT_RULESET
 from pb.envoy.config.route.v3.route_components_pb2 import Route
@@ -32,7 +33,7 @@ def test_the_same_rules_are_the_same_version() -> None:
 
 
 def test_the_listeners_part_knows_no_rule_and_takes_each_version_once() -> None:
-    assert lua_filter().default_source_code.inline_string == LOADER
+    assert lua_filter().source_codes[SCRIPT].inline_string == LOADER
     lua = LuaRuntime(encoding="latin-1")
     lua.execute(LOADER)
     lua.execute(
@@ -41,9 +42,9 @@ def test_the_listeners_part_knows_no_rule_and_takes_each_version_once() -> None:
     )
     ask = lua.eval("""function(version, source)
       envoy_on_request({ filterContext = function()
-        return { get = function(_, name) return name == "version" and version or source end } end })
+        return { get = function(_, name) return ({ version = version, source = source })[name] end } end })
     end""")
-    source = "return function(handle) seen[#seen + 1] = {} end"
+    source = "return function(handle) seen[#seen + 1] = {} end, nil, {}"
     for version in ("1", "1", "2", "2", "1"):
         ask(version, source)
     assert lua.eval("loads") == 2, "the one before is kept"

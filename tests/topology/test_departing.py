@@ -13,6 +13,7 @@ from topology.departing import (
     departing,
     departing_of,
     fence,
+    left_cells,
     named,
     names_below,
     orphans,
@@ -82,6 +83,12 @@ def test_many_names_take_several_documents() -> None:
     assert [len(txn.puts) for txn in txns] == [1, 1]
     assert all(txn.compares == (seen,) for txn in txns)
     assert set(fence(announce(View(), wish(), *names)).of_cell(1)) == set(names)
+
+
+def test_the_cells_that_are_left_are_known() -> None:
+    view = announce(View(), wish(), "ROUTES/acme")
+    assert left_cells(view) == left_cells(leave(view, wish())) == {1}
+    assert left_cells(View()) == set()
 
 
 def test_what_is_no_announcement_is_left_out() -> None:
