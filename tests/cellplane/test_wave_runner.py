@@ -173,7 +173,7 @@ async def test_an_operators_word_halts_retries_and_sends_to_all(a: Replica, stor
 
 
 async def test_a_lost_node_and_one_that_stays_silent_halt(a: Replica, store: MemoryStore) -> None:
-    await settings(store, replace(SLOW, patience_seconds=0.0))
+    await settings(store, replace(SLOW, patience_seconds=0.0, lost_seconds=0.0))
     await write(store, cell(3))
     await until(lambda: says(a, WaveState.GOING), "a wave")
     gone = next(name for name in a.nodes if a.wave is not None and a.wave.takes(name, False))

@@ -54,7 +54,7 @@ QUICK = WaveSettings(
         Stage(percent=50, bake_seconds=0),
     ),
     patience_seconds=30.0,
-    lost_seconds=0.0,
+    lost_seconds=30.0,
 )
 
 
