@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 
+from cellplane.diagnosis import EtcdMember
 from cellplane.settings import EtcdSettings
 from topology.errors import StoreError
 from topology.etcd import Access, EtcdStore
@@ -15,6 +18,7 @@ from topology.etcd import Access, EtcdStore
 log = logging.getLogger("cellplane.stores")
 
 _VERSIONS_PAUSE_SECONDS = 5.0
+_MEMBER_SECONDS = 8.0
 
 
 def open_store(etcd: EtcdSettings) -> EtcdStore:
@@ -28,6 +32,29 @@ def open_store(etcd: EtcdSettings) -> EtcdStore:
         password=etcd.password,
     )
     return EtcdStore(etcd.endpoints, access=access)
+
+
+async def member_status(etcd: EtcdSettings, endpoint: str) -> EtcdMember:
+    """Ask one endpoint how it is, and for how long a read of the topology takes there."""
+    store = open_store(replace(etcd, endpoints=(endpoint,)))
+    try:
+        async with asyncio.timeout(_MEMBER_SECONDS):
+            began = time.perf_counter()
+            await store.list(f"{etcd.prefix}/cells/")
+            seconds = time.perf_counter() - began
+            status = await store.status()
+    except (StoreError, TimeoutError) as error:
+        return EtcdMember(endpoint=endpoint, problem=str(error) or "does not answer in time")
+    finally:
+        await store.close()
+    return EtcdMember(
+        endpoint=endpoint,
+        version=status.version,
+        has_leader=bool(status.leader),
+        size=status.dbSize,
+        seconds=seconds,
+        errors=tuple(status.errors),
+    )
 
 
 def losing_data(versions: Mapping[str, str]) -> tuple[str, ...]:

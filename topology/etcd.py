@@ -144,6 +144,13 @@ class EtcdStore:
         metadata = await self._endpoints.metadata(connection)
         return {connection.endpoint: await self._version(connection, metadata)}
 
+    async def status(self) -> rpc_pb2.StatusResponse:
+        """Give what the etcd that answers now says of itself."""
+        connection = await self._endpoints.connect()
+        metadata = await self._endpoints.metadata(connection)
+        call = connection.maintenance.Status(rpc_pb2.StatusRequest(), metadata=metadata)
+        return await self._endpoints.guarded(call, self._timeouts.call)
+
     async def close(self) -> None:
         """Let go of the connections. Running watches end with `StoreUnavailable`."""
         await self._endpoints.close()

@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "claims": "cellplane.cli.claims:claims",
     "control-plane": "cellplane.cli.control_plane:control_plane",
     "demo": "cellplane.cli.demo:demo",
+    "doctor": "cellplane.cli.doctor:doctor",
     "explain": "cellplane.cli.explain:explain_command",
     "ext-proc": "cellplane.cli.ext_proc:ext_proc",
     "fleet": "cellplane.cli.fleet:fleet",
