@@ -211,7 +211,7 @@ async def ready(child: Child, status: int) -> None:
         except aiohttp.ClientError:
             return False
 
-    await child.ready(answers)
+    await child.ready(answers, within=120)  # on a busy machine imports alone take long
 
 
 async def run(
