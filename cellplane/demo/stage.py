@@ -115,15 +115,15 @@ class Stage:
             lambda: self._get(f"{self.status_url}/{wait_for}"),
         )
 
-    async def start_ext_proc(self) -> None:
+    async def start_ext_proc(self, *options: str) -> None:
         """Start `cellplane ext-proc`, and wait until it has read everything."""
         await self._start(
             "ext-proc",
-            ext_proc_command(self.ports),
+            [*ext_proc_command(self.ports), *options],
             lambda: self._get(f"{self.ports.ext_proc_url}/readyz"),
         )
 
-    async def start_envoy(self, *, wait_ready: bool = True) -> None:
+    async def start_envoy(self, *, wait_ready: bool = True, workers: int = 1) -> None:
         """Start a real Envoy as `cellplane bootstrap` would have it, and wait until it takes traffic."""
         config = self.folder / "envoy.json"
         config.write_text(
@@ -136,10 +136,10 @@ class Stage:
                 )
             )
         )
-        command = [str(find_envoy()), "-c", str(config), "--concurrency", "1", "--log-level", "warning"]
+        command = [str(find_envoy()), "-c", str(config), "--concurrency", str(workers)]
         await self._start(
             "envoy",
-            [*command, "--disable-hot-restart"],
+            [*command, "--log-level", "warning", "--disable-hot-restart"],
             lambda: self._get(f"{self.admin_url}/{'ready' if wait_ready else 'server_info'}"),
         )
 
@@ -151,6 +151,10 @@ class Stage:
     async def kill(self, name: str) -> None:
         """End a process (`control-plane`, `etcd`, `envoy`) as kill -9 does."""
         await self._children.pop(name).kill()
+
+    def pid(self, name: str) -> int:
+        """Return the id of a running process."""
+        return self._children[name].process.pid
 
     def log(self, name: str) -> str:
         """Return the last lines that a process wrote."""

@@ -1,0 +1,265 @@
+"""What a decision costs Envoy: each way of deciding against a plain static route, in turns, in one run.
+
+Our edges are the whole product with 10 cells and with 1,000, configured by its control plane, asking a real
+ext-proc; the rules are those of the example. A way and plain Envoy take turns, two runs of wrk next to each
+other; the ratio is of Envoy's CPU per request, plain divided by ours, and the median of the rounds counts.
+
+    make bench NAME=datapath                                  # 5 rounds
+    make bench NAME=datapath ARGS='--rounds 2 --cells 10 --ways session remembered'
+
+Wants wrk and nginx, the upstream of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.datapath_edges import PREFIXES, Ours, Target, owner_of, plain_envoy
+from benchmarks.nginx import nginx
+from benchmarks.wrk import Request, Run, wrk
+from tests.envoy.token_samples import token
+
+CELLS = (10, 1000)
+HOT, COLD = 2_000, 100_000
+LONG = 40_000
+"""How many requests a run has; no run sends so many, so none comes twice."""
+CONNECTIONS = 16
+ADDED_P50_MICROSECONDS = 1000
+NAMES = [f"hot-{at}" for at in range(HOT)] + [f"cold-{at}" for at in range(COLD)]
+COOKIES = "preferred_language=en; visitor=9f86d081884c7d659a2feaa0c55ad015; _gitlab_session={}-" + "5eed" * 8
+_SHARES = list(accumulate(1 / (rank + 1) for rank in range(HOT)))
+
+
+class Mix:
+    """Makes sequences of requests, none of which asks for a cold name that was asked for not long ago."""
+
+    def __init__(self, cells: int) -> None:
+        self._cells = cells
+        self._random = random.Random(1)
+        self._cold = 0
+
+    def each(self, make: Callable[[int], Request]) -> list[Request]:
+        """Send to all cells alike."""
+        made = [make(cell_id) for cell_id in range(1, self._cells + 1)]
+        return self._random.choices(made, k=LONG)
+
+    def zipf(self, remembered: float) -> list[Request]:
+        """Ask for owners as customers do, but for a share that nobody asked for lately."""
+        hot = self._random.choices(range(HOT), cum_weights=_SHARES, k=LONG)
+        return [
+            Request(f"/hot-{at}/project") if self._random.random() < remembered else self._fresh()
+            for at in hot
+        ]
+
+    def hot(self) -> list[Request]:
+        """Ask for each name, so that it is remembered."""
+        return [Request(f"/hot-{at}/project") for at in range(HOT)]
+
+    def _fresh(self) -> Request:
+        self._cold = (self._cold + 1) % COLD
+        return Request(f"/cold-{self._cold}/project")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of deciding; `least` is what its ratio may be, `rule` what decides."""
+
+    name: str
+    title: str
+    rule: str
+    least: float | None
+    requests: Callable[[Mix], list[Request]]
+
+
+def _page(headers: dict[str, str]) -> Request:
+    return Request("/users/sign_in", headers)
+
+
+WAYS = (
+    Way("override", "operator override", "override", 0.90,
+        lambda mix: mix.each(lambda cell: _page({"x-cellplane-override": f"cell-{cell}"}))),
+    Way("pinned", "path prefix", "pinned", 0.90,
+        lambda mix: [Request(f"/pinned-{at % PREFIXES}/x") for at in range(LONG)]),
+    Way("session", "session cookie", "session", 0.90,
+        lambda mix: mix.each(lambda cell: _page({"cookie": COOKIES.format(f"cell-{cell}")}))),
+    Way("default", "default by weight", "default", 0.90, lambda mix: [_page({})]),
+    Way("token", "token decoded in Lua", "private-token", 0.75,
+        lambda mix: mix.each(lambda cell: Request("/api/v4/user", {"private-token": _token(cell)}))),
+    Way("remembered", "owner remembered in Lua", "namespace", 0.80, lambda mix: mix.zipf(1)),
+    Way("zipf98", "owners, 98 % remembered", "namespace", 0.75, lambda mix: mix.zipf(0.98)),
+    Way("zipf90", "owners, 90 % remembered", "namespace", 0.60, lambda mix: mix.zipf(0.90)),
+    Way("asked", "ext_proc on every request", "namespace", None, lambda mix: mix.zipf(0)),
+)  # fmt: skip
+
+
+def _token(cell_id: int) -> str:
+    digits, number = "", cell_id
+    while number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return token(f"c:{digits}\no:1")
+
+
+@dataclass
+class Found:
+    """All pairs of runs of one way with so many cells: plain and ours."""
+
+    busy: list[tuple[Run, Run]] = field(default_factory=list)
+    alone: list[tuple[Run, Run]] = field(default_factory=list)
+    asked: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(plain.cpu / ours.cpu for plain, ours in self.busy)
+
+    def row(self) -> str:
+        """Give what a table says of it."""
+        plain, ours = ([pair[at] for pair in self.busy] for at in (0, 1))
+
+        def middle(runs: Sequence[Run], name: str) -> float:
+            return statistics.median(getattr(run, name) for run in runs)
+
+        added = statistics.median(ours.p50 - plain.p50 for plain, ours in self.alone) if self.alone else None
+        return (
+            f"{middle(plain, 'cpu'):.0f} → {middle(ours, 'cpu'):.0f} µs | {self.ratio:.2f} "
+            f"({min(p.cpu / o.cpu for p, o in self.busy):.2f} to "
+            f"{max(p.cpu / o.cpu for p, o in self.busy):.2f}) | "
+            f"{middle(ours, 'rate') / middle(plain, 'rate'):.2f} | "
+            f"{'' if added is None else f'{added:+.0f} µs'} | "
+            f"{100 * statistics.median(self.asked):.1f} %"
+        )
+
+
+class Bench:
+    """Everything that runs, and how it is measured."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack, seconds: float) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._seconds = seconds
+        self.edges: dict[int, Ours] = {}
+        self.mixes: dict[int, Mix] = {}
+        self._upstream = 0
+
+    async def start(self, sizes: Sequence[int]) -> None:
+        """Start the upstream and our edges, without their Envoys."""
+        self._upstream = await nginx(self._stack, self._folder)
+        for size in sizes:
+            self.edges[size] = Ours(self._folder / f"cells-{size}", size, self._upstream)
+            self.mixes[size] = Mix(size)
+            await self.edges[size].start(self._stack, NAMES)
+            print(f"# {size} cells, {len(NAMES)} claims", flush=True)
+
+    async def measure(
+        self, ways: Sequence[Way], rounds: int, workers: int, latency: bool
+    ) -> dict[tuple[str, int], Found]:
+        """Start Envoys with so many workers and let every way take its turns."""
+        found: dict[tuple[str, int], Found] = {}
+        plain = await plain_envoy(self._stack, self._folder, self._upstream, workers)
+        targets = {size: await edge.start_envoy(workers) for size, edge in self.edges.items()}
+        for size, target in targets.items():
+            for _ in range(2):
+                await self._run(target, self.mixes[size].hot(), 2 * workers, CONNECTIONS)
+            for way in ways:
+                await self._check(way, size, target)
+        for number in range(rounds):
+            for way in ways:
+                for size, target in targets.items():
+                    into = found.setdefault((way.name, size), Found())
+                    requests = way.requests(self.mixes[size])
+                    before = await self.edges[size].asked()
+                    pair = await self._pair(plain, target, requests, self._seconds, CONNECTIONS)
+                    into.busy.append(pair)
+                    into.asked.append((await self.edges[size].asked() - before) / pair[1].requests)
+                    if latency:
+                        fresh = way.requests(self.mixes[size])
+                        into.alone.append(await self._pair(plain, target, fresh, self._seconds / 2, 1))
+                    print(f"# {workers}w round {number + 1} {way.name:<10} {size:>5}: {into.row()}", flush=True)
+        for edge in self.edges.values():
+            await edge.stage.kill("envoy")
+        return found
+
+    async def _check(self, way: Way, size: int, target: Target) -> None:
+        """Look whether the way is the one that is meant."""
+        import aiohttp
+
+        request = way.requests(self.mixes[size])[0]
+        url = f"http://127.0.0.1:{target.port}{request.path}"
+        async with aiohttp.ClientSession() as session, session.get(url, headers=request.headers) as answer:
+            rule, cell = answer.headers.get("x-cellplane-rule"), answer.headers.get("x-cellplane-cell")
+        if answer.status != 200 or rule != way.rule:
+            raise RuntimeError(f"{way.name}: {request.path} was decided by {rule}, {cell}: {answer.status}")
+
+    async def _pair(
+        self, plain: Target, ours: Target, requests: Sequence[Request], seconds: float, connections: int
+    ) -> tuple[Run, Run]:
+        return (
+            await self._run(plain, requests, seconds, connections),
+            await self._run(ours, requests, seconds, connections),
+        )
+
+    async def _run(
+        self, target: Target, requests: Sequence[Request], seconds: float, connections: int
+    ) -> Run:
+        found = await wrk(
+            target.port, requests, self._folder, pids=target.pids, connections=connections, seconds=seconds
+        )
+        if found.failed:
+            raise RuntimeError(f"{found.failed} of {found.requests} requests failed")
+        return found
+
+
+async def measure(options: argparse.Namespace) -> None:
+    """Measure and print the tables."""
+    ways = [way for way in WAYS if not options.ways or way.name in options.ways]
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncExitStack() as stack:
+            bench = Bench(Path(folder), stack, options.seconds)
+            await bench.start(options.cells)
+            for workers in options.workers:
+                found = await bench.measure(ways, options.rounds, workers, latency=workers == 1)
+                print(f"\n{workers} worker(s), {options.rounds} rounds\n")
+                print("| decided by | cells | CPU | ratio | throughput | added p50 | asked | goal |")
+                print("|---|---|---|---|---|---|---|---|")
+                for way in ways:
+                    for size in options.cells:
+                        each = found[way.name, size]
+                        print(f"| {way.title} | {size:,} | {each.row()} | {_judged(way, each, workers)} |")
+                print(flush=True)
+
+
+def _judged(way: Way, found: Found, workers: int) -> str:
+    if workers != 1:
+        return ""
+    if way.least is None:
+        added = statistics.median(ours.p50 - plain.p50 for plain, ours in found.alone)
+        return f"p50 + {ADDED_P50_MICROSECONDS} µs, {'held' if added <= ADDED_P50_MICROSECONDS else 'missed'}"
+    return f"{way.least:.2f}, {'held' if found.ratio >= way.least else 'missed'}"
+
+
+def main() -> None:
+    """Read the options and measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each run of wrk")
+    parser.add_argument("--cells", type=int, nargs="+", default=list(CELLS))
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--ways", nargs="+", choices=[way.name for way in WAYS])
+    uvloop.run(measure(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
