@@ -13,102 +13,24 @@ Wants wrk and nginx, the upstream of all.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import random
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 
+import aiohttp
 import uvloop
 
-from benchmarks.datapath_edges import PREFIXES, Ours, Target, owner_of, plain_envoy
+from benchmarks.datapath_edges import Ours, Target, plain_envoy
+from benchmarks.datapath_ways import NAMES, WAYS, Mix, Way
 from benchmarks.nginx import nginx
 from benchmarks.wrk import Request, Run, wrk
-from tests.envoy.token_samples import token
 
 CELLS = (10, 1000)
-HOT, COLD = 2_000, 100_000
-LONG = 40_000
-"""How many requests a run has; no run sends so many, so none comes twice."""
 CONNECTIONS = 16
 ADDED_P50_MICROSECONDS = 1000
-NAMES = [f"hot-{at}" for at in range(HOT)] + [f"cold-{at}" for at in range(COLD)]
-COOKIES = "preferred_language=en; visitor=9f86d081884c7d659a2feaa0c55ad015; _gitlab_session={}-" + "5eed" * 8
-_SHARES = list(accumulate(1 / (rank + 1) for rank in range(HOT)))
-
-
-class Mix:
-    """Makes sequences of requests, none of which asks for a cold name that was asked for not long ago."""
-
-    def __init__(self, cells: int) -> None:
-        self._cells = cells
-        self._random = random.Random(1)
-        self._cold = 0
-
-    def each(self, make: Callable[[int], Request]) -> list[Request]:
-        """Send to all cells alike."""
-        made = [make(cell_id) for cell_id in range(1, self._cells + 1)]
-        return self._random.choices(made, k=LONG)
-
-    def zipf(self, remembered: float) -> list[Request]:
-        """Ask for owners as customers do, but for a share that nobody asked for lately."""
-        hot = self._random.choices(range(HOT), cum_weights=_SHARES, k=LONG)
-        return [
-            Request(f"/hot-{at}/project") if self._random.random() < remembered else self._fresh()
-            for at in hot
-        ]
-
-    def hot(self) -> list[Request]:
-        """Ask for each name, so that it is remembered."""
-        return [Request(f"/hot-{at}/project") for at in range(HOT)]
-
-    def _fresh(self) -> Request:
-        self._cold = (self._cold + 1) % COLD
-        return Request(f"/cold-{self._cold}/project")
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way of deciding; `least` is what its ratio may be, `rule` what decides."""
-
-    name: str
-    title: str
-    rule: str
-    least: float | None
-    requests: Callable[[Mix], list[Request]]
-
-
-def _page(headers: dict[str, str]) -> Request:
-    return Request("/users/sign_in", headers)
-
-
-WAYS = (
-    Way("override", "operator override", "override", 0.90,
-        lambda mix: mix.each(lambda cell: _page({"x-cellplane-override": f"cell-{cell}"}))),
-    Way("pinned", "path prefix", "pinned", 0.90,
-        lambda mix: [Request(f"/pinned-{at % PREFIXES}/x") for at in range(LONG)]),
-    Way("session", "session cookie", "session", 0.90,
-        lambda mix: mix.each(lambda cell: _page({"cookie": COOKIES.format(f"cell-{cell}")}))),
-    Way("default", "default by weight", "default", 0.90, lambda mix: [_page({})]),
-    Way("token", "token decoded in Lua", "private-token", 0.75,
-        lambda mix: mix.each(lambda cell: Request("/api/v4/user", {"private-token": _token(cell)}))),
-    Way("remembered", "owner remembered in Lua", "namespace", 0.80, lambda mix: mix.zipf(1)),
-    Way("zipf98", "owners, 98 % remembered", "namespace", 0.75, lambda mix: mix.zipf(0.98)),
-    Way("zipf90", "owners, 90 % remembered", "namespace", 0.60, lambda mix: mix.zipf(0.90)),
-    Way("asked", "ext_proc on every request", "namespace", None, lambda mix: mix.zipf(0)),
-)  # fmt: skip
-
-
-def _token(cell_id: int) -> str:
-    digits, number = "", cell_id
-    while number:
-        number, rest = divmod(number, 36)
-        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
-    return token(f"c:{digits}\no:1")
 
 
 @dataclass
@@ -128,7 +50,7 @@ class Found:
         plain, ours = ([pair[at] for pair in self.busy] for at in (0, 1))
 
         def middle(runs: Sequence[Run], name: str) -> float:
-            return statistics.median(getattr(run, name) for run in runs)
+            return float(statistics.median(getattr(run, name) for run in runs))
 
         added = statistics.median(ours.p50 - plain.p50 for plain, ours in self.alone) if self.alone else None
         return (
@@ -185,15 +107,15 @@ class Bench:
                     if latency:
                         fresh = way.requests(self.mixes[size])
                         into.alone.append(await self._pair(plain, target, fresh, self._seconds / 2, 1))
-                    print(f"# {workers}w round {number + 1} {way.name:<10} {size:>5}: {into.row()}", flush=True)
+                    print(
+                        f"# {workers}w round {number + 1} {way.name:<10} {size:>5}: {into.row()}", flush=True
+                    )
         for edge in self.edges.values():
             await edge.stage.kill("envoy")
         return found
 
     async def _check(self, way: Way, size: int, target: Target) -> None:
         """Look whether the way is the one that is meant."""
-        import aiohttp
-
         request = way.requests(self.mixes[size])[0]
         url = f"http://127.0.0.1:{target.port}{request.path}"
         async with aiohttp.ClientSession() as session, session.get(url, headers=request.headers) as answer:

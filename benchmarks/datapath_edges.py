@@ -1,11 +1,13 @@
 """What the data path benchmark measures: our edge with so many cells, and plain Envoy to the same upstream.
 
 Ours is the whole product, each part a process: etcd, control plane, ext-proc, an Envoy that has all of its
-configuration from them. Plain Envoy has what Envoy's guide for edges asks for and one static route.
+configuration from them. Plain Envoy has what Envoy's guide for edges asks for, one static
+route, and the same cluster as a cell of ours.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -18,7 +20,12 @@ from uuid import uuid4
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from cellplane.ruleset_file import read_ruleset
+from envoy.clusters import cluster
+from envoy.edge import EdgeSettings
+from envoy.endpoints import endpoints
+from envoy.static import printable
 from pb.cellplane.topology.v1 import documents_pb2
+from pb.envoy.config.cluster.v3 import cluster_pb2
 from tests.envoy_process import envoy_path
 from tests.processes import Child, eventually, free_port
 from topology.claims.codec import encode_record
@@ -86,18 +93,7 @@ class Ours:
         """Start all but Envoy."""
         stage = await stack.enter_async_context(self.stage)
         await stage.start_etcd()
-        stamp = Stamp(updated_by="benchmark", updated_at=NOW.isoformat(timespec="seconds"), reason="")
-        cells = [
-            Cell(
-                id=number,
-                name=f"cell-{number}",
-                state=CellState.ACTIVE,
-                endpoints=(Endpoint(host=host_of(number), port=self._upstream),),
-                session_prefix=f"cell-{number}",
-                stamp=stamp,
-            )
-            for number in range(1, self.cells + 1)
-        ]
+        cells = [_cell(number, self._upstream) for number in range(1, self.cells + 1)]
         for at in range(0, len(cells), BATCH):
             await self._write((stage.keyspace.cell(each.id), encode(each)) for each in cells[at : at + BATCH])
         space = ClaimKeyspace.beside(stage.keyspace)
@@ -134,6 +130,17 @@ class Ours:
             raise AssertionError(f"nothing is compared, and yet: {outcome}")  # noqa: TRY004
 
 
+def _cell(number: int, upstream: int) -> Cell:
+    return Cell(
+        id=number,
+        name=f"cell-{number}",
+        state=CellState.ACTIVE,
+        endpoints=(Endpoint(host=host_of(number), port=upstream),),
+        session_prefix=f"cell-{number}",
+        stamp=Stamp(updated_by="benchmark", updated_at=NOW.isoformat(timespec="seconds"), reason=""),
+    )
+
+
 def _record(name: str, cell_id: int) -> Record:
     metadata = Metadata(
         bucket=Bucket(BucketType.ROUTES, name),
@@ -168,8 +175,6 @@ async def plain_envoy(stack: AsyncExitStack, folder: Path, upstream: int, worker
 
 async def answers(port: int) -> bool:
     """Tell whether something listens there."""
-    import asyncio
-
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
@@ -198,7 +203,7 @@ def _plain_bootstrap(port: int, upstream: int) -> dict[str, Any]:
                 {
                     "name": "edge",
                     "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "cell-1", "timeout": "0s"}}],
                 }
             ]
         },
@@ -209,23 +214,18 @@ def _plain_bootstrap(port: int, upstream: int) -> dict[str, Any]:
             }
         ],
     }
-    chain = {
-        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-    }
-    place = {"address": {"socket_address": {"address": host_of(1), "port_value": upstream}}}
-    cluster = {
-        "name": "upstream",
-        "connect_timeout": "1s",
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": "upstream",
-            "endpoints": [{"lb_endpoints": [{"endpoint": place}]}],
-        },
-    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    # The cell's own cluster, so that what differs is the decision.
+    settings = EdgeSettings(health_check_path="")
+    cell = _cell(1, upstream)
+    upstream_cluster = cluster_pb2.Cluster.FromString(cluster(cell, settings).body)
+    upstream_cluster.type = cluster_pb2.Cluster.STATIC
+    upstream_cluster.ClearField("eds_cluster_config")
+    upstream_cluster.load_assignment.ParseFromString(endpoints(cell).body)
     listener = {
         "name": "edge",
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
         "per_connection_buffer_limit_bytes": 65_536,
         "filter_chains": [chain],
     }
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+    return {"static_resources": {"listeners": [listener], "clusters": [printable(upstream_cluster)]}}

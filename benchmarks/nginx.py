@@ -1,4 +1,4 @@
-"""An nginx that answers everything, on every address of this machine: the upstream of the data path benchmark."""
+"""An nginx that answers everything, on every address of this machine: what all edges have behind them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Final
 from google.protobuf import wrappers_pb2
 
 from envoy.access_log import access_log
-from envoy.asking import LEARN_FILTER, OWNERS_FILTER, ext_proc_filter
+from envoy.asking import LEARN_FILTER, OWNERS_FILTER, place_of_ext_proc
 from envoy.durations import seconds
 from envoy.edge import IDENTITY_HEADER, INTERNAL_HEADERS, LISTENER_NAME, ROUTES_NAME, EdgeSettings
 from envoy.matchers import packed
@@ -88,9 +88,8 @@ def _limiting(settings: EdgeSettings) -> Iterable[HttpFilter]:
 
 def _asking(settings: EdgeSettings) -> Iterable[HttpFilter]:
     if settings.lookups:
-        asks, learns = ext_proc_filter(settings.lookups), lua_filter()
-        yield HttpFilter(name=OWNERS_FILTER, typed_config=packed(asks), disabled=True)
-        yield HttpFilter(name=LEARN_FILTER, typed_config=packed(learns), disabled=True)
+        yield HttpFilter(name=OWNERS_FILTER, typed_config=packed(place_of_ext_proc()), disabled=True)
+        yield HttpFilter(name=LEARN_FILTER, typed_config=packed(lua_filter()), disabled=True)
 
 
 def _upstream(settings: EdgeSettings) -> Iterable[HttpFilter]:

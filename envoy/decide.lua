@@ -10,6 +10,7 @@ local concat = table.concat
 
 local MAX_TEXT, MAX_JSON, MAX_DEPTH, MAX_NUMBER = 4096, 8192, 16, 9007199254740991
 local MAX_VALUES = 10
+local NONE = {}
 
 -- encodings.py
 
@@ -378,6 +379,7 @@ local function run_at(program, text, start, visited)
           end
         elseif kind == SPLIT then
           local here = at * (last + 2) + place
+          visited = visited or {}
           if visited[here] then
             at = nil
           else
@@ -389,25 +391,27 @@ local function run_at(program, text, start, visited)
         elseif kind == JUMP then
           at = step[2]
         elseif kind == SAVE then
-          stack[top + 1], stack[top + 2] = -step[2] - 1, slots[step[2]] or 0
-          top = top + 2
+          if top > 0 then -- there is a choice to come back to
+            stack[top + 1], stack[top + 2] = -step[2] - 1, slots[step[2]] or 0
+            top = top + 2
+          end
           slots[step[2]] = place
           at = at + 1
         elseif not program.to_end or place == last + 1 then
-          return slots
+          return slots, visited
         else
           at = nil
         end
       end
     end
   end
-  return nil
+  return nil, visited
 end
 
 local function run(program, text)
-  local visited = {}
+  local slots, visited
   for start = 1, program.from_start and 1 or #text + 1 do
-    local slots = run_at(program, text, start, visited)
+    slots, visited = run_at(program, text, start, visited)
     if slots then
       local found = {}
       for at, name in ipairs(program.names) do
@@ -424,7 +428,7 @@ end
 
 local function match_text(program, text)
   if program then return run(program, text) end
-  return text ~= "" and {} or nil
+  return text ~= "" and NONE or nil
 end
 
 local READERS = {
@@ -483,22 +487,25 @@ end
 
 -- extraction.py
 
-local function values(condition, ask)
+-- The value of a part, and whether there are more of them.
+local function value_of(condition, ask)
   local part = condition.part
-  if part == "method" then return { ask(":method") or "" } end
-  if part == "host" then return { ask(":authority") or "" } end
-  local path = ask(":path") or ""
-  if part == "path" then
-    local mark = find(path, "?", 1, true)
-    return { mark and sub(path, 1, mark - 1) or path }
+  if part == "path" then return ask("path") end
+  if part == "header" then
+    local value = ask(condition.name)
+    if value == "" then return nil end
+    return value
   end
+  if part == "method" then return ask(":method") or "" end
+  if part == "host" then return ask(":authority") or "" end
+  local found
   if part == "query" then
-    local found = query_values(path, condition.name)
-    return condition.every and #found > 0 and { concat(found, "&") } or found
+    found = query_values(ask(":path") or "", condition.name)
+    if condition.every and #found > 0 then return concat(found, "&") end
+  else
+    found = cookie_values(ask("cookie") or "", condition.name)
   end
-  if part == "cookie" then return cookie_values(ask("cookie") or "", condition.name) end
-  local value = ask(condition.name)
-  return value and value ~= "" and { value } or {}
+  return found[1], #found > 1
 end
 
 local function fill(template, known)
@@ -545,17 +552,19 @@ local function read(rule, known)
 end
 
 local function extract(rule, ask)
-  local known, ambiguous = {}, false
+  local known, ambiguous = nil, false
   for _, condition in ipairs(rule.conditions) do
-    local found = values(condition, ask)
-    if #found > 1 then
+    local value, more = value_of(condition, ask)
+    if more then
       ambiguous = true
     else
-      local value = found[1]
       if not value or #value > MAX_TEXT then return nil end
+      local start = condition.starts
+      if start and sub(value, 1, #start) ~= start then return nil end
       local groups = match_text(condition.regex, value)
-      if condition.inverse then groups = not groups and {} or nil end
+      if condition.inverse then groups = not groups and NONE or nil end
       if not groups or (condition.unreserved and is_reserved(value)) then return nil end
+      known = known or {}
       for name, text in pairs(groups) do known[name] = text end
       if condition.kept_as then
         known[condition.kept_as] = condition.part == "host" and host_name(value) or value
@@ -563,17 +572,31 @@ local function extract(rule, ask)
     end
   end
   if ambiguous then return "ambiguous" end
-  return read(rule, known)
+  return read(rule, known or {})
 end
 
+-- Each part of the request is fetched from Envoy once. "path" is the path without its query.
 local function ask_of(headers)
+  local fetched = {}
   return function(name)
-    local count = headers:getNumValues(name)
-    if count == 0 then return nil end
-    if count == 1 then return headers:getAtIndex(name, 0) end
-    local all = {}
-    for at = 1, count do all[at] = headers:getAtIndex(name, at - 1) end
-    return concat(all, ",")
+    local value = fetched[name]
+    if value ~= nil then return value or nil end
+    if name == "path" then
+      value = headers:getAtIndex(":path", 0) or ""
+      local mark = find(value, "?", 1, true)
+      if mark then value = sub(value, 1, mark - 1) end
+    else
+      local count = headers:getNumValues(name)
+      if count == 1 then
+        value = headers:getAtIndex(name, 0)
+      elseif count > 1 then
+        local all = {}
+        for at = 1, count do all[at] = headers:getAtIndex(name, at - 1) end
+        value = concat(all, ",")
+      end
+    end
+    fetched[name] = value or false
+    return value
   end
 end
 

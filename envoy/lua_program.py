@@ -16,7 +16,7 @@ from envoy.classification import BUCKETS
 from envoy.edge import Lookups
 from envoy.match_rules import Classify, Condition, KeyTemplate, MatchRule, Template, Transform, Variable
 from envoy.regex import Chars, Regex
-from envoy.regex_compiler import compile_regex
+from envoy.regex_compiler import compile_regex, literal_start
 from envoy.regex_program import Char, End, Jump, Program, Run, Save, Split, Step
 
 FIRST: Final = "first"
@@ -138,10 +138,18 @@ def _condition(condition: Condition) -> Data:
         "name": condition.name,
         "regex": regex_data(condition.regex) if condition.regex else None,
         "unreserved": condition.unreserved or None,
+        "starts": _start(condition),
         "inverse": condition.inverse or None,
         "every": condition.every or None,
         "kept_as": condition.kept_as or None,
     }
+
+
+def _start(condition: Condition) -> str | None:
+    """Give what the value has to begin with: where it does not, no regular expression is run."""
+    if condition.regex is None or condition.inverse:
+        return None
+    return literal_start(condition.regex) or None
 
 
 def _transform(transform: Transform) -> Data:
@@ -196,19 +204,20 @@ def _set(chars: Chars) -> str:
 
 
 def _pattern(chars: Chars) -> str:
-    """Write a set as a class of Lua's patterns; a zero byte has a letter of its own there."""
-    out = "%z" if "\0" in chars else ""
+    """Write a set as a class of Lua's patterns, in as few ranges as can be: Lua tries one after the other."""
+    out = "%z" if "\0" in chars else ""  # a zero byte has a letter of its own there
     for low, high in _ranges(chars - {"\0"}):
-        # A range must not end in an escaped character: those stand alone.
-        plain = [code for code in range(low, high + 1) if _is_plain(code)]
-        out += "".join(f"%{chr(code)}" for code in range(low, high + 1) if not _is_plain(code))
-        for start, end in _ranges(frozenset(map(chr, plain))):
-            out += chr(start) if start == end else f"{chr(start)}-{chr(end)}"
+        # A range must neither begin nor end with what a class reads as its own: those stand alone, escaped.
+        codes = range(low, high + 1)
+        plain = [code for code in codes if chr(code) not in _SPECIAL]
+        first, last = (plain[0], plain[-1]) if plain else (high + 1, low)
+        out += "".join(f"%{chr(code)}" for code in codes if not first <= code <= last)
+        if plain:
+            out += chr(first) if first == last else f"{chr(first)}-{chr(last)}"
     return out
 
 
-def _is_plain(code: int) -> bool:
-    return chr(code).isalnum() or not 0x21 <= code <= 0x7E
+_SPECIAL: Final = "%]^-["
 
 
 def _text(text: str) -> str:

@@ -14,6 +14,7 @@ from envoy import matchers
 from envoy.asking import asking
 from envoy.branches import Standings, counted_once
 from envoy.classification import BUCKETS, KeyType
+from envoy.edge import Lookups
 from envoy.leaves import Mark, at_cell, at_cluster, rejected
 from envoy.lua_program import ASKING, FIRST, key_state
 from envoy.match_rules import (
@@ -42,6 +43,7 @@ from envoy.matchers import (
     quoted,
 )
 from envoy.re2_text import header_text, path_text
+from envoy.regex_compiler import literal_start
 from envoy.standing import Access, fixed_cluster_name
 from envoy.traffic import ORDINARY, Manners
 
@@ -50,9 +52,10 @@ _PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What all branches for requests of some manners stand on. `fallback` is where the default leads; `asks`:
-    somebody is there to be asked for owners; `limits`: what clients steer is counted and limited; `left`:
-    cells that owners have left.
+    """What all branches for requests of some manners stand on. `fallback` is where the default leads.
+
+    With `lookups` owners are asked for; with `limits` what clients steer is counted and limited; `left` are
+    the cells that owners have left.
     """
 
     standings: Standings
@@ -60,7 +63,7 @@ class Ground:
     reserved: frozenset[str]
     fallback: OnMatch
     manners: Manners = ORDINARY
-    asks: bool = False
+    lookups: Lookups | None = None
     limits: bool = False
     left: frozenset[int] = frozenset()
 
@@ -98,6 +101,9 @@ def _may_hold(condition: Condition, reserved: frozenset[str]) -> Predicate:
             return matchers.contains(matchers.header("cookie"), f"{condition.name}=")
         case Part.QUERY:
             return matchers.contains(PATH, condition.name)
+        case Part.PATH if condition.regex and len(start := literal_start(condition.regex)) > 1:
+            # Most paths begin otherwise, and are not worth a regular expression.
+            return all_of(matchers.starts(PATH, start), holds(condition, reserved))
         case _:
             return holds(condition, reserved)
 
@@ -131,8 +137,8 @@ def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterat
         skip.value: listed(_passed(rule, skip, ground))
         for skip in (Skip.AMBIGUOUS, Skip.MALFORMED, Skip.UNKNOWN, Skip.UNDECIDED, Skip.NOT_FOUND)
     }
-    if ground.asks and isinstance(rule.action, Classify) and rule.action.asks:
-        outcomes[ASKING] = asking(rule.name)
+    if ground.lookups and isinstance(rule.action, Classify) and rule.action.asks:
+        outcomes[ASKING] = asking(rule.name, ground.lookups)
     if not isinstance(rule.action, Classify):
         outcomes["matched"] = listed(_act(rule, ground))
     yield _always(exactly(state, outcomes))

@@ -82,6 +82,11 @@ def matches(value: Input, regex: str) -> Predicate:
     )
 
 
+def equals(value: Input, text: str) -> Predicate:
+    """Match exactly this text."""
+    return _single(value, string_pb2.StringMatcher(exact=text))
+
+
 def present(value: Input) -> Predicate:
     """Match any value but an empty one."""
     return matches(value, r"\C+")

@@ -59,6 +59,7 @@ local function may_ask(now)
 end
 
 local function quoted(value)
+  if not string.find(value, "[^A-Za-z0-9._/-]") then return value end
   return (string.gsub(value, "[^A-Za-z0-9._/-]", function(mark)
     return string.format("%%%02X", string.byte(mark))
   end))

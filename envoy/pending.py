@@ -1,14 +1,15 @@
-"""The first entry of the route table where a ruleset has rules that Lua reads.
+"""The entry of the route table that has a request read, before the first rule that needs it.
 
-A request that such a rule may match ends here at first. This route alone enables the listener's Lua filter,
-and brings it the program; Lua reads the request, leaves keys in the filter state and has the route looked up
-again, which then passes this entry by. Other requests never meet Lua. Should Lua fail, this route's own
-answer stands: 503, and no cell. `View -> Snapshot`.
+A request that such a rule may match, and that no rule before decided, ends here at first. This route alone
+enables the listener's Lua filter, and brings it the program; Lua reads the request, leaves keys in the filter
+state and has the route looked up again, which then passes this entry by. Other requests never meet Lua.
+Should Lua fail, this route's own answer stands: 503, and no cell. `View -> Snapshot`.
 """
 
 from __future__ import annotations
 
 import hashlib
+from itertools import takewhile
 from typing import Final
 
 from google.protobuf import struct_pb2
@@ -18,10 +19,10 @@ from envoy.asking import enable
 from envoy.edge import Lookups
 from envoy.lua_program import lua_program
 from envoy.match_branches import may_match
-from envoy.match_rules import Classify
+from envoy.match_rules import Classify, MatchRule
 from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
 from envoy.moved import SCRIPT
-from envoy.ruleset import Ruleset
+from envoy.ruleset import Rule, Ruleset
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
 from pb.envoy.extensions.filters.http.lua.v3 import lua_pb2
@@ -71,16 +72,30 @@ end
 """
 
 
+READ: Final = matchers.equals(matchers.filter_state(READ_STATE), "read")
+UNREAD: Final = negated(READ)
+"""Matches before Lua was there, and where it never was."""
+
+
 def pending(ruleset: Ruleset, lookups: Lookups | None) -> tuple[Entry, ...]:
-    """Make the entry; none where matchers decide everything."""
+    """Make the entry; none where matchers decide everything. It is for requests that are `UNREAD`."""
     rules = tuple(rule for rule in ruleset.matches if not rule.is_native)
     if not rules:
         return ()
-    unread = negated(matchers.present(matchers.filter_state(READ_STATE)))
     worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
-    order = [rule.name for rule in ruleset.rules]
+    order = [rule.name for rule in ruleset.rules if rule not in at_once(ruleset)]
     route = _route(lua_program(rules, ruleset.reserved, lookups, order), asks=lookups is not None)
-    return (entry(all_of(unread, worth), leaf(route)),)
+    return (entry(worth, leaf(route)),)
+
+
+def needs_lua(rule: Rule) -> bool:
+    """Tell whether a rule asks for what matchers can't take out of a request."""
+    return isinstance(rule, MatchRule) and not rule.is_native
+
+
+def at_once(ruleset: Ruleset) -> tuple[Rule, ...]:
+    """Give the rules before the first that needs Lua: a request is never read for what they decide."""
+    return tuple(takewhile(lambda rule: not needs_lua(rule), ruleset.rules))
 
 
 def guarded(ruleset: Ruleset, header: str) -> tuple[Entry, ...]:
@@ -88,10 +103,9 @@ def guarded(ruleset: Ruleset, header: str) -> tuple[Entry, ...]:
     rules = tuple(rule for rule in ruleset.matches if isinstance(rule.action, Classify) and rule.action.asks)
     if not rules:
         return ()
-    unread = negated(matchers.present(matchers.filter_state(READ_STATE)))
     worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
     route = _route(lua_program(rules, ruleset.reserved, fenced=header), asks=False)
-    return (entry(all_of(unread, worth), leaf(route)),)
+    return (entry(all_of(UNREAD, worth), leaf(route)),)
 
 
 def lua_filter() -> lua_pb2.Lua:

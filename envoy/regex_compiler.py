@@ -29,6 +29,24 @@ def compile_regex(regex: Regex) -> Program | BadRegex:
     return Program((*compiler.steps, End()), regex.from_start, regex.to_end, regex.names)
 
 
+@lru_cache(maxsize=1024)
+def literal_start(regex: Regex) -> str:
+    """Give what every match begins with, as far as it is plain text."""
+    program = compile_regex(regex)
+    if isinstance(program, BadRegex) or not program.from_start:
+        return ""
+    found = ""
+    for step in program.steps:
+        match step:
+            case Char(chars) if len(chars) == 1:
+                found += next(iter(chars))
+            case Save():
+                pass
+            case _:
+                break
+    return found
+
+
 def first_chars(node: Node) -> Chars:
     """List what a node's text may begin with."""
     match node:
@@ -106,8 +124,8 @@ class _Compiler:
             self.steps.append(Run(node.part.chars, node.least, node.most))
             return
         again = first_chars(node.part) | follow
-        for _ in range(node.least):
-            self.add(node.part, again, ends=ends)
+        for count in range(1, node.least + 1):
+            self.add(node.part, follow if count == node.most else again, ends=ends)
         if node.most is None:
             split = self._hole()
             self.add(node.part, again, ends=ends)
@@ -115,9 +133,9 @@ class _Compiler:
             self._close(split, node)
             return
         splits = []
-        for _ in range(node.most - node.least):
+        for count in range(node.least + 1, node.most + 1):
             splits.append(self._hole())
-            self.add(node.part, again, ends=ends)
+            self.add(node.part, follow if count == node.most else again, ends=ends)
         for split in splits:
             self._close(split, node)
 

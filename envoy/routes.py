@@ -8,20 +8,21 @@ second time, with leaves that say so. `View -> Snapshot`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final
 
 from google.protobuf import wrappers_pb2
 
 from envoy.branches import branch
-from envoy.edge import CELL_HEADER, IDENTITY_HEADER, OWNER_HEADER, RULE_HEADER, SESSION_HEADER, EdgeSettings
+from envoy.edge import CELL_HEADER, IDENTITY_HEADER, OWNER_HEADER, RULE_HEADER, EdgeSettings
 from envoy.leaves import divided, header
 from envoy.match_branches import Ground, match_branch
 from envoy.match_rules import MatchRule, Otherwise
-from envoy.matchers import Entry, Matcher, OnMatch
+from envoy.matchers import Entry, Matcher, OnMatch, Predicate
 from envoy.moved import REPLAYED_BYTES, plugins, retries
-from envoy.pending import pending
+from envoy.pending import READ, UNREAD, needs_lua, pending
 from envoy.route_resource import NO_GENERATIONS, route_resource
 from envoy.ruleset import Rule, Ruleset
 from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name
@@ -61,14 +62,31 @@ class RouteTable:
 class _Way:
     """Where the rules lead requests of some manners, and what is left when none leads anywhere."""
 
-    parts: tuple[tuple[Entry, ...], ...]
+    parts: Branches
     fallback: OnMatch
 
-    def fill(self, matcher: Matcher) -> None:
-        """Add it in place: made apart, every leaf would be copied once more."""
-        for part in filter(None, self.parts):
-            matcher.matcher_list.matchers.extend(part)
+    def fill(self, matcher: Matcher, first: tuple[Entry, ...]) -> None:
+        """Add it in place: made apart, every leaf would be copied once more.
+
+        Rules before the first that needs Lua are asked of unread requests alone, and so only once. Rules that
+        need it stand together behind one look, so that requests that were never read pass them by at once.
+        """
+        unread = bool(first)
+        for needed, group in groupby(self.parts, needs_lua):
+            found = [each for rule in group for each in self.parts[rule]]
+            if unread:
+                _below(matcher, UNREAD, [*(() if needed else found), *first])
+            if needed:
+                _below(matcher, READ, found)
+            elif found and not unread:
+                matcher.matcher_list.matchers.extend(found)
+            unread = False
         matcher.on_no_match.CopyFrom(self.fallback)
+
+
+def _below(matcher: Matcher, predicate: Predicate, entries: Iterable[Entry]) -> None:
+    line = matcher.matcher_list.matchers.add(predicate=predicate)
+    line.on_match.matcher.matcher_list.matchers.extend(entries)
 
 
 def route_table(
@@ -102,15 +120,17 @@ def route_table(
     known: Mapping[Manners, Branches] = {}
     if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
         known = previous.branches if previous.weights == weights else _without_fallbacks(previous.branches)
-    asks, limits = settings.lookups is not None, settings.steered_per_second > 0
+    limits = settings.steered_per_second > 0
     branches: dict[Manners, Branches] = {}
     ways: dict[Manners, _Way] = {}
     for manners in (ORDINARY, *all_manners(ruleset.traffic)):
         fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners)
-        ground = Ground(standings, retry_after, ruleset.reserved, fallback, manners, asks, limits, left)
+        ground = Ground(
+            standings, retry_after, ruleset.reserved, fallback, manners, settings.lookups, limits, left
+        )
         same = known.get(manners, {})
         made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
-        branches[manners], ways[manners] = made, _Way(tuple(made.values()), fallback)
+        branches[manners], ways[manners] = made, _Way(made, fallback)
     if previous is not None and previous.ruleset == ruleset:
         first = previous.pending
     else:
@@ -160,7 +180,7 @@ def _host(
             header(CELL_HEADER, "%UPSTREAM_CLUSTER%"),
             header(RULE_HEADER, "%ROUTE_NAME%"),
         ],
-        request_headers_to_remove=[*ruleset.override_headers, IDENTITY_HEADER, SESSION_HEADER],
+        request_headers_to_remove=[*ruleset.override_headers, IDENTITY_HEADER],
         response_headers_to_add=[
             header(CELL_HEADER, "%UPSTREAM_CLUSTER%"),
             header(RULE_HEADER, "%ROUTE_NAME%"),
@@ -171,12 +191,10 @@ def _host(
         retry_policy=retries(),
         request_body_buffer_limit=wrappers_pb2.UInt64Value(value=REPLAYED_BYTES),
     )
-    if first:
-        host.matcher.matcher_list.matchers.extend(first)
     for predicate, manners in parted(ruleset.traffic):
         apart = host.matcher.matcher_list.matchers.add(predicate=predicate)
-        ways[manners].fill(apart.on_match.matcher)
-    ways[ORDINARY].fill(host.matcher)
+        ways[manners].fill(apart.on_match.matcher, first)
+    ways[ORDINARY].fill(host.matcher, first)
     return host
 
 

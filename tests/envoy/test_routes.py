@@ -50,7 +50,6 @@ def test_headers_are_said_once_and_overwritten() -> None:
     assert list(host.request_headers_to_remove) == [
         "x-cellplane-override",
         "x-cellplane-identity",
-        "x-cellplane-session",
     ]
 
 
