@@ -25,14 +25,20 @@ async def nginx(stack: AsyncExitStack, folder: Path) -> int:
     return port
 
 
-def _config(place: Path, port: int) -> str:
+def head(place: Path) -> str:
+    """Begin a configuration of one process, which a signal ends and whose CPU is all of it."""
     return f"""
-daemon off; worker_processes 1; pid {place}/pid; error_log {place}/error.log;
+daemon off; master_process off; pid {place}/pid; error_log {place}/error.log;
 events {{ worker_connections 20000; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
   client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
   uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
+"""
+
+
+def _config(place: Path, port: int) -> str:
+    return f"""{head(place)}
   server {{ listen 0.0.0.0:{port} backlog=4096; location / {{ return 200 "ok\\n"; }} }}
 }}
 """
