@@ -21,6 +21,7 @@ from cellplane.certificates import CertificatesCollector
 from cellplane.console_access import ConsoleSettings
 from cellplane.console_pages import ConsolePages, Shown
 from cellplane.delivery import Delivery
+from cellplane.envoy_check import EnvoyCheck
 from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import Classifier
 from cellplane.latest import Latest
@@ -75,6 +76,7 @@ class ControlPlaneSettings:
     sidecar: SidecarSettings | None
     topology: ServingSettings | None
     state_dir: Path | None
+    envoy_binary: Path | None
     etcd_patience_seconds: float
     replica: str
     log: LogSettings
@@ -108,8 +110,10 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         recorder,
         saved,
         tell=tracker.published,
-        withdraw=tracker.withdrawn,
-        delivery=Delivery(WaveViews(store, keyspace, lambda: _again(watcher, views)), EDGE),
+        delivery=Delivery(
+            WaveViews(store, keyspace, lambda: _again(watcher, views)), EDGE, tracker.withdrawn
+        ),
+        check=EnvoyCheck(settings.envoy_binary, lambda: _again(watcher, views)),
     )
     keeper = HoldKeeper(store, server.holds, replica)
     if saved is not None:
@@ -164,6 +168,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
                 tasks.create_task(for_ever(watcher.run(seen))),
                 tasks.create_task(for_ever(recorder.run())),
                 tasks.create_task(for_ever(keeper.run())),
+                tasks.create_task(for_ever(publisher.check.run())),
                 *(tasks.create_task(for_ever(work)) for work in (*operations.running(), *sidecars.running())),
                 tasks.create_task(for_ever(_publish(publisher, views, settings.etcd_patience_seconds))),
                 tasks.create_task(warn_of_versions(store)),

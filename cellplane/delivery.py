@@ -6,6 +6,7 @@ what the leader wrote down, so that all replicas and all reconnecting nodes agre
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cellplane.wave_change import is_overtaken, past_wave
@@ -42,9 +43,12 @@ class NotKnown:
 
 
 class Delivery:
-    """One group's way of delivery."""
+    """One group's way of delivery. `withdraw` is told of a wave that was taken back."""
 
-    def __init__(self, views: WaveViews, group: str) -> None:
+    def __init__(
+        self, views: WaveViews, group: str, withdraw: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.withdraw = withdraw
         self.views = views
         self._group = group
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cellplane.delivery import Delivery, NotKnown, Split
+from cellplane.envoy_check import EnvoyCheck
 from cellplane.latest import Latest
 from cellplane.past_hold import past_hold
 from cellplane.publisher_state import PublisherState, Standing
@@ -58,8 +59,8 @@ class Publisher:
         saved: View | None = None,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         tell: Callable[[Pushed], None] = lambda _: None,
-        withdraw: Callable[[str], None] = lambda _: None,
         delivery: Delivery | None = None,
+        check: EnvoyCheck | None = None,
     ) -> None:
         self.state = PublisherState()
         self.cache = cache
@@ -69,8 +70,9 @@ class Publisher:
         self._newest, self._everyone, self._tried = (
             Translator(settings, wall_clock, self.state.builds) for _ in range(3)
         )
-        self._guard = PushGuard(self._saved_clusters, wall_clock)
-        self._sender = Sender(cache, self.state, tell, withdraw)
+        self.check = check or EnvoyCheck(None, lambda: None)
+        self._guard = PushGuard(self._saved_clusters, wall_clock, self.check.verdict)
+        self._sender = Sender(cache, self.state, tell, delivery.withdraw if delivery else lambda _: None)
         self._full: View | None = None
         self._arrived_at: float | None = None
         self._pending: Translation | None = None
@@ -98,6 +100,7 @@ class Publisher:
         self.state.view = self.state.view or self._saved
         self._full = self._saved
         self._sender.to_all(self._saved, translation)
+        self.check.note_good(translation.snapshot)
         log.warning("saved_view_published revision=%d", self._saved.revision)
         return True
 
@@ -125,7 +128,8 @@ class Publisher:
         arrived_at, self._arrived_at = self._arrived_at, None
         self.state.frozen = frozen_of(view)
         split = self.delivery.split(view) if self.delivery is not None else None
-        if self.state.frozen is not None or isinstance(split, NotKnown):
+        is_asked = self.check.verdict(translation.snapshot) is None
+        if self.state.frozen is not None or isinstance(split, NotKnown) or is_asked:
             if self.state.published is None:
                 self.publish_saved()
             return None
@@ -164,6 +168,7 @@ class Publisher:
             if self._sender.to_all(view, translation, arrived_at):
                 self._full = view
                 self._guard.note_good(translation.snapshot)
+                self.check.note_good(translation.snapshot)
             self._sender.end_stage()
             return None
         if self.state.published is None:
@@ -184,6 +189,7 @@ class Publisher:
         elif self._sender.to_all(view, translation, arrived_at, split.wave.good):
             self._full = view
         self._guard.note_good(everyone.snapshot)
+        self.check.note_good(everyone.snapshot)
         tried = self._tried.make(split.staged, everyone) if split.staged is not None else None
         if tried is not None and split.staged is not None:
             self._sender.to_some(split, split.staged, tried, arrived_at)

@@ -105,6 +105,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     help="Where the last good View is kept, for a start without etcd; if not given, nowhere.",
 )
 @click.option(
+    "--envoy-binary",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An Envoy on this host: what it refuses (--mode validate) is held before any other is sent it. TLS "
+    "files are the edges' own, and left out; if not given, nobody is asked.",
+)
+@click.option(
     "--etcd-patience",
     type=click.FloatRange(min=0),
     default=3.0,
@@ -172,6 +178,7 @@ def _settings(
         sidecar=None,
         topology=serving,
         state_dir=options["state_dir"],
+        envoy_binary=options["envoy_binary"],
         etcd_patience_seconds=options["etcd_patience"],
         replica=options["replica"],
         log=options["log"],

@@ -142,8 +142,8 @@ async def replica(store: MemoryStore, name: str = "a") -> AsyncIterator[Replica]
     wave_views = WaveViews(store, KEYSPACE, lambda: views.set(watcher.view) if watcher.view else None)
     tracker = PushTracker(fleet)
     publisher = Publisher(
-        cache, EdgeSettings(), recorder, tell=tracker.published, withdraw=tracker.withdrawn,
-        delivery=Delivery(wave_views, EDGE),
+        cache, EdgeSettings(), recorder, tell=tracker.published,
+        delivery=Delivery(wave_views, EDGE, tracker.withdrawn),
     )  # fmt: skip
 
     def about() -> dict[str, Any]:
