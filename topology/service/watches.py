@@ -6,16 +6,30 @@ that a View keeps out. `etcd Event -> View -> Snapshot -> Response`, as far as a
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
 
 from pb.cellplane.topology.v1 import cells_pb2
 from topology.keys import Keyspace
 from topology.model import Cell
 from topology.service.cells_wire import cell_message
 from topology.service.open_watches import MAX_WATCHES, OpenWatches
-from topology.store import Store
+from topology.store import Batch, Store
 from topology.view import View, fold, from_listing
+
+_KEPT: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A batch, the View after it, and what a watcher is told."""
+
+    batch: Batch
+    view: View
+    response: cells_pb2.WatchCellsResponse
 
 
 class Watches:
@@ -25,6 +39,7 @@ class Watches:
         self._store = store
         self._keyspace = keyspace
         self._open = OpenWatches(most)
+        self._steps: OrderedDict[tuple[int, int], _Step] = OrderedDict()
 
     def __len__(self) -> int:
         """Count them."""
@@ -47,8 +62,20 @@ class Watches:
             yield cells_pb2.WatchCellsResponse(revision=view.revision, complete=True, upserted=cells)
         async with aclosing(self._store.watch(self._keyspace.root, view.revision)) as batches:
             while True:
-                before, view = view, fold(view, await self._open.next(batches))
-                yield changes_between(before, view)
+                step = self._step(view, await self._open.next(batches))
+                view = step.view
+                yield step.response
+
+    def _step(self, before: View, batch: Batch) -> _Step:
+        """Take a View on by a batch: once for all watchers that are where this one is."""
+        at = before.revision, batch.revision
+        kept = self._steps.get(at)
+        if kept is None or kept.batch != batch:
+            view = fold(before, batch)
+            kept = self._steps[at] = _Step(batch, view, changes_between(before, view))
+            while len(self._steps) > _KEPT:
+                self._steps.popitem(last=False)
+        return kept
 
 
 def stored_message(view: View, cell: Cell) -> cells_pb2.Cell:

@@ -13,11 +13,12 @@ from tests.topology.samples import cell
 from tests.topology.service.stage import Client, Stage, drained, failure
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
+from topology.service import watches
 from topology.service.failure import Failure
 from topology.service.open_watches import MAX_WATCHES
 from topology.service.watches import Watches, changes_between
-from topology.store import Txn
-from topology.view import View
+from topology.store import Batch, Txn
+from topology.view import View, fold
 
 
 class Watch:
@@ -141,3 +142,25 @@ async def test_a_watch_that_is_being_written_when_the_server_ends_is_told_too(st
             async for _ in answers:
                 pass
         assert len(watches) == 0
+
+
+async def test_a_step_is_worked_out_once_for_all_that_are_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded: list[int] = []
+
+    def counted(view: View, batch: Batch) -> View:
+        folded.append(batch.revision)
+        return fold(view, batch)
+
+    monkeypatch.setattr(watches, "fold", counted)
+    calls: list[Any] = [stage.client().cells.Watch(wire.WatchCellsRequest()) for _ in range(3)]
+    for call in calls:
+        assert (await call.read()).complete
+    await stage.put(cell(1, weight=7))
+    for call in calls:
+        while not (answer := await call.read()).upserted:
+            pass
+        assert [each.weight for each in answer.upserted] == [7]
+        call.cancel()
+    assert len(folded) == len(set(folded)), folded
