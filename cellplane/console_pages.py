@@ -130,7 +130,7 @@ class ConsolePages:
             raise invalid(f"the ruleset in force cannot be read: {words}")
         lookup = self._sources.lookup()
         found = explain(ruleset, view, wanted, datetime.now(UTC), lookup=lookup)
-        return {"revision": view.revision, "claims": lookup is not None, **explanation_json(found)}
+        return {"revision": view.revision, "claims": lookup is not None, **explanation_json(found, ruleset)}
 
     async def _act(self, request: web.Request) -> dict[str, Any]:
         """Show what an action would do, or do it: what was shown, or nothing."""

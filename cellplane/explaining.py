@@ -15,7 +15,7 @@ from cellplane.cell_input import InputError
 from envoy.classification import BUCKETS, ClassificationKey
 from envoy.decision import Decision, Explanation, Lookup, Outcome
 from envoy.questions import bucket_of
-from envoy.rules import Request
+from envoy.rules import Request, Ruleset
 from topology.claims.index import ClaimIndex
 
 
@@ -67,7 +67,18 @@ def status_of(decision: Decision) -> int:
             return decision.status
 
 
-def explanation_json(found: Explanation) -> dict[str, Any]:
+def decided_by(found: Explanation, ruleset: Ruleset) -> str:
+    """Say who decides such a request at an edge: Envoy by its matchers, Envoy by what Lua reads, or Python,
+    which Envoy asks over ext_proc for the owner of a name until it remembers it.
+    """
+    decision = found.decision
+    if decision.key is not None and decision.key.type in BUCKETS:
+        return "python"
+    rule = next((each for each in ruleset.matches if each.name == decision.rule), None)
+    return "envoy" if rule is None or rule.is_native else "envoy, by Lua"
+
+
+def explanation_json(found: Explanation, ruleset: Ruleset) -> dict[str, Any]:
     """Return a decision with what each rule had to say."""
     decision = found.decision
     return {
@@ -79,7 +90,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "candidates": {str(cell): weight for cell, weight in decision.candidates},
         "cluster": decision.cluster or None,
         "status": status_of(decision) or None,
-        "decided_by": "evaluator",
+        "decided_by": decided_by(found, ruleset),
         "steps": [
             {
                 "rule": step.rule,

@@ -1,26 +1,40 @@
 """`cellplane explain`: where a request would go, and why: each rule, the keys that it took out, the cell.
 
-Decided offline by the reference evaluator, from a ruleset and the cells and owners that the Topology Service
-tells; no Envoy is asked. Claims have no past: as of a revision nobody says who owned what.
+Decided by the reference evaluator, from a ruleset and the cells and owners that the Topology Service tells;
+with --live a real edge decides too, and the two are compared. Claims have no past: as of a revision nobody
+says who owned what.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from cellplane.cell_input import InputError
-from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, refuse
-from cellplane.cli.owner_lookup import owners
+from cellplane.cli.changes import yes_option
+from cellplane.cli.live import HARMLESS, Live, ask_edge, differences
+from cellplane.cli.outcome import (
+    Exit,
+    confirm,
+    fail,
+    output_option,
+    print_fields,
+    print_json,
+    print_table,
+    refuse,
+)
+from cellplane.cli.owner_lookup import Owners
 from cellplane.cli.reading import read_cells, read_documents
 from cellplane.cli.service import ServiceSettings, service_options
-from cellplane.explaining import explanation_json, request_of, status_of
+from cellplane.explaining import decided_by, explanation_json, request_of, status_of
 from cellplane.rules_history import CURRENT, KIND
 from cellplane.ruleset_file import read_ruleset
 from envoy.decision import Explanation, Step
 from envoy.evaluator import explain
+from envoy.request import Request
 from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
 from topology.view import View
 
@@ -37,6 +51,13 @@ from topology.view import View
     "--rules", "file", type=click.Path(path_type=Path), help="A ruleset to try, not the one in force."
 )
 @click.option("--at", "revision", type=click.IntRange(min=1), help="As the topology was at this revision.")
+@click.option(
+    "--live",
+    metavar="URL",
+    help="Send the request to this edge too (http://HOST:PORT, https://…), and so to a cell, and compare.",
+)
+@click.option("--live-ca", type=click.Path(path_type=Path), help="CA of that edge's certificate.")
+@yes_option
 @service_options
 @output_option
 def explain_command(
@@ -47,6 +68,9 @@ def explain_command(
     identities: tuple[str, ...],
     file: Path | None,
     revision: int | None,
+    live: str | None,
+    live_ca: Path | None,
+    yes: bool,
     service: ServiceSettings,
     output: str,
 ) -> None:
@@ -62,17 +86,41 @@ def explain_command(
         request = request_of(method, url, headers, peer, identities)
     except InputError as error:
         fail(Exit.USAGE, str(error))
+    real = _sent(request, live, live_ca, revision, yes=yes) if live else None
+    if real is not None and not peer:
+        request = replace(request, peer=real.peer)
     view = read_cells(service, revision or 0)
     in_force = view if file else read_documents(service, KIND, CURRENT, view.revision)
     ruleset = _ruleset(file, in_force)
-    lookup = None if revision else owners(service)
+    lookup = None if revision else Owners(service)
     found = explain(ruleset, view, request, datetime.now(UTC), lookup=lookup)
+    key = found.decision.key
+    epoch = lookup.epochs.get(key) if lookup is not None and key is not None else None
+    differs = tuple(differences(found, real)) if real is not None else ()
     if output == "json":
-        print_json({"revision": view.revision, **explanation_json(found)})
-        return
-    rows = [(step.rule, _said(step), ", ".join(map(str, step.keys)) or "-") for step in found.steps]
-    print_table(("RULE", "SAID", "KEYS"), rows, empty="No rule was asked.")
-    print_fields({**_words(found), "revision": str(view.revision), "decided by": "evaluator, offline"})
+        told = {"revision": view.revision, "epoch": epoch, **explanation_json(found, ruleset)}
+        if real is not None:
+            told["live"] = {**asdict(real), "differs": list(differs)}
+        print_json(told)
+    else:
+        rows = [(step.rule, _said(step), ", ".join(map(str, step.keys)) or "-") for step in found.steps]
+        print_table(("RULE", "SAID", "KEYS"), rows, empty="No rule was asked.")
+        words = {**_words(found), "decided by": decided_by(found, ruleset), "revision": str(view.revision)}
+        if epoch is not None:
+            words["owner's epoch"] = str(epoch)
+        if real is not None:
+            words["live"] = f"{real.status}, rule {real.rule or '-'}, {real.cell or 'no cell'}"
+        print_fields(words)
+    if differs:
+        fail(Exit.FAILED, f"{'; '.join(differs)}.", "The edge may lack a push: see `cellplane fleet`.")
+
+
+def _sent(request: Request, live: str, ca: Path | None, revision: int | None, *, yes: bool) -> Live:
+    if revision:
+        fail(Exit.USAGE, "--live asks the edge as it is now: leave --at out.")
+    if request.method not in HARMLESS:
+        confirm(f"Send this {request.method} to a cell, for real?", yes=yes)
+    return ask_edge(live, request, ca)
 
 
 def _ruleset(file: Path | None, view: View) -> Ruleset:

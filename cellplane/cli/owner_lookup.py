@@ -12,22 +12,28 @@ import grpc
 from cellplane.cli.claim_arguments import stub
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity
 from envoy.classification import BUCKETS, ClassificationKey
-from envoy.decision import Lookup
 from envoy.questions import bucket_of
+from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2
+from topology.claims.owners import FIRST_EPOCH
 
 
-def owners(service: ServiceSettings) -> Lookup:
-    """Give a lookup that asks this service."""
+class Owners:
+    """A lookup that asks this service, and notes at which epoch each owner is that it found."""
 
-    def owner(key: ClassificationKey) -> int | None:
+    def __init__(self, service: ServiceSettings) -> None:
+        self.epochs: dict[ClassificationKey, int] = {}
+        self._service = service
+
+    def __call__(self, key: ClassificationKey) -> int | None:
+        """Give the cell that owns what is named, or None."""
         bucket = bucket_of(BUCKETS[key.type], key.value)
         if bucket is None:
             return None
         wanted = messages_pb2.Bucket(type=int(bucket.type), value=bucket.value)  # type: ignore[arg-type]
         request = service_pb2.GetRecordRequest(bucket=wanted)
 
-        def ask(channel: grpc.Channel) -> int | None:
+        def ask(channel: grpc.Channel) -> tuple[int, int] | None:
             try:
                 answer = stub(channel).GetRecord(request, timeout=CALL_SECONDS, metadata=identity())
             except grpc.RpcError as error:
@@ -35,8 +41,17 @@ def owners(service: ServiceSettings) -> Lookup:
                 if failed.code() is grpc.StatusCode.NOT_FOUND:
                     return None
                 raise
-            return int(answer.record.cell_id)
+            subject = answer.record.metadata.subject
+            if not subject.type:
+                return int(answer.record.cell_id), FIRST_EPOCH  # claimed for nobody, so never moved
+            named = f"{messages_pb2.Subject.Type.Name(subject.type)}/{subject.id}"
+            owner = transfer_pb2_grpc.TransferServiceStub(channel).GetOwner(
+                transfer_pb2.GetOwnerRequest(owner=named), timeout=CALL_SECONDS, metadata=identity()
+            )
+            return int(answer.record.cell_id), int(owner.epoch)
 
-        return call(service, ask)
-
-    return owner
+        found = call(self._service, ask)
+        if found is None:
+            return None
+        cell, self.epochs[key] = found
+        return cell

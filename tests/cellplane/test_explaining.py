@@ -37,8 +37,11 @@ def test_what_is_no_request(url: str, header: str, peer: str, words: str) -> Non
 
 def test_a_decision_as_json() -> None:
     view = view_of(3, cell(1, weight=30), cell(2, weight=70))
-    found = explanation_json(explain(DEFAULT_RULESET, view, request_of("GET", "/x", ()), NOW))
+    found = explanation_json(
+        explain(DEFAULT_RULESET, view, request_of("GET", "/x", ()), NOW), DEFAULT_RULESET
+    )
     assert found["candidates"] == {"1": 30, "2": 70}
+    assert found["decided_by"] == "envoy"
     assert (found["cell"], found["status"], found["steps"][-1]["decides"]) == (None, None, True)
 
 

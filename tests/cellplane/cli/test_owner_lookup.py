@@ -8,7 +8,7 @@ import click
 import pytest
 
 from cellplane.cli.outcome import Exit
-from cellplane.cli.owner_lookup import owners
+from cellplane.cli.owner_lookup import Owners
 from cellplane.cli.service import ServiceSettings
 from cellplane.settings import TlsFiles
 from envoy.classification import ClassificationKey, KeyType
@@ -28,11 +28,12 @@ def test_an_owner_nobody_and_no_answer(topology: Topology) -> None:
 
     topology.do(claimed())
     topology.caught_up()
-    lookup = owners(ServiceSettings(address=topology.address, tls=TlsFiles()))
+    lookup = Owners(ServiceSettings(address=topology.address, tls=TlsFiles()))
     assert lookup(ClassificationKey(KeyType.ROUTE, "acme")) == 2
+    assert lookup.epochs == {ClassificationKey(KeyType.ROUTE, "acme"): 1}
     assert lookup(ClassificationKey(KeyType.REDIRECT_ROUTE, "acme")) is None
     assert lookup(ClassificationKey(KeyType.ROUTE, "\xff")) is None, "nobody can have claimed it"
-    nowhere = owners(ServiceSettings(address="localhost:1", tls=TlsFiles()))
+    nowhere = Owners(ServiceSettings(address="localhost:1", tls=TlsFiles()))
     with pytest.raises(click.exceptions.Exit) as ended:
         nowhere(ClassificationKey(KeyType.ROUTE, "acme"))
     assert ended.value.exit_code == Exit.UNAVAILABLE
