@@ -21,6 +21,9 @@ from envoy.certificates import NAME as EDGE_CERTIFICATE
 from envoy.certificates import parse_certificates
 from envoy.edge import EdgeTls
 from envoy.rules import Ruleset, parse_ruleset
+from envoy.shadow import KIND as SHADOW
+from envoy.shadow import NAME as CANDIDATE
+from envoy.shadow import Candidate, parse_candidate
 from topology.model import Problem, Stamp
 from topology.planning import Outcome, Refusal, plan_document
 from topology.service.documents_service import Writers
@@ -73,10 +76,21 @@ def write_certificates(view: View, name: str, body: Mapping[str, Any] | None, st
     return plan_document(view, CERTIFICATES, name, body, stamp)
 
 
+def write_candidate(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan a ruleset to be tried beside the one in force, or without a body its end."""
+    if name != CANDIDATE:
+        return _refused("name", f"{name!r} is none: write {CANDIDATE!r}")
+    found = parse_candidate(body) if body is not None else None
+    if found is not None and not isinstance(found, Candidate):
+        return Refusal(problems=found)
+    return plan_document(view, SHADOW, name, body, stamp)
+
+
 WRITERS: Final[Writers] = MappingProxyType(
     {
         CERTIFICATES: write_certificates,
         KIND: write_rules,
+        SHADOW: write_candidate,
         ROLLBACK: plan_rollback,
         FROZEN: freeze_pushes,
         RELEASED: release_push,

@@ -12,11 +12,9 @@ from ipaddress import ip_address
 from typing import Any
 
 from cellplane.cell_input import InputError
-from envoy.classification import BUCKETS, ClassificationKey
-from envoy.decision import Decision, Explanation, Lookup, Outcome
-from envoy.questions import bucket_of
+from envoy.classification import BUCKETS
+from envoy.decision import Decision, Explanation, Outcome
 from envoy.rules import Request, Ruleset
-from topology.claims.index import ClaimIndex
 
 
 def request_of(
@@ -102,17 +100,6 @@ def explanation_json(found: Explanation, ruleset: Ruleset) -> dict[str, Any]:
             for step in found.steps
         ],
     }
-
-
-def remembered_owners(index: ClaimIndex) -> Lookup:
-    """Give a lookup among claims that this process holds in memory."""
-
-    def owner(key: ClassificationKey) -> int | None:
-        bucket = bucket_of(BUCKETS[key.type], key.value)
-        record = index.find(bucket) if bucket is not None else None
-        return record.cell_id if record is not None else None
-
-    return owner
 
 
 def _bytes(text: str) -> str:

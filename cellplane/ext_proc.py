@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from cellplane.claim_stores import open_claims
 from cellplane.ext_proc_metrics import ExtProcCollector
 from cellplane.rules_in_force import RulesInForce
+from cellplane.rules_shadow import RulesShadow, ShadowCollector
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.stores import open_store
@@ -67,20 +68,30 @@ async def _composed(settings: ExtProcSettings) -> AsyncIterator[None]:
     rules, read = RulesInForce(), asyncio.Event()
     names: Container[str] = ()
 
+    shadow = RulesShadow(sources, rules)
+
     def seen(view: View) -> None:
         nonlocal names
         rules.read(view)
+        shadow.read(view)
         names = frozenset(rule.name for rule in rules.ruleset.rules) if rules.ruleset else ()
         read.set()
 
     tracing = tracing_wanted("cellplane-ext-proc")
     traced = {"around": tracing.stream} if tracing else {}
     server = ExtProcServer(
-        sources, settings.lifetimes, lambda: names, claims_beside_topology=settings.claims is None, **traced
+        sources,
+        settings.lifetimes,
+        lambda: names,
+        claims_beside_topology=settings.claims is None,
+        shown=shadow.shown,
+        **traced,
     )
     registry = CollectorRegistry()
     registry.register(ExtProcCollector(server, follower, watcher.state))
+    registry.register(ShadowCollector(shadow))
     status = TopologyStatusServer(sources, watcher.state, registry)
+    status.add("/v1/shadow", shadow.page)
     try:
         await claims.check()
         await status.start(settings.status_listen)

@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry
 
 from cellplane.claim_stores import open_claims
 from cellplane.document_writers import WRITERS
-from cellplane.explaining import remembered_owners
 from cellplane.move_hooks import Hook
 from cellplane.moves import move_ports, move_runner
 from cellplane.service import for_ever, until_signalled
@@ -29,6 +28,7 @@ from cellplane.topology_rest import RestPages
 from cellplane.topology_status import TopologyStatusServer
 from cellplane.tracing import tracing_wanted
 from envoy.decision import Lookup
+from envoy.owners import remembered_owners
 from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
 from topology.moves.model import Step

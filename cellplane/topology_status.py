@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from cellplane.pages import Pages
+from cellplane.pages import Page, Pages
 from cellplane.settings import Listen
 from topology.service.sources import Sources
 from topology.watcher import WatcherState
@@ -22,6 +22,10 @@ class TopologyStatusServer:
         self._sources = sources
         self._watcher = watcher
         self._pages = Pages(self.readiness, registry)
+
+    def add(self, path: str, page: Page) -> None:
+        """Add a page, before the start."""
+        self._pages.add(path, page)
 
     async def start(self, listen: Listen) -> int:
         """Listen; return the port. Raise SettingsError where the address cannot be had."""

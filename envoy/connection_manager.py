@@ -19,6 +19,7 @@ from envoy.matchers import packed
 from envoy.moved import MOVED_FILTER
 from envoy.pending import LUA_FILTER, lua_filter
 from envoy.secrets import ads
+from envoy.shadow import SHADOW_FILTER, shadow_filter
 from envoy.steered import STEERED_FILTER, steered_filter
 from envoy.tracing import TRACE_HEADERS, tracing
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
@@ -44,6 +45,7 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
         stat_prefix=stat_prefix,
         rds=http_connection_manager_pb2.Rds(route_config_name=ROUTES_NAME, config_source=ads()),
         http_filters=[
+            *_showing(settings),
             # Off but on the route of a request that Lua has to read: see `pending`.
             HttpFilter(name=LUA_FILTER, typed_config=packed(lua_filter()), disabled=True),
             *_asking(settings),
@@ -84,6 +86,13 @@ def _limiting(settings: EdgeSettings) -> Iterable[HttpFilter]:
     if settings.steered_per_second:
         limit = steered_filter(settings.steered_per_second)
         yield HttpFilter(name=STEERED_FILTER, typed_config=packed(limit))
+
+
+def _showing(settings: EdgeSettings) -> Iterable[HttpFilter]:
+    """Show requests as they came, before anything is done about them; off but for a candidate ruleset."""
+    if settings.lookups:
+        shows = packed(shadow_filter(settings.lookups))
+        yield HttpFilter(name=SHADOW_FILTER, typed_config=shows, disabled=True)
 
 
 def _asking(settings: EdgeSettings) -> Iterable[HttpFilter]:

@@ -54,12 +54,28 @@ def explain(
     lookup: Lookup | None = None,
 ) -> Explanation:
     """Decide, and say what each rule had to say. Without `lookup` nobody answers for claims."""
+    standings = standings_at(view, now)
+    return explain_among(ruleset, standings, request, merge_slashes=merge_slashes, lookup=lookup)
+
+
+def standings_at(view: View, now: datetime) -> Mapping[int, Standing]:
+    """Say how all cells stand at this moment."""
+    return {cell.id: standing(cell, now) for cell in view.cells.values()}
+
+
+def explain_among(
+    ruleset: Ruleset,
+    standings: Mapping[int, Standing],
+    request: Request,
+    *,
+    merge_slashes: bool = True,
+    lookup: Lookup | None = None,
+) -> Explanation:
+    """Explain, for who decides many requests while cells stand as they do."""
     path = normalise(request.path, merge_slashes=merge_slashes)
     if path is None:
         return Explanation(Decision(outcome=Outcome.BAD_PATH), None, ())
-    asked = _Asked(
-        ruleset, {cell.id: standing(cell, now) for cell in view.cells.values()}, request, path, lookup
-    )
+    asked = _Asked(ruleset, standings, request, path, lookup)
     steps: list[Step] = []
     for rule in ruleset.rules:
         step = asked.ask(rule)

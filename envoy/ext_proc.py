@@ -38,7 +38,7 @@ class ExtProcServer:
     """Serves what the sources know. `answers` counts (rule, outcome), `streams` how streams were taken.
 
     `claims_beside_topology`: the claims are in the store of the topology, and so have its revisions.
-    `around` lays something around the method, such as a trace.
+    `around` lays something around the method, such as a trace. `shown` gets requests that Envoy only shows.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class ExtProcServer:
         *,
         claims_beside_topology: bool = True,
         around: Around = lambda _, answer: answer,
+        shown: Callable[[ext_proc_pb2.ProcessingRequest], None] = lambda _: None,
     ) -> None:
         self.answers: Counter[tuple[str, str]] = Counter()
         self.streams: Counter[str] = Counter()
@@ -57,6 +58,7 @@ class ExtProcServer:
         self._rules = rules
         self._beside = claims_beside_topology
         self._around = around
+        self._shown = shown
         self._health = health.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -121,6 +123,10 @@ class ExtProcServer:
             )
         self.streams["taken"] += 1
         async for request in requests:
+            if request.observability_mode:
+                self.streams["shown"] += 1  # among those that were taken
+                self._shown(request)
+                return
             yield await self._answered(request, context)
             return  # Envoy has no more to ask, and to end the stream here saves it from doing so
 

@@ -23,18 +23,28 @@ from xds.resource import CLUSTER, Resource
 
 CLUSTER_NAME: Final = "ext-proc"
 """No cell's can be like it, nor a ruleset's own."""
+SHADOW_CLUSTER: Final = "ext-proc-shadow"
+"""The same servers, for what they are only shown: never at the cost of a question."""
 MAX_QUESTIONS: Final = 4096
+MAX_SHOWN: Final = 64
 
 
-def ext_proc_cluster(lookups: Lookups) -> Resource:
-    """Make the cluster."""
-    places = assignment(CLUSTER_NAME, lookups.endpoints)
+def ext_proc_clusters(lookups: Lookups) -> tuple[Resource, Resource]:
+    """Make the cluster that is asked, and the one that requests are shown to."""
+    return (
+        _cluster(CLUSTER_NAME, lookups, MAX_QUESTIONS),
+        _cluster(SHADOW_CLUSTER, lookups, MAX_SHOWN),
+    )
+
+
+def _cluster(name: str, lookups: Lookups, most: int) -> Resource:
+    places = assignment(name, lookups.endpoints)
     message = cluster_pb2.Cluster(
-        name=CLUSTER_NAME,
+        name=name,
         connect_timeout=seconds(lookups.timeout_seconds),
         lb_policy=cluster_pb2.Cluster.LEAST_REQUEST,
         health_checks=[_health_check()],
-        circuit_breakers=_limits(),
+        circuit_breakers=_limits(most),
         outlier_detection=_ejection(),
         ignore_health_on_host_removal=True,
     )
@@ -53,7 +63,7 @@ def ext_proc_cluster(lookups: Lookups) -> Resource:
         message.load_assignment.CopyFrom(places)
     else:
         resolve(message, places)
-    return Resource.of(CLUSTER, CLUSTER_NAME, message)
+    return Resource.of(CLUSTER, name, message)
 
 
 def _health_check() -> health_check_pb2.HealthCheck:
@@ -86,14 +96,14 @@ def _ejection() -> outlier_detection_pb2.OutlierDetection:
     )
 
 
-def _limits() -> circuit_breaker_pb2.CircuitBreakers:
+def _limits(most: int) -> circuit_breaker_pb2.CircuitBreakers:
     count = wrappers_pb2.UInt32Value
     return circuit_breaker_pb2.CircuitBreakers(
         thresholds=[
             circuit_breaker_pb2.CircuitBreakers.Thresholds(
-                max_requests=count(value=MAX_QUESTIONS),
-                max_pending_requests=count(value=MAX_QUESTIONS),
-                max_retries=count(value=MAX_QUESTIONS),
+                max_requests=count(value=most),
+                max_pending_requests=count(value=most),
+                max_retries=count(value=most),
             )
         ]
     )

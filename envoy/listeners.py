@@ -22,7 +22,7 @@ from envoy.edge import (
     EdgeSettings,
     EdgeTls,
 )
-from envoy.ext_proc_cluster import CLUSTER_NAME
+from envoy.ext_proc_cluster import CLUSTER_NAME, SHADOW_CLUSTER
 from envoy.matchers import packed
 from envoy.secrets import downstream_context, secret_references
 from envoy.tracing import COLLECTOR
@@ -98,6 +98,7 @@ def _references(settings: EdgeSettings) -> Iterable[Reference]:
     yield from secret_references(settings.tls)
     if settings.lookups:
         yield CLUSTER, CLUSTER_NAME
+        yield CLUSTER, SHADOW_CLUSTER
     if settings.tracing:
         yield CLUSTER, COLLECTOR
 

@@ -167,15 +167,19 @@ def by_prefix(value: Input, leaves: Mapping[str, OnMatch]) -> OnMatch:
 
 def fork(value: Input, *, threshold: int, modulo: int, seed: int, above: OnMatch, below: OnMatch) -> Matcher:
     """Go one of two ways by a hash of a value: `above` where hash % modulo >= threshold."""
-    way = consistent_hashing_pb2.ConsistentHashing(threshold=threshold, modulo=modulo, seed=seed)
-    hashed = Predicate(
-        single_predicate=Predicate.SinglePredicate(
-            input=value, custom_match=Input(name="hash", typed_config=packed(way))
-        )
-    )
+    hashed = _hashed(value, threshold, modulo, seed)
     return Matcher(
         matcher_list=Matcher.MatcherList(matchers=(Entry(predicate=hashed, on_match=above),)),
         on_no_match=below,
+    )
+
+
+def all_but(header_name: str, parts: int, of: int, end: OnMatch) -> Matcher:
+    """End there with all requests but `parts` of `of`, by a hash of a header that each has."""
+    return Matcher(
+        matcher_list=Matcher.MatcherList(
+            matchers=(Entry(predicate=_hashed(header(header_name), parts, of, 0), on_match=end),)
+        )
     )
 
 
@@ -187,6 +191,15 @@ def leaf(route: route_components_pb2.Route) -> OnMatch:
 def quoted(text: str) -> str:
     """Quote ASCII text for a regular expression of RE2's."""
     return re.sub(r"([^A-Za-z0-9_/-])", r"\\\1", text)
+
+
+def _hashed(value: Input, threshold: int, modulo: int, seed: int) -> Predicate:
+    way = consistent_hashing_pb2.ConsistentHashing(threshold=threshold, modulo=modulo, seed=seed)
+    return Predicate(
+        single_predicate=Predicate.SinglePredicate(
+            input=value, custom_match=Input(name="hash", typed_config=packed(way))
+        )
+    )
 
 
 def _single(value: Input, matcher: string_pb2.StringMatcher) -> Predicate:

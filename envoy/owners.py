@@ -11,7 +11,9 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from envoy.questions import Question, Told
+from envoy.classification import BUCKETS, ClassificationKey
+from envoy.decision import Lookup
+from envoy.questions import Question, Told, bucket_of
 from topology.claims.index import ClaimIndex
 from topology.claims.owners import FIRST_EPOCH
 from topology.service.classify import Lifetimes, is_routed
@@ -49,3 +51,14 @@ def answer(
     if known < question.at_least:
         return replace(told, seconds=min(told.seconds, BEHIND_SECONDS)), Outcome.BEHIND
     return told, outcome
+
+
+def remembered_owners(index: ClaimIndex) -> Lookup:
+    """Give a lookup among claims that this process holds in memory."""
+
+    def owner(key: ClassificationKey) -> int | None:
+        bucket = bucket_of(BUCKETS[key.type], key.value)
+        record = index.find(bucket) if bucket is not None else None
+        return record.cell_id if record is not None else None
+
+    return owner

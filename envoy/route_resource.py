@@ -10,6 +10,7 @@ from typing import Final
 
 from envoy.edge import ROUTES_NAME
 from envoy.pending import LUA_FILTER
+from envoy.shadow import shadow_on
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2, route_pb2
 from xds.encoding import field
@@ -21,7 +22,11 @@ _VIRTUAL_HOSTS: Final = route_pb2.RouteConfiguration.DESCRIPTOR.fields_by_name["
 
 
 def route_resource(
-    host: bytes, generations: Mapping[int, int], references: Iterable[Reference], choices: bytes = b""
+    host: bytes,
+    generations: Mapping[int, int],
+    references: Iterable[Reference],
+    choices: bytes = b"",
+    shown: int = 0,
 ) -> Resource:
     """Put the table together; `choices` are of clusters, serialised already.
 
@@ -29,6 +34,8 @@ def route_resource(
     """
     if generations:
         host += field(_METADATA, _metadata(generations).SerializeToString(deterministic=True))
+    if shown:
+        host += shadow_on(shown)
     top = route_pb2.RouteConfiguration(
         name=ROUTES_NAME,
         # A quarantined cell's own answer names the cell, where the virtual host knows no upstream.

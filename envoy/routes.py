@@ -53,6 +53,7 @@ class RouteTable:
     branches: Mapping[Manners, Branches]
     pending: tuple[Entry, ...]
     generations: Mapping[int, int]
+    shown: int
     host: bytes = field(repr=False)
     choices: bytes = field(repr=False)
     resource: Resource
@@ -96,23 +97,26 @@ def route_table(
     previous: RouteTable | None,
     generations: Mapping[int, int] = NO_GENERATIONS,
     left: frozenset[int] = frozenset(),
+    shown: int = 0,
 ) -> RouteTable:
     """Make the route table, or give the previous one where nothing that it depends on changed.
 
     A changed weight makes a new default only; the rest is taken from the previous table. Risen `generations`
-    cost next to nothing: they are written behind what is there. Owners that a cell in `left` refuses are
-    followed.
+    cost next to nothing: they are written behind what is there, and so is `shown`, the requests of ten
+    thousand that ext_proc is shown. Owners that a cell in `left` refuses are followed.
     """
     if not settings.lookups:
-        generations, left = NO_GENERATIONS, frozenset()
+        generations, left, shown = NO_GENERATIONS, frozenset(), 0
     retry_after = settings.retry_after_seconds
     if previous is not None and (previous.retry_after_seconds, previous.left) != (retry_after, left):
         previous = None
     if previous is not None and previous.standings is standings and previous.ruleset == ruleset:
-        if previous.generations == generations:
+        if (previous.generations, previous.shown) == (generations, shown):
             return previous
-        resource = route_resource(previous.host, generations, previous.resource.references, previous.choices)
-        return replace(previous, generations=generations, resource=resource)
+        resource = route_resource(
+            previous.host, generations, previous.resource.references, previous.choices, shown
+        )
+        return replace(previous, generations=generations, shown=shown, resource=resource)
     facts = tuple(
         (cell.cell_id, cell.session_prefix, cell.owned, cell.override) for cell in standings.values()
     )
@@ -139,12 +143,12 @@ def route_table(
     references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
     references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
     choices = plugins(ruleset, standings) if left else b""
-    resource = route_resource(host, generations, references, choices)
+    resource = route_resource(host, generations, references, choices, shown)
     if previous is not None and previous.resource.version == resource.version:
         resource = previous.resource
     return RouteTable(
-        ruleset, retry_after, left, standings, facts, weights, branches, first, generations, host, choices,
-        resource,
+        ruleset, retry_after, left, standings, facts, weights, branches, first, generations, shown, host,
+        choices, resource,
     )  # fmt: skip
 
 

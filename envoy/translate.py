@@ -17,12 +17,13 @@ from envoy.certificates import files_in_force
 from envoy.clusters import cluster, fixed_cluster, is_resolved_by_envoy
 from envoy.edge import EdgeSettings
 from envoy.endpoints import endpoints
-from envoy.ext_proc_cluster import ext_proc_cluster
+from envoy.ext_proc_cluster import ext_proc_clusters
 from envoy.listeners import listeners
 from envoy.redirect import redirect_listener
 from envoy.routes import RouteTable, route_table
 from envoy.ruleset import Ruleset
 from envoy.secrets import secrets
+from envoy.shadow import shown_parts
 from envoy.standing import Standing, cluster_name, standing
 from envoy.tls_names import Named, tls_listeners, tls_names
 from envoy.tracing import collector_cluster
@@ -88,7 +89,10 @@ def translate(
     cells = {cell_id: fresh.get(cell_id) or known[cell_id] for cell_id in view.cells} if touched else known
     standings = _standings(cells, touched, memo)
     left = memo.left if memo and memo.documents is view.documents else left_cells(view)
-    routes = route_table(ruleset, standings, settings, memo.routes if memo else None, view.generations, left)
+    shown = shown_parts(view)
+    routes = route_table(
+        ruleset, standings, settings, memo.routes if memo else None, view.generations, left, shown
+    )
     listeners = memo.listeners if memo else _listeners(settings)
     fixed = _fixed(ruleset, settings, memo)
     before = previous.snapshot if memo and previous is not None else _NOTHING
@@ -158,7 +162,7 @@ def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mappi
         return memo.fixed
     made = [fixed_cluster(each, settings) for each in ruleset.clusters]
     if settings.lookups:
-        made.append(ext_proc_cluster(settings.lookups))
+        made += ext_proc_clusters(settings.lookups)
     if settings.tracing:
         made.append(collector_cluster(settings.tracing))
     return {resource.name: resource for resource in made}

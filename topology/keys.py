@@ -24,6 +24,7 @@ from topology.model import MAX_ID
 DOCUMENT_KINDS: Final = (
     "certificates",
     "rules",
+    "rules-shadow",
     "departed-claims",
     "departing",
     "overrides",

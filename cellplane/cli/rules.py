@@ -17,6 +17,7 @@ import yaml
 from cellplane.cli.changes import change_options, commit, document_change, yes_option
 from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table, refuse
 from cellplane.cli.reading import read_documents
+from cellplane.cli.rules_shadow import shadow
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.rules_history import CURRENT, KIND, Version, version_to_restore, versions
 from cellplane.ruleset_file import read_ruleset
@@ -28,6 +29,9 @@ from topology.view import View
 @click.group()
 def rules() -> None:
     """Rules: how a request finds its cell. Ordered, the first that matches wins."""
+
+
+rules.add_command(shadow)
 
 
 @rules.command("show")

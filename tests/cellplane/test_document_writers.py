@@ -82,6 +82,7 @@ def test_what_the_machinery_writes_is_not_open() -> None:
     assert set(WRITERS) == {
         "certificates",
         "rules",
+        "rules-shadow",
         "pushes-delivery",
         "pushes-frozen",
         "pushes-order",
@@ -89,6 +90,16 @@ def test_what_the_machinery_writes_is_not_open() -> None:
         "pushes-released",
         "pushes-rollback",
     }
+
+
+def test_a_candidate_must_hold() -> None:
+    made = plan("rules-shadow", "candidate", {"percent": 5, "ruleset": DEFAULT_DOCUMENT})
+    assert isinstance(made, Plan)
+    assert [key for key, _ in made.txn.puts] == ["/cellplane/v1/rules-shadow/candidate"]
+    assert "is none" in str(plan("rules-shadow", "other", {}))
+    assert "percent" in str(plan("rules-shadow", "candidate", {"percent": 0, "ruleset": DEFAULT_DOCUMENT}))
+    assert "rules" in str(plan("rules-shadow", "candidate", {"percent": 5, "ruleset": {"schema": 1}}))
+    assert "nothing is to be deleted" in str(plan("rules-shadow", "candidate", None))
 
 
 def test_certificates_are_the_edges_and_files() -> None:

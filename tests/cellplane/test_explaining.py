@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cellplane.cell_input import InputError
-from cellplane.explaining import explanation_json, remembered_owners, request_of
-from envoy.classification import ClassificationKey, KeyType
+from cellplane.explaining import explanation_json, request_of
 from envoy.evaluator import explain
 from envoy.rules import DEFAULT_RULESET
 from tests.cellplane.pushing import NOW, view_of
 from tests.cellplane.views import cell
-from topology.claims.index import ClaimIndex
 
 
 def test_a_url_is_taken_apart() -> None:
@@ -43,7 +41,3 @@ def test_a_decision_as_json() -> None:
     assert found["candidates"] == {"1": 30, "2": 70}
     assert found["decided_by"] == "envoy"
     assert (found["cell"], found["status"], found["steps"][-1]["decides"]) == (None, None, True)
-
-
-def test_nobody_owns_what_is_not_remembered() -> None:
-    assert remembered_owners(ClaimIndex())(ClassificationKey(KeyType.ROUTE, "acme")) is None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from envoy.edge import Lookups
-from envoy.ext_proc_cluster import ext_proc_cluster
+from envoy.ext_proc_cluster import ext_proc_clusters
 from pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from topology.model import Endpoint
 
 
 def made(*hosts: str) -> Cluster:
     lookups = Lookups(endpoints=tuple(Endpoint(host=host, port=18010) for host in hosts))
-    return Cluster.FromString(ext_proc_cluster(lookups).body)
+    return Cluster.FromString(ext_proc_clusters(lookups)[0].body)
 
 
 def test_servers_are_asked_for_their_health_and_one_that_is_not_well_gets_nothing() -> None:

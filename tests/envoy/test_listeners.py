@@ -26,7 +26,13 @@ def test_the_listener_names_what_it_waits_for() -> None:
     assert (resource.type, resource.name) == (LISTENER, "edge")
     assert resource.references == {(ROUTE, "edge")}
     (asking,) = listeners(EdgeSettings(lookups=ASKING, tls=replace(TLS, client_ca="/ca.pem")))
-    wanted = {(ROUTE, "edge"), (CLUSTER, "ext-proc"), (SECRET, "edge"), (SECRET, "edge-client-ca")}
+    wanted = {
+        (ROUTE, "edge"),
+        (CLUSTER, "ext-proc"),
+        (CLUSTER, "ext-proc-shadow"),
+        (SECRET, "edge"),
+        (SECRET, "edge-client-ca"),
+    }
     assert asking.references == wanted
 
 

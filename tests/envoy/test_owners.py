@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from envoy.owners import Outcome, answer
+from envoy.classification import ClassificationKey, KeyType
+from envoy.owners import Outcome, answer, remembered_owners
 from envoy.questions import Question, Told
 from tests.topology.claims.samples import LEASE_1, record, route
 from tests.topology.samples import STAMP, cell
@@ -63,3 +64,7 @@ def test_an_owner_that_moved_has_its_epoch() -> None:
     claim = record("a", 1)
     moved = Owner(subject=claim.metadata.subject, cell_id=3, epoch=7, transfer="", stamp=STAMP)
     assert asked("a", claim, moved) == (Told(3, 7, 60), Outcome.FOUND)
+
+
+def test_nobody_owns_what_is_not_remembered() -> None:
+    assert remembered_owners(ClaimIndex())(ClassificationKey(KeyType.ROUTE, "acme")) is None
