@@ -16,7 +16,8 @@ from cellplane.document_writers import freeze_pushes, release_push, release_vers
 from cellplane.held_versions import document_name, held_versions
 from cellplane.push_history import PushHistory
 from cellplane.push_rollback import plan_rollback, rollback_body, why_not
-from cellplane.pushes import EVERYTHING, held_pushes
+from cellplane.pushes import EDGE, EVERYTHING, held_pushes
+from cellplane.wave_orders import plan_order
 from topology.model import CellState, Problem, Stamp
 from topology.planning import Outcome, Refusal, plan_set_state
 from topology.service.failure import Failure, invalid, not_found
@@ -87,6 +88,11 @@ def _cell(body: Mapping[str, Any], stamp: Stamp, _: PushHistory) -> Step:
     return Step(f"cell {cell_id}", lambda view: plan_set_state(view, cell_id, state, stamp))
 
 
+def _wave(body: Mapping[str, Any], stamp: Stamp, _: PushHistory) -> Step:
+    order = {"wave": _text(body, "id"), "word": _text(body, "word")}
+    return Step(f"the wave of push {order['wave']}", lambda view: plan_order(view, EDGE, order, stamp))
+
+
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not value:
@@ -95,5 +101,12 @@ def _text(body: Mapping[str, Any], name: str) -> str:
 
 
 ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
-    {"freeze": _freeze, "resume": _resume, "release": _release, "rollback": _rollback, "cell": _cell}
+    {
+        "freeze": _freeze,
+        "resume": _resume,
+        "release": _release,
+        "rollback": _rollback,
+        "wave": _wave,
+        "cell": _cell,
+    }
 )

@@ -58,6 +58,7 @@ def _notices(view: View | None, readiness: Mapping[str, Any], fleet: WholeFleet)
     if held := readiness.get("held"):
         words = f"{held['reason']}. Nothing newer but quarantines goes out."
         yield _notice("held", f"Push {held['id']} is held", words, held["id"])
+    yield from _wave_notice(readiness.get("wave") or {})
     for version in held_versions(view) if view is not None else ():
         kind, name = version.record.key
         said = next(
@@ -80,6 +81,17 @@ def _notices(view: View | None, readiness: Mapping[str, Any], fleet: WholeFleet)
             yield _notice(name, title, str(problem))
     if fleet.problem:
         yield _notice("fleet", "The fleet may not be complete", fleet.problem)
+
+
+def _wave_notice(wave: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield how a wave stands that is under way or was halted."""
+    if wave.get("state") == "HALTED":
+        words = f"{wave['reason']}. All are back at the last good state; what is newer waits."
+        yield _notice("wave_halted", f"The wave of push {wave['id']} is halted", words, wave["id"])
+    if wave.get("state") == "GOING":
+        share = f"of the {wave['percent']:g} % that it takes in now"
+        words = f"{wave['nodes']} of {wave['of']} Envoys have it, {share}."
+        yield _notice("wave_going", f"Push {wave['id']} goes out in waves", words, wave["id"])
 
 
 def _moment(text: str) -> str:

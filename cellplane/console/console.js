@@ -50,6 +50,14 @@ function show() {
   const actions = {
     frozen: () => button("Resume pushes", "resume", "resume", {}, "Resume pushes", "What waited goes out to every Envoy at once.", "primary"),
     held: (told) => button("Release", `release-${told.id}`, "release", { id: told.id }, `Release push ${told.id}`, "It goes out to the fleet although it was held.", "danger"),
+    wave_going: (told) => [
+      button("Halt", `halt-${told.id}`, "wave", { id: told.id, word: "halt" }, `Halt the wave of push ${told.id}`, "Its Envoys get the last good state again."),
+      button("Send to all", `all-${told.id}`, "wave", { id: told.id, word: "all" }, `Send push ${told.id} to all`, "Everything that waits goes to every Envoy at once.", "danger"),
+    ],
+    wave_halted: (told) => [
+      button("Try again", `retry-${told.id}`, "wave", { id: told.id, word: "retry" }, `Try push ${told.id} again`, "It begins with the first Envoys again."),
+      button("Send to all", `all-${told.id}`, "wave", { id: told.id, word: "all" }, `Send push ${told.id} to all`, "Everything that waits goes to every Envoy at once.", "danger"),
+    ],
     rejected: (told) => button("Release", `release-${told.id}`, "release", { id: told.id }, `Release ${told.id}`, "Envoys are sent the version again that they rejected.", "danger"),
   };
   fill($("notices"), state.notices.map((told) => draw.notice(told, pending, actions[told.kind]?.(told) ?? "")));
@@ -106,7 +114,7 @@ function listen() {
     // A browser gives up for good where the answer was no stream; a restarting control plane deserves another try.
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   });
-  for (const kind of ["push", "outcome", "fleet", "frozen", "resumed", "held", "released", "lost"]) events.addEventListener(kind, refreshSoon);
+  for (const kind of ["push", "outcome", "wave", "fleet", "frozen", "resumed", "held", "released", "lost"]) events.addEventListener(kind, refreshSoon);
   events.addEventListener("push", (event) => say(`Push: ${draw.headline(JSON.parse(event.data))}`));
   events.addEventListener("frozen", (event) => say(`Pushes are frozen: ${JSON.parse(event.data).reason}`));
   events.addEventListener("resumed", () => say("Pushes go out again"));

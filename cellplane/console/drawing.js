@@ -59,12 +59,12 @@ const MOVES = {
 export const moveWords = (from, to) => MOVES[to](from);
 
 export function notice(told, pending, act) {
-  const kinds = { frozen: "frozen", held: "warn", rejected: "bad", stale: "warn", not_ready: "bad", refused: "bad", rules_problem: "bad" };
-  const waits = ["frozen", "held"].includes(told.kind) && pending.length
+  const kinds = { frozen: "frozen", wave_going: "frozen", wave_halted: "bad", held: "warn", rejected: "bad", stale: "warn", not_ready: "bad", refused: "bad", rules_problem: "bad" };
+  const waits = ["frozen", "held", "wave_going", "wave_halted"].includes(told.kind) && pending.length
     ? el("details", {}, el("summary", {}, `What waits (${pending.length} lines)`), el("ul", {}, pending.map((line) => el("li", { class: "mono" }, line))))
     : null;
   return el("div", { class: `notice ${kinds[told.kind] ?? "warn"}`, "data-kind": told.kind },
-    el("div", {}, el("strong", {}, told.title), el("span", { class: "words" }, told.text), waits), act);
+    el("div", {}, el("strong", {}, told.title), el("span", { class: "words" }, told.text), waits), el("div", { class: "buttons" }, act));
 }
 
 export function tiles(state, pushes) {
@@ -196,11 +196,13 @@ export function pushDetails(push, rollback) {
   });
   const same = push.unchanged.length ? [el("li", { class: "same" }, `unchanged: ${push.unchanged.join(", ")}`)] : [];
   const notes = records.length ? [] : push.lines.filter((line) => /^(start|drain|claims|departures)/.test(line)).map((line) => el("li", {}, line));
+  const story = (push.wave?.events ?? []).map((event) => el("li", {}, ago(event.at), ` ${event.what}`));
   return [
     el("dl", { class: "facts" }, facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
     el("dl", { class: "times" }, times.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, span(value))))),
     outcome.rejections.length ? el("h3", {}, "Rejections") : "",
     outcome.rejections.length ? el("ul", { class: "diff" }, outcome.rejections.map((one) => el("li", {}, el("span", { class: "problem" }, `${one.node}: ${one.type} ${one.names.join(", ") || "(not named)"}: ${one.message}`)))) : "",
+    story.length ? el("h3", {}, `Its wave: ${push.wave.state}`) : "", story.length ? el("ol", { class: "diff" }, story) : "",
     el("h3", {}, "What was written"), el("ul", { class: "diff" }, records, notes, push.more_records ? el("li", {}, `and ${push.more_records} more records`) : ""),
     el("h3", {}, "What Envoys were told"), el("ul", { class: "diff" }, resources, same),
     rollback ? el("p", {}, rollback) : "",

@@ -69,6 +69,7 @@ def test_each_action_is_planned(name: str, view: View, body: dict[str, Any], sum
     ("name", "view", "body", "words"),
     [
         ("resume", CELLS, {}, "not frozen"),
+        ("wave", CELLS, {"id": "0a1b2c3d", "word": "halt"}, "there is no wave"),
         ("release", CELLS, {"id": "0a1b2c3d"}, "nothing is held by the id '0a1b2c3d'"),
         ("cell", CELLS, {"cell": 9, "state": "CORDONED"}, "9"),
         ("cell", view_of(10, cell(1)), {"cell": 1, "state": "CORDONED"}, "no other cell"),
@@ -88,6 +89,7 @@ def test_an_action_is_refused_by_the_rules_of_every_change(
         ("drain", {}, "there is no action 'drain': use one of freeze"),
         ("release", {}, "id: is missing"),
         ("rollback", {"id": 7}, "id: is missing"),
+        ("wave", {"id": "0a1b2c3d"}, "word: is missing"),
         ("rollback", {"id": "ffffffff"}, "no push ffffffff"),
         ("cell", {"state": "CORDONED"}, "cell: is missing"),
         ("cell", {"cell": True, "state": "CORDONED"}, "cell: is missing"),

@@ -125,6 +125,18 @@ def test_notices_begin_with_the_worst() -> None:
     assert shown(view_of(7, cell(1)))["notices"] == []
 
 
+def test_a_wave_is_told_while_it_goes_and_when_it_is_halted() -> None:
+    going = {"id": "0a1b2c3d", "state": "GOING", "nodes": 3, "of": 40, "percent": 10.0}
+    (notice,) = shown(view_of(7, cell(1)), wave=going)["notices"]
+    assert notice["kind"] == "wave_going"
+    assert notice["text"] == "3 of 40 Envoys have it, of the 10 % that it takes in now."
+    halted = {"id": "0a1b2c3d", "state": "HALTED", "reason": "2 nodes rejected it"}
+    (notice,) = shown(view_of(7, cell(1)), wave=halted)["notices"]
+    assert (notice["kind"], notice["id"]) == ("wave_halted", "0a1b2c3d")
+    assert notice["text"].startswith("2 nodes rejected it. All are back")
+    assert shown(view_of(7, cell(1)), wave={"state": "READY"})["notices"] == []
+
+
 def test_thousands_of_nodes_are_counted_and_a_few_are_told() -> None:
     fleet = fleet_of(*(f"edge-{number}" for number in range(60)))
     document = state_json(view_of(7), fleet, READY, Filter(node="edge-1"), NOW, most_nodes=5)["fleet"]

@@ -164,6 +164,25 @@ async def _frozen(rig: Rig) -> None:
     await rig.until("frozen", bool)
 
 
+async def _wave(rig: Rig) -> None:
+    # A wave has to leave somebody out: a second node.
+    call = await rig.stack.enter_async_context(raw_node(rig.stage))
+    await call.write(clusters_for("raw-1"))
+    await call.read()
+    await rig.run(Command("cellplane pushes waves set --mode on --stage 50%:10m --yes", ""))
+    await rig.until("wave", lambda wave: wave is not None and wave["state"] == "READY")
+    await rig.stage.commit(weighed(2, 66))
+    going = await rig.until("wave", lambda wave: wave["state"] == "GOING")
+    rig.variables["WAVE"] = going["id"]
+    await rig.run(Command('cellplane pushes waves halt "$WAVE" --yes', ""))
+    await rig.until("wave", lambda wave: wave["state"] == "HALTED")
+
+
+async def _unwatched(rig: Rig) -> None:
+    query = "--query 'errors=up>5' --prometheus http://127.0.0.1:1"
+    await rig.run(Command(f"cellplane pushes waves set {query} --yes", ""))
+
+
 async def _no_rules(rig: Rig) -> None:
     await _two_rulesets(rig)
     key = rig.stage.keyspace.document("rules", "current")
@@ -205,6 +224,8 @@ PREPARE: Final[Mapping[str, Prepare]] = {
     "XdsConfigRejected": _rejected,
     "XdsPublishStalled": _change,
     "PushHeld": _held,
+    "PushWaveHalted": _wave,
+    "PushWaveStuck": _unwatched,
     "PushesFrozen": _frozen,
     "RulesRefused": _no_rules,
     "TopologyRecordQuarantined": _odd_records,
