@@ -21,9 +21,10 @@ from cellplane.push_diff import CAUSES, lines
 from cellplane.push_history import PushHistory
 from cellplane.push_record import Push
 from cellplane.pushes import EDGE
-from cellplane.wave_record import settings_of
+from cellplane.wave_record import CANARY, settings_of
 from cellplane.wave_runner import WaveRunner
 from topology.view import EMPTY
+from xds.nodes import Node
 
 LIMIT: Final = 50
 _QUIET_SECONDS: Final = 15.0
@@ -59,9 +60,12 @@ class OperationPages:
         return await _json(whole.to_json)
 
     async def _snapshot_page(self, request: web.Request) -> web.Response:
-        """Give what a group is to have: the version of each resource by type and name."""
-        group = request.match_info["group"]
-        snapshot = self._publisher.cache.current(group)
+        """Give what a group, or with ?node= one of it, is to have: the version of each resource by name."""
+        group, name = request.match_info["group"], request.query.get("node", "")
+        records = (await self._fleet.read()).nodes if name else ()
+        canary = any(record.is_canary for record in records if record.id == name)
+        node = Node(id=name, metadata={CANARY: canary}) if name else None
+        snapshot = self._publisher.cache.current(group, node)
         if snapshot is None:
             return _problem(f"nothing is published for group {group}", 404)
 

@@ -70,10 +70,11 @@ def adopted(kept: View, newest: View) -> View:
     """Give a View that was kept, with the very objects of the newest where these are equal: a translation
     sees by identity what did not change.
     """
-    cells = {
-        cell_id: newest.cells[cell_id] if newest.cells.get(cell_id) == cell else cell
-        for cell_id, cell in kept.cells.items()
-    }
+    cells = {}
+    for cell_id, cell in kept.cells.items():
+        known = newest.cells.get(cell_id)
+        # By identity first: thousands of cells are looked at with each change.
+        cells[cell_id] = known if known is not None and (known is cell or known == cell) else cell
     documents = {
         key: newest.documents[key] if newest.documents.get(key) == each else each
         for key, each in kept.documents.items()
@@ -82,7 +83,7 @@ def adopted(kept: View, newest: View) -> View:
 
 
 def _past(known: Cell, now: Cell | None) -> Cell:
-    if now is None:
+    if now is None or now is known:
         return known
     if _is_quarantine(known, now) or _same(known, now):
         return now

@@ -147,7 +147,7 @@ def diff(node_id: str, admin: str, control_plane: str, output: str) -> None:
     """
     node = _node(control_plane, node_id)
     if admin:
-        wanted = ask(control_plane, f"/v1/snapshots/{quote(node.group, safe='')}")
+        wanted = ask(control_plane, f"/v1/snapshots/{quote(node.group, safe='')}", {"node": node.id})
         if "error" in wanted:
             fail(Exit.UNAVAILABLE, f"{wanted['error']}.")
         delta = all(each.startswith("delta") for each in node.body["streams"])

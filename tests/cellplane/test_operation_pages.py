@@ -20,7 +20,7 @@ from cellplane.settings import Listen
 from cellplane.status import StatusServer
 from envoy.edge import EdgeSettings
 from tests.cellplane.fleets import synced
-from tests.cellplane.pushing import view_of
+from tests.cellplane.pushing import made_of, view_of
 from tests.cellplane.test_publisher import Wishes
 from tests.cellplane.views import cell
 from tests.processes import eventually
@@ -94,6 +94,12 @@ async def test_what_a_group_is_to_have(rig: Rig) -> None:
     assert (status, page["revision"]) == (200, 10)
     assert set(page["resources"]["cluster"]) == {"cell-1", "cell-2"}
     assert all(page["resources"]["route"].values())
+
+    tried = made_of(view_of(11, cell(1), cell(2), cell(3))).snapshot
+    rig.publisher.cache.stage("edge", tried, lambda node: node.id == "edge-1")
+    for name, clusters in (("edge-1", 3), ("edge-2", 2)):
+        _, page = await rig.get(f"/v1/snapshots/edge?node={name}")
+        assert len(page["resources"]["cluster"]) == clusters, "what this very node is to have"
 
 
 async def test_pushes_one_push_and_what_waits(rig: Rig) -> None:

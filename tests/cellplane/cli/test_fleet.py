@@ -89,7 +89,7 @@ def test_a_diff_by_what_was_acknowledged() -> None:
 
 def test_a_diff_by_what_the_envoy_says() -> None:
     wanted = {"group": "edge", "revision": 7, "resources": {"cluster": {"cell-1": "v1", "cell-2": "v9"}}}
-    laid_out = {**pages(GOOD), "/v1/snapshots/edge": wanted, "/config_dump?include_eds": DUMP}
+    laid_out = {**pages(GOOD), "/v1/snapshots/edge?node=good": wanted, "/config_dump?include_eds": DUMP}
     with served(laid_out) as url:
         arguments = ["fleet", "diff", "good", "--admin", url, "--control-plane", url, "-o", "json"]
         result = CliRunner().invoke(cellplane, arguments)
