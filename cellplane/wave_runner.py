@@ -69,11 +69,12 @@ class WaveRunner:
         self._attendance = Attendance()
         self._small_since: float | None = None
         self._written = 0
+        self._unwritable = ""
 
     @property
     def problem(self) -> str:
         """Why a wave waits that could go on; empty where none does."""
-        return self._unwatched or self.views.problem
+        return self._unwatched or self._unwritable or self.views.problem
 
     @property
     def leads(self) -> bool:
@@ -154,7 +155,7 @@ class WaveRunner:
         after = step.wave
         puts = {}
         if step.keeps_newest:
-            puts[self.views.key(EDGE, after.next or after.good)] = self.views.encoded(view)
+            puts[self.views.key(EDGE, after.next or after.good)] = await self.views.encoded(view)
         gone = {before.good, before.next} - {"", after.good, after.next}
         if await self._write(leadership, view, after, puts, [self.views.key(EDGE, each) for each in gone]):
             level = logging.WARNING if step.outcome is Outcome.HALTED else logging.INFO
@@ -185,7 +186,7 @@ class WaveRunner:
             return
         name = _name(view)
         wave = Wave(id=name, group=EDGE, state=WaveState.READY, good=name)
-        puts = {self.views.key(EDGE, name): self.views.encoded(view)}
+        puts = {self.views.key(EDGE, name): await self.views.encoded(view)}
         if await self._write(leadership, view, wave, puts):
             log.info("waves_engaged group=%s nodes=%d", EDGE, nodes)
 
@@ -220,7 +221,14 @@ class WaveRunner:
             return False
         order = [view.keyspace.document(ORDER, EDGE)] if (ORDER, EDGE) in view.documents else []
         deletes = (*plan.txn.deletes, *(gone or ()), *order)
-        txn = replace(plan.txn, puts=(*plan.txn.puts, *puts.items()), deletes=deletes)
+        try:
+            txn = replace(plan.txn, puts=(*plan.txn.puts, *puts.items()), deletes=deletes)
+        except ValueError as error:
+            if not self._unwritable:
+                log.exception("wave_not_written group=%s", EDGE)
+            self._unwritable = f"the state that a wave begins with cannot be kept: {error}"
+            return False
+        self._unwritable = ""
         outcome = await self._store.commit(leadership.fenced(txn))
         if isinstance(outcome, Conflict):
             return False

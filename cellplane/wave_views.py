@@ -28,13 +28,18 @@ class WaveViews:
     """The Views that waves name, by group and id. `loaded` is called when one has come that was asked for."""
 
     def __init__(self, store: Store, keyspace: Keyspace, loaded: Callable[[], None]) -> None:
-        self.problem = ""
+        self._problems: dict[str, str] = {}
         self._store = store
         self._keyspace = keyspace
         self._loaded = loaded
         self._known: dict[str, View] = {}
         self._wanted: set[str] = set()
         self._news = asyncio.Event()
+
+    @property
+    def problem(self) -> str:
+        """What cannot be read, and why; empty where nothing is missing."""
+        return "; ".join(f"{key}: {reason}" for key, reason in self._problems.items())
 
     def key(self, group: str, name: str) -> str:
         """Spell the key of a View."""
@@ -55,12 +60,15 @@ class WaveViews:
         """Forget all Views of a group but these."""
         keys = {self.key(group, name) for name in names}
         root = self.key(group, "")
-        for key in [each for each in self._known if each.startswith(root) and each not in keys]:
-            del self._known[key]
+        known = {*self._known, *self._problems, *self._wanted}
+        for key in [each for each in known if each.startswith(root) and each not in keys]:
+            self._known.pop(key, None)
+            self._problems.pop(key, None)
+            self._wanted.discard(key)
 
-    def encoded(self, view: View) -> bytes:
-        """Give what is to be written of a View."""
-        return zlib.compress(view_text(essence(view)).encode())
+    async def encoded(self, view: View) -> bytes:
+        """Give what is to be written of a View; in a thread, for thousands of cells take a while."""
+        return await asyncio.to_thread(lambda: zlib.compress(view_text(essence(view)).encode()))
 
     async def run(self) -> None:
         """Read what is asked for, until cancelled."""
@@ -86,18 +94,18 @@ class WaveViews:
             self._wanted.discard(key)
             return
         try:
-            found = view_of_text(await asyncio.to_thread(zlib.decompress, value), self._keyspace)
+            found = await asyncio.to_thread(lambda: view_of_text(zlib.decompress(value), self._keyspace))
         except zlib.error as error:
             found = Corrupt(str(error))
         if isinstance(found, Corrupt):
             self._failed(key, found.reason)
             return
-        self.problem = ""
+        self._problems.pop(key, None)
         self._known[key] = found
         self._wanted.discard(key)
         self._loaded()
 
     def _failed(self, key: str, reason: str) -> None:
-        if not self.problem:
+        if self._problems.get(key) != reason:
             log.error("wave_view_not_read key=%s reason=%s", key, reason)
-        self.problem = f"{key}: {reason}"
+        self._problems[key] = reason

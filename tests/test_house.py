@@ -46,7 +46,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/sender.py": "tests/cellplane/test_publisher.py",
     "cellplane/translator.py": "tests/cellplane/test_publisher.py",
     "cellplane/wave_story.py": "tests/cellplane/test_wave_runner.py",
-    "cellplane/wave_views.py": "tests/cellplane/test_wave_runner.py",
     "cellplane/wave_watch.py": "tests/cellplane/test_wave_runner.py",
     "topology/claims/beginning.py": "tests/contract/test_claim_store.py",
     "topology/claims/transferring.py": "tests/contract/test_transfers.py",
