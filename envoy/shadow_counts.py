@@ -93,7 +93,7 @@ def shown_request(message: ext_proc_pb2.ProcessingRequest) -> Request:
 
 def _place(decision: Decision) -> tuple[object, ...]:
     """Say where a decision leads, whatever rule made it."""
-    cells = decision.candidates or decision.cell
+    cells = decision.candidates if decision.cell is None else decision.cell
     return decision.outcome, cells, decision.cluster, decision.status
 
 

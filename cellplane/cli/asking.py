@@ -9,7 +9,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import click
@@ -31,8 +31,18 @@ control_plane_option = click.option(
 )
 
 
-def ask(control_plane: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return a page of the control plane as JSON; end the command where none answers.
+_NAME_IT: Final = "Name the right one with --control-plane or CELLPLANE_CONTROL_PLANE."
+
+
+def ask(
+    control_plane: str,
+    path: str,
+    query: Mapping[str, str] | None = None,
+    *,
+    who: str = "control plane",
+    fix: str = _NAME_IT,
+) -> dict[str, Any]:
+    """Return a page of the control plane, or of another server, as JSON; end the command where none answers.
 
     A page that says no by its status gives its JSON all the same: /readyz tells its reasons with a 503.
     """
@@ -46,8 +56,8 @@ def ask(control_plane: str, path: str, query: Mapping[str, str] | None = None) -
     except (urllib.error.URLError, OSError, ValueError, TypeError) as error:
         fail(
             Exit.UNAVAILABLE,
-            f"no control plane answers at {control_plane}: {error}.",
-            "Name the right one with --control-plane or CELLPLANE_CONTROL_PLANE.",
+            f"no {who} answers at {control_plane}: {error}.",
+            fix,
         )
 
 

@@ -73,7 +73,8 @@ def stop(service: ServiceSettings, reason: str, dry_run: bool, output: str) -> N
 @output_option
 def show(servers: tuple[str, ...], output: str) -> None:
     """Show what was counted, and the last requests that would go elsewhere."""
-    told = [ask(server, "/v1/shadow") for server in servers]
+    fix = "Name each server's --status-listen with --ext-proc-status."
+    told = [ask(server, "/v1/shadow", who="ext_proc server", fix=fix) for server in servers]
     if output == "json":
         print_json(dict(zip(servers, told, strict=True)))
         return

@@ -41,6 +41,11 @@ def test_only_another_place_is_elsewhere() -> None:
         ("path", "other", "same"): 1,
         ("default", "default", "same"): 2,
     }
+    one_cell = view_of(cell(1, weight=0), cell(2))
+    counts.look(Request(path="/acme"), parsed(PATH), DEFAULT_RULESET, one_cell, NOW, lambda _: None)
+    assert counts.counts["path", "default", "same"] == 1, (
+        "unowned traffic has one cell to go to, and that is it"
+    )
     (moved,) = counts.moved
     assert (moved.path, moved.live, moved.candidate) == ("/acme/x", "path: cell-2", "default: cell-1")
 

@@ -64,4 +64,4 @@ def test_what_several_servers_count_is_one_sum(run: Run, server: str) -> None:
     nowhere = run(
         "rules", "shadow", "show", "--ext-proc-status", "http://127.0.0.1:1", expect=Exit.UNAVAILABLE
     )
-    assert "127.0.0.1:1" in nowhere.stderr
+    assert "no ext_proc server answers at http://127.0.0.1:1" in nowhere.stderr
