@@ -84,6 +84,8 @@ def _override(
         for cell in standings.values()
         if cell.override is not Access.CLOSED
     }
+    if allowed is None:
+        return (entry(matchers.present(named), listed([_count(rule, Skip.REFUSED)])),)
     entries = [entry(allowed, matchers.exactly(named, leaves))] if leaves else []
     entries += [
         _count(rule, Skip.UNKNOWN, allowed),
@@ -92,7 +94,8 @@ def _override(
     return (entry(matchers.present(named), listed(entries)),)
 
 
-def _allowed(rule: OverrideRule) -> Predicate:
+def _allowed(rule: OverrideRule) -> Predicate | None:
+    """Match those that may use the rule; None where nobody may any more."""
     ways: list[Predicate] = []
     if rule.networks:
         stat = f"cellplane.rule.{rule.name}.peer"
@@ -102,7 +105,7 @@ def _allowed(rule: OverrideRule) -> Predicate:
         names = "|".join(quoted(identity) for identity in rule.identities)
         regex = rf"(?:{ANY_BYTES},)?(?:{names})(?:,{ANY_BYTES})?"
         ways.append(matchers.matches(matchers.header(IDENTITY_HEADER), regex))
-    return matchers.any_of(*ways)
+    return matchers.any_of(*ways) if ways else None
 
 
 def _paths(

@@ -26,6 +26,7 @@ from envoy.ruleset import (
     Rule,
     Ruleset,
     SessionCookieRule,
+    ruleset_at,
 )
 from envoy.standing import Access, Standing, fixed_cluster_name, standing
 from topology.view import View
@@ -55,7 +56,9 @@ def explain(
 ) -> Explanation:
     """Decide, and say what each rule had to say. Without `lookup` nobody answers for claims."""
     standings = standings_at(view, now)
-    return explain_among(ruleset, standings, request, merge_slashes=merge_slashes, lookup=lookup)
+    return explain_among(
+        ruleset_at(ruleset, now), standings, request, merge_slashes=merge_slashes, lookup=lookup
+    )
 
 
 def standings_at(view: View, now: datetime) -> Mapping[int, Standing]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from ipaddress import ip_network
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ _KEPT_HEADERS: Final = frozenset(
     {"authorization", "connection", "content-length", "cookie", "host", "te", "transfer-encoding", "upgrade"}
 )
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
-    "override": frozenset({"header", "networks", "identities"}),
+    "override": frozenset({"header", "networks", "identities", "until"}),
     "path_prefix": frozenset({"prefixes"}),
     "session_cookie": frozenset({"cookie"}),
     "default": frozenset(),
@@ -69,6 +70,9 @@ def _override_problems(path: str, entry: Mapping[str, Any]) -> Iterator[Problem]
     elif header.lower() in _KEPT_HEADERS or header.lower() in INTERNAL_HEADERS:
         message = f"{header!r} is in use already: take a header of its own, such as x-cellplane-override"
         yield Problem(field=f"{path}.header", message=message)
+    if (until := entry.get("until")) is not None and not _is_moment(until):
+        message = f"{until!r} is no moment: write it in quotes with its zone, such as '2026-03-01T12:00:00Z'"
+        yield Problem(field=f"{path}.until", message=message)
     for key in ("networks", "identities"):
         if not isinstance(entry.get(key, ()), list | tuple):
             yield Problem(field=f"{path}.{key}", message="must be a list")
@@ -85,6 +89,13 @@ def _override_problems(path: str, entry: Mapping[str, Any]) -> Iterator[Problem]
         if not isinstance(text, str) or not _IDENTITY.match(text):
             message = f"{text!r} is no identity: write a URI or DNS name as in the client's certificate"
             yield Problem(field=f"{path}.identities[{at}]", message=message)
+
+
+def _is_moment(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _network_problem(text: Any) -> str | None:

@@ -8,7 +8,8 @@ is asked when a request comes. `Request -> ClassificationKey -> Decision`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,13 +26,14 @@ class OverrideRule:
     """An operator names the cell in a header; heard only from these networks or identities.
 
     The network is the direct peer's, never X-Forwarded-For's; an identity is a URI or DNS name in the
-    client's verified certificate.
+    client's verified certificate. From `until` on nobody is heard.
     """
 
     name: str
     header: str
     networks: tuple[Network, ...] = ()
     identities: tuple[str, ...] = ()
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,25 @@ class Ruleset:
     def override_headers(self) -> tuple[str, ...]:
         """List the headers that name a cell; no cell ever sees them."""
         return tuple(dict.fromkeys(rule.header for rule in self.rules if isinstance(rule, OverrideRule)))
+
+
+def ruleset_at(ruleset: Ruleset, now: datetime) -> Ruleset:
+    """Give the ruleset of a moment: nobody may use an override that has run out."""
+    over = [each for each in ends(ruleset) if each <= now]
+    if not over:
+        return ruleset
+    rules = (
+        replace(rule, networks=(), identities=())
+        if isinstance(rule, OverrideRule) and rule.until in over
+        else rule
+        for rule in ruleset.rules
+    )
+    return replace(ruleset, rules=tuple(rules))
+
+
+def ends(ruleset: Ruleset) -> tuple[datetime, ...]:
+    """List the moments at which overrides run out."""
+    return tuple(rule.until for rule in ruleset.rules if isinstance(rule, OverrideRule) and rule.until)
 
 
 DEFAULT_DOCUMENT: Final[Mapping[str, Any]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from ipaddress import ip_network
 from typing import Any, Final
 
@@ -106,6 +107,7 @@ def _plain_rule(entry: Mapping[str, Any]) -> Rule:
                 header=entry["header"].lower(),
                 networks=tuple(ip_network(text) for text in entry.get("networks", ())),
                 identities=tuple(entry.get("identities", ())),
+                until=datetime.fromisoformat(entry["until"]) if entry.get("until") else None,
             )
         case "path_prefix":
             return PathPrefixRule(name=name, prefixes=entry["prefixes"])

@@ -17,7 +17,7 @@ from envoy.decision import Decision, Lookup
 from envoy.edge import IDENTITY_HEADER
 from envoy.evaluator import explain_among, standings_at
 from envoy.request import Request
-from envoy.ruleset import Ruleset
+from envoy.ruleset import Ruleset, ruleset_at
 from envoy.shadow import PEER
 from envoy.standing import Standing
 from pb.envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc_pb2
@@ -62,7 +62,7 @@ class ShadowCounts:
         if view is not self._view or self._stood_at is None or now - self._stood_at > _STANDING:
             self._view, self._stood_at, self._standings = view, now, standings_at(view, now)
         here, there = (
-            explain_among(ruleset, self._standings, request, lookup=lookup).decision
+            explain_among(ruleset_at(ruleset, now), self._standings, request, lookup=lookup).decision
             for ruleset in (live, candidate)
         )
         outcome = SAME if _place(here) == _place(there) else ELSEWHERE

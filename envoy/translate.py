@@ -21,7 +21,7 @@ from envoy.ext_proc_cluster import ext_proc_clusters
 from envoy.listeners import listeners
 from envoy.redirect import redirect_listener
 from envoy.routes import RouteTable, route_table
-from envoy.ruleset import Ruleset
+from envoy.ruleset import Ruleset, ends, ruleset_at
 from envoy.secrets import secrets
 from envoy.shadow import shown_parts
 from envoy.standing import Standing, cluster_name, standing
@@ -80,6 +80,8 @@ def translate(
     """Make the Snapshot of a View at a moment. The same input gives the same one, whatever came before."""
     memo = previous.memo if previous is not None and previous.memo.settings == settings else None
     known: Mapping[int, Translated] = memo.cells if memo else {}
+    waits = [(end - now).total_seconds() for end in ends(ruleset) if end > now]
+    ruleset = ruleset_at(ruleset, now)
     touched = _touched(view.cells, memo)
     fresh = {
         cell_id: _cell(view.cells[cell_id], settings, now, known.get(cell_id))
@@ -118,7 +120,7 @@ def translate(
                 SECRET: _patched(before.of_type(SECRET), _secrets(view, settings, before)),
             },
         ),
-        next_change_seconds=_soonest(fresh[each] for each in moving),
+        next_change_seconds=_soonest((fresh[each] for each in moving), waits),
         memo=Memo(settings, cells, standings, moving, listeners, routes, fixed, named, view.documents, left),
     )
 
@@ -227,6 +229,6 @@ def _patched(
     return after
 
 
-def _soonest(cells: Iterable[Translated]) -> float | None:
-    waits = (cell.next_change_seconds for cell in cells)
+def _soonest(cells: Iterable[Translated], others: Iterable[float]) -> float | None:
+    waits = (*(cell.next_change_seconds for cell in cells), *others)
     return min((wait for wait in waits if wait is not None), default=None)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.envoy.owners_rig import OVERRIDE as OVERRIDE_RULE
 from tests.envoy.owners_rig import AskingEdge, asking_edge
+from tests.envoy.rule_documents import parsed
 
 OVERRIDE = ("x-cellplane-override", "cell-4")
 
@@ -50,5 +53,10 @@ async def test_overrides_are_written_down_whatever_the_settings_say(tmp_path: Pa
         assert await asking.get("/users/x", ("x-cellplane-operator", "forged")) == "default 1"
         answer = await asking.edge.send("/users/y", OVERRIDE)
         assert answer.seen["x-cellplane-operator"] == ["127.0.0.1"], "the cell is told too"
+        # From its moment on nobody may use it.
+        over = parsed({**OVERRIDE_RULE, "until": "2026-03-01T12:00:00Z"})
+        await asking.publish(replace(asking.view, revision=9), over)
+        assert await asking.get("/users/y", OVERRIDE) == "default 1"
+        assert await asking.edge.envoy.stat("cellplane.rule.override.refused.ip_parsing_failed") == 1
         (only,) = await lines(asking, tmp_path)
     assert (only["rule"], only["cell"], only["path"]) == ("override", "cell-4", "/users/y")
