@@ -39,6 +39,7 @@ from cellplane.sidecars import Sidecars
 from cellplane.status import StatusServer
 from cellplane.stores import open_store, warn_of_versions
 from cellplane.topology_service import ServingSettings, TopologyService
+from cellplane.tracing import traced
 from cellplane.wave_metrics import WaveCollector
 from cellplane.wave_views import WaveViews
 from envoy.edge import EdgeSettings
@@ -103,7 +104,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
         cache, Classifier(lambda: watcher.state.connected), identifier=identifier, options=options
     )
     recorder = Recorder(store, keyspace, path, replica)
-    tracker = PushTracker(server.fleet)
+    tracker = traced(PushTracker(server.fleet), replica)
     publisher = Publisher(
         cache,
         settings.edge,

@@ -90,6 +90,8 @@ class PushTracker:
         self.rejections: Counter[str] = Counter()
         self.unwritten: deque[Tracked] = deque()
         self.tracked: deque[Tracked] = deque(maxlen=MOST_TRACKED)
+        self.done: Callable[[Tracked], None] = lambda _: None
+        """Told of a push when nobody is waited for any more, and again after each stage of a wave."""
         self._fleet = fleet
         fleet.witness = self
 
@@ -115,7 +117,7 @@ class PushTracker:
         if len(self.unwritten) > MOST_UNWRITTEN:
             self.unwritten.popleft()
             self.forgotten += 1
-        self._is_news(push)
+        self._moved_on(push)
 
     def withdrawn(self, wave: str) -> None:
         """Wait no more for anybody: the nodes of a wave have gone back to what they had."""
@@ -131,7 +133,7 @@ class PushTracker:
         for push in self.tracked:
             if node.node.id in push.waiting and _has(node, push):
                 self._reached(push, push.waiting.pop(node.node.id))
-                self._is_news(push)
+                self._moved_on(push)
 
     def rejected(self, node: NodeStatus, kind: ResourceType, nack: Nack, /) -> None:
         """Blame the push that the rejected version came with."""
@@ -155,7 +157,7 @@ class PushTracker:
             if node.node.id in push.waiting:
                 del push.waiting[node.node.id]
                 push.left += 1
-                self._is_news(push)
+                self._moved_on(push)
 
     def _in_wave(self, wave: str) -> Tracked | None:
         return next((push for push in self.tracked if wave and push.pushed.wave == wave), None)
@@ -167,6 +169,11 @@ class PushTracker:
         if times is None:
             times = self.convergence[push.pushed.group] = Timings(CONVERGENCE_SECONDS)
         times.add(seconds)
+
+    def _moved_on(self, push: Tracked) -> None:
+        self._is_news(push)
+        if not push.waiting:
+            self.done(push)
 
     def _is_news(self, push: Tracked) -> None:
         push.is_news = True

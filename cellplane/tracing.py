@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from cellplane.push_traces import PushTraces, context_of
+from cellplane.push_tracker import PushTracker
 from cellplane.settings import SettingsError
 from topology.service.request_id import current_request_id
 
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
+WRITES: Final = frozenset(
+    f"/cellplane.topology.v1.{each}"
+    for each in ("CellService/ChangeCells", "DocumentService/PutDocument", "DocumentService/DeleteDocument")
+)
+"""Methods whose answer names the revision that they wrote; nothing was written where that is 0."""
+
 
 class Tracing:
     """A span for each call, within the trace that the caller says it belongs to."""
@@ -31,7 +39,7 @@ class Tracing:
         # Only who traces needs the packages.
         from opentelemetry import propagate, trace  # noqa: PLC0415
 
-        self._provider = provider
+        self.provider = provider
         self._tracer = provider.get_tracer("cellplane")
         self._extract = propagate.extract
         self._trace = trace
@@ -40,8 +48,13 @@ class Tracing:
         """Lay a span around a method."""
 
         async def traced(request: Any, context: Any) -> Any:
-            with self._span(method, context):
-                return await answer(request, context)
+            with self._span(method, context) as span:
+                response = await answer(request, context)
+                # The trace of the revision that was written tells what became of it.
+                if method in WRITES and (revision := response.revision):
+                    span.set_attribute("cellplane.revision", revision)
+                    span.add_link(context_of(revision))
+                return response
 
         return traced
 
@@ -58,7 +71,7 @@ class Tracing:
 
     def close(self) -> None:
         """Send what is left. It may take as long as the exporter's own patience."""
-        self._provider.shutdown()
+        self.provider.shutdown()
 
     @contextmanager
     def _span(self, method: str, context: Any) -> Iterator[Span]:
@@ -128,3 +141,11 @@ def tracing_wanted(service: str, environment: Mapping[str, str] = os.environ) ->
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracing(provider)
+
+
+def traced(tracker: PushTracker, replica: str) -> PushTracker:
+    """Have a tracker's pushes traced, where that is asked for. What is left is sent when the process ends."""
+    tracing = tracing_wanted("cellplane-control-plane")
+    if tracing is not None:
+        tracker.done = PushTraces(tracing.provider, replica, tracker.clock).done
+    return tracker

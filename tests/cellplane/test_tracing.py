@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from cellplane.push_traces import context_of
 from cellplane.settings import SettingsError
 from cellplane.tracing import Tracing, tracing_wanted
 from pb.cellplane.topology.v1 import cells_pb2
@@ -68,6 +69,21 @@ async def test_a_call_is_a_span_of_the_callers_trace(client: Client, exporter: I
         "cellplane.request_id": "r-1",
     }
     assert span.status.status_code is StatusCode.UNSET
+
+
+async def test_a_write_leads_to_the_trace_of_its_revision(
+    client: Client, exporter: InMemorySpanExporter
+) -> None:
+    weight = cells_pb2.SetCellWeightRequest(id=1, weight=7, force=True)
+    request = cells_pb2.ChangeCellsRequest(changes=[cells_pb2.CellChange(set_weight=weight)], dry_run=True)
+    await client.cells.ChangeCells(request)
+    assert not only(exporter).links, "nothing was written"
+    request.dry_run = False
+    revision = (await client.cells.ChangeCells(request)).revision
+    span = only(exporter)
+    assert span.attributes is not None
+    assert span.attributes["cellplane.revision"] == revision
+    assert [link.context for link in span.links] == [context_of(revision)]
 
 
 async def test_an_answer_is_no_error_of_the_server_and_an_outage_is(
