@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from envoy.edge import INTERNAL_HEADERS
 from envoy.rules import Ruleset, parse_ruleset
 from tests.envoy.edge_rig import cell, view_of
 from topology.model import CellState
@@ -221,8 +222,8 @@ def _normalised_paths() -> Iterator[Row]:
         ("//", "default"),
         ("///", "default"),
         ("//?/acme", "default"),
-        ("/acme/" + "x" * 8000, "path 3"),
-        ("/" + "x" * 8000, "default"),
+        ("/acme/" + "x" * 10_000, "path 3"),
+        ("/" + "x" * 10_000, "default"),
         ("/%2e%2e%2facme", "default"),
         ("/acme/%2e%2e/%2e%2e/acme", "path 3"),
     ):
@@ -371,7 +372,7 @@ def _together() -> Iterator[Row]:
 
 
 def _forged() -> Iterator[Row]:
-    for name in ("x-cellplane-cell", "x-cellplane-rule", "x-cellplane-session", "x-cellplane-identity"):
+    for name in INTERNAL_HEADERS:
         for spelling in (name, name.title(), name.upper(), name.replace("-", "_"), name.replace("-", "_", 1)):
             yield Row("default", headers=((spelling, "cell-4"),))
     yield Row("default", headers=(("x-cellplane-session", "cell-3-x"),))
