@@ -263,14 +263,17 @@ async def claims(bench: Bench, rounds: int) -> list[dict[str, Any]]:
                     await bench.commit(txn)
 
             rates: dict[str, list[float]] = {"raw": [], "etcd": [], "postgresql": []}
-            txns = 0
+            txns, used = 0, 0.0
             for _ in range(rounds):
                 rates["raw"].append(await in_flight(count, at_once, raw))
-                before = await bench.revision()
+                before, spent = await bench.revision(), cpu_seconds(bench.service.process.pid)
                 rates["etcd"].append(await in_flight(count, at_once, lambda _: claim("etcd")))
                 txns += await bench.revision() - before
+                used += cpu_seconds(bench.service.process.pid) - spent
                 rates["postgresql"].append(await in_flight(count, at_once, lambda _: claim("postgresql")))
-            row: dict[str, Any] = {"claims": batch, "at_once": at_once, "txns": txns / count / rounds}
+            pairs_made = count * rounds
+            row: dict[str, Any] = {"claims": batch, "at_once": at_once, "txns": txns / pairs_made}
+            row["cpu_ms"] = used * 1000 / pairs_made  # the service's, for a begin and a commit
             row |= {f"{kind}_rate": statistics.median(each) for kind, each in rates.items()}
             for where in stubs:
                 pairs = zip(rates[where], rates["raw"], strict=True)
