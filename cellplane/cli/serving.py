@@ -114,7 +114,7 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 )
 
 
-_WITH_DEFAULTS: Final = ("listen", "found-ttl", "not-found-ttl", "call-limit", "call-limit-mode")
+_WITH_DEFAULTS: Final = ("listen", "found-ttl", "not-found-ttl", "call-limit-mode")
 
 
 def serving_options(prefix: str, listen: dict[str, Any]) -> Callable[[Callable[..., T]], Callable[..., T]]:
