@@ -33,13 +33,14 @@ def past_wave(base: View, newest: View) -> View:
     for cell_id in cells.keys() | newest.cells.keys():
         if cells.get(cell_id) is not newest.cells.get(cell_id):
             _take(revisions, base, base.keyspace.cell(cell_id))
-    documents = dict(newest.documents)
-    for key in _unlike(base, newest):
-        documents.pop(key, None)
-        if (known := base.documents.get(key)) is not None:
-            documents[key] = known
+    unlike = _unlike(base, newest)
+    for key in unlike:
         _take(revisions, base, base.keyspace.document(*key))
     _take(revisions, base, base.keyspace.registry)
+    documents = newest.documents  # a translation looks by identity first
+    if unlike:
+        kept = {key: base.documents[key] for key in unlike if key in base.documents}
+        documents = {key: each for key, each in newest.documents.items() if key not in unlike} | kept
     return replace(newest, cells=cells, documents=documents, mod_revisions=revisions)
 
 

@@ -34,6 +34,7 @@ def test_quarantines_and_what_eds_carries_pass(now: Cell, passes: Cell) -> None:
     newest = view_of(12, cell(1), now, before=BASE, rules__current={"rules": []})
     found = past_wave(BASE, newest)
     assert found.cells[2] == passes
+    assert found.documents is newest.documents
     assert found.cells[1] is BASE.cells[1]
     assert found.revision == 12
 
