@@ -13,7 +13,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +97,10 @@ class Replica:
         self.child.spawn()
         await ready(self.child, self.status)
 
+    async def kill(self) -> float:
+        await self.child.kill()
+        return time.monotonic()
+
 
 @dataclass
 class Arena:
@@ -106,8 +110,8 @@ class Arena:
     keyspace: Keyspace
     application: Application
     replicas: list[Replica]
-    pids: Callable[[], dict[int, Callable[[], Any]]]
-    """What may lead, by its pid, with how it is killed."""
+    pids: Callable[[], dict[int, Callable[[], Awaitable[float]]]]
+    """What may lead, by its pid, with what kills it and says when."""
     resumed: list[float] = field(default_factory=list)
 
     async def leader(self) -> int:
@@ -120,8 +124,7 @@ class Arena:
         return await eventually(led, "somebody who leads", within=60)
 
     async def kill_leader(self) -> float:
-        await self.pids()[await self.leader()]()
-        return time.monotonic()
+        return await self.pids()[await self.leader()]()
 
     async def ask(self, method: str, request: Any) -> Any:
         """Ask any replica that answers."""
@@ -215,11 +218,9 @@ async def check(arena: Arena, move: Move, subject: Subject) -> None:
 
 
 @asynccontextmanager
-async def arena_of(
-    endpoint: str, prefix: str, folder: Path, replicas: int, hooks_of: Application | None = None
-) -> AsyncIterator[Arena]:
+async def arena_of(endpoint: str, prefix: str, folder: Path, replicas: int) -> AsyncIterator[Arena]:
     """Start so many Topology Services on an etcd with two cells."""
-    keyspace, application = Keyspace(prefix), hooks_of or Application()
+    keyspace, application = Keyspace(prefix), Application()
     async with AsyncExitStack() as stack:
         store = EtcdStore([endpoint])
         stack.push_async_callback(store.close)
@@ -242,8 +243,8 @@ async def arena_of(
             stack.push_async_callback(replica.child.kill)
             started.append(replica)
 
-        def pids() -> dict[int, Callable[[], Any]]:
-            return {each.child.pid: each.child.kill for each in started if each.child.running}
+        def pids() -> dict[int, Callable[[], Awaitable[float]]]:
+            return {each.child.pid: each.kill for each in started if each.child.running}
 
         yield Arena(store, keyspace, application, started, pids)
 
