@@ -28,6 +28,7 @@ from topology.model import Problem, Stamp
 from topology.planning import Outcome, Refusal, plan_document
 from topology.service.documents_service import Writers
 from topology.view import View
+from topology.zones import DRAINED_ZONES, plan_zone
 
 
 def write_rules(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
@@ -95,6 +96,7 @@ WRITERS: Final[Writers] = MappingProxyType(
         FROZEN: freeze_pushes,
         RELEASED: release_push,
         REJECTED: release_version,
+        DRAINED_ZONES: plan_zone,
         SETTINGS: plan_settings,
         ORDER: plan_order,
     }

@@ -31,6 +31,7 @@ from topology.departing import left_cells
 from topology.lifecycle import next_step
 from topology.model import Cell, Document
 from topology.view import View
+from topology.zones import Drains, ZoneDrain, at_moment, next_change, zone_drains
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
 from xds.snapshot import Snapshot
 
@@ -39,9 +40,12 @@ _NOTHING: Final = Snapshot(0, {})
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A cell and what it became. `names` are for TLS that is handed on unread."""
+    """A cell and what it became. `shown` is the cell with the weights that its endpoints have at this moment,
+    `names` are for TLS that is handed on unread.
+    """
 
     cell: Cell
+    shown: Cell
     standing: Standing
     cluster: Resource | None
     endpoints: Resource | None
@@ -51,7 +55,9 @@ class Translated:
 
 @dataclass(frozen=True, slots=True)
 class Memo:
-    """What the next translation may use again. `moving`: cells whose share changes with time."""
+    """What the next translation may use again. `moving`: cells whose share changes with time, or that of a
+    zone of theirs.
+    """
 
     settings: EdgeSettings
     cells: Mapping[int, Translated]
@@ -63,6 +69,7 @@ class Memo:
     named: Mapping[str, Named]
     documents: Mapping[tuple[str, str], Document]
     left: frozenset[int]
+    drains: Drains
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +89,10 @@ def translate(
     known: Mapping[int, Translated] = memo.cells if memo else {}
     waits = [(end - now).total_seconds() for end in ends(ruleset) if end > now]
     ruleset = ruleset_at(ruleset, now)
-    touched = _touched(view.cells, memo)
+    drains = memo.drains if memo and memo.documents is view.documents else zone_drains(view)
+    touched = _touched(view.cells, drains, memo)
     fresh = {
-        cell_id: _cell(view.cells[cell_id], settings, now, known.get(cell_id))
+        cell_id: _cell(view.cells[cell_id], drains.get(cell_id, ()), settings, now, known.get(cell_id))
         for cell_id in touched
         if cell_id in view.cells
     }
@@ -121,11 +129,13 @@ def translate(
             },
         ),
         next_change_seconds=_soonest((fresh[each] for each in moving), waits),
-        memo=Memo(settings, cells, standings, moving, listeners, routes, fixed, named, view.documents, left),
+        memo=Memo(
+            settings, cells, standings, moving, listeners, routes, fixed, named, view.documents, left, drains
+        ),
     )
 
 
-def _touched(cells: Mapping[int, Cell], memo: Memo | None) -> set[int]:
+def _touched(cells: Mapping[int, Cell], drains: Drains, memo: Memo | None) -> set[int]:
     """List the cells that came, changed, went, or change with time."""
     if memo is None:
         return set(cells)
@@ -136,26 +146,38 @@ def _touched(cells: Mapping[int, Cell], memo: Memo | None) -> set[int]:
         if (before := known.get(cell_id)) is None or before.cell is not cell
     }
     touched.update(known.keys() - cells.keys(), memo.moving)
+    if drains is not memo.drains:
+        called_off = {each for each in memo.drains if each not in drains}
+        touched.update(called_off & known.keys(), drains.keys() & cells.keys())
     return touched
 
 
-def _cell(cell: Cell, settings: EdgeSettings, now: datetime, before: Translated | None) -> Translated:
+def _cell(
+    cell: Cell,
+    drains: tuple[ZoneDrain, ...],
+    settings: EdgeSettings,
+    now: datetime,
+    before: Translated | None,
+) -> Translated:
     stands = standing(cell, now)
+    waits = [each for each in (next_step(cell, now), next_change(drains, now)) if each is not None]
+    soonest = min(waits, default=None)
     if before is not None and stands == before.standing:
         stands = before.standing
-    if before is not None and before.cell is cell:
+    shown = at_moment(cell, drains, now)
+    if before is not None and before.cell is cell and before.shown == shown:
         made, by_eds, names = before.cluster, before.endpoints, before.names
-        return Translated(cell, stands, made, by_eds, names, next_step(cell, now))
+        return Translated(cell, shown, stands, made, by_eds, names, soonest)
     made = by_eds = None
     if stands.has_cluster:
-        made = cluster(cell, settings)
-        by_eds = None if is_resolved_by_envoy(cell) else endpoints(cell)
+        made = cluster(shown, settings)
+        by_eds = None if is_resolved_by_envoy(shown) else endpoints(shown)
     if before is not None:
         made, by_eds = _unchanged(made, before.cluster), _unchanged(by_eds, before.endpoints)
-    names = tls_names(cell, stands, settings)
+    names = tls_names(shown, stands, settings)
     if before is not None and names == before.names:
         names = before.names
-    return Translated(cell, stands, made, by_eds, names, next_step(cell, now))
+    return Translated(cell, shown, stands, made, by_eds, names, soonest)
 
 
 def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mapping[str, Resource]:

@@ -38,6 +38,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/operations.py": "tests/cellplane/test_operation_pages.py",
     "cellplane/pages.py": "tests/cellplane/test_status.py",
     "cellplane/moves.py": "tests/faults/test_moves_killed.py",
+    "cellplane/cli/zones.py": "tests/cellplane/cli/test_cells_drain.py",
     "cellplane/cli/moves_orders.py": "tests/cellplane/cli/test_moves.py",
     "cellplane/cli/moves_report.py": "tests/cellplane/cli/test_moves.py",
     "cellplane/metrics.py": "tests/cellplane/test_status.py",

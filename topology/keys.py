@@ -37,6 +37,7 @@ DOCUMENT_KINDS: Final = (
     "pushes-released",
     "pushes-rollback",
     "pushes-wave",
+    "zones-drained",
 )
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
 _SLOT: Final = re.compile(r"[0-9]{3}\Z")

@@ -6,10 +6,9 @@ Every command is a call of the Topology Service, which plans what it changes.
 from __future__ import annotations
 
 import click
-from google.protobuf.duration_pb2 import Duration
 
-from cellplane.cell_input import InputError, seconds
 from cellplane.cli.cells_add import add_cell
+from cellplane.cli.cells_drain import cordon, drain, quarantine, start_drain, undrain
 from cellplane.cli.cells_update import update_cell
 from cellplane.cli.changes import cells_change, change_options, commit, expect_option, yes_option
 from cellplane.cli.outcome import (
@@ -29,7 +28,7 @@ from topology.model import CellState
 from topology.service.cells_wire import state_number, stored_cell
 
 # Moves after which somebody is served less than before.
-_ASKS_FIRST = {CellState.DRAINING, CellState.DRAINED, CellState.DECOMMISSIONED, CellState.QUARANTINED}
+_ASKS_FIRST = {CellState.DRAINED, CellState.DECOMMISSIONED, CellState.QUARANTINED}
 
 
 force_option = click.option(
@@ -44,6 +43,10 @@ def cells() -> None:
 
 cells.add_command(add_cell)
 cells.add_command(update_cell)
+cells.add_command(drain)
+cells.add_command(undrain)
+cells.add_command(quarantine)
+cells.add_command(cordon)
 
 
 @cells.command("list")
@@ -123,17 +126,28 @@ def set_state(
     """Move a cell to another state.
 
     PROVISIONING → CANARY → ACTIVE ⇄ CORDONED → DRAINING → DRAINED → DECOMMISSIONED, and QUARANTINED from any
-    serving state. A move that is not allowed is refused with those that are.
+    serving state. A move that is not allowed is refused with those that are. DRAINING does what
+    `cells drain --no-wait` does.
     """
     target = CellState(state.upper())
-    try:
-        over_seconds = None if over is None else seconds(over)
-    except InputError as error:
-        fail(Exit.USAGE, f"--over: {error}")
+    if target is CellState.DRAINING:
+        start_drain(
+            service,
+            cell_id,
+            over,
+            expect_revision or 0,
+            force=force,
+            reason=reason,
+            dry_run=dry_run,
+            yes=yes,
+            output=output,
+        )
+        return
+    if over is not None:
+        fail(Exit.USAGE, f"--over is a drain's: {target} is reached at once.")
     request = cells_pb2.TransitionCellRequest(
         id=cell_id,
         state=state_number(target),
-        over=None if over_seconds is None else Duration(seconds=over_seconds),
         reason=reason,
         expected_revision=expect_revision or 0,
         force=force,

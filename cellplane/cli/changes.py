@@ -8,7 +8,7 @@ that writes goes through here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import click
@@ -87,18 +87,23 @@ def commit(
     yes: bool = True,
     ask: str = "",
     output: str = "table",
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make a change, asking first where `ask` is a question. Ends the command where it does not happen."""
+    """Make a change, asking first where `ask` is a question. Ends the command where it does not happen.
+
+    `more` is what the command has to tell beside what the service says.
+    """
+    more = more or {}
     shown = call(service, lambda channel: change(channel, True, ()))
     if dry_run:
-        _show(shown.summary, output, None)
+        _show(shown.summary, output, None, more)
         return
     if ask and not yes:
-        click.echo("\n".join(shown.summary), err=True)
+        click.echo("\n".join([*shown.summary, *_lines(more)]), err=True)
     if ask:
         confirm(ask, yes=yes)
     done = call(service, lambda channel: change(channel, False, shown.summary))
-    _show(done.summary, output, done.revision)
+    _show(done.summary, output, done.revision, more)
     if frozen := frozen_of(read_documents(service, FROZEN)):
         warn(
             f"PUSHES ARE FROZEN ({frozen}). Nothing of this reaches an Envoy until `cellplane pushes resume`."
@@ -113,11 +118,23 @@ def commit(
         warn(f"Push {push.id} is held, and nothing newer reaches the fleet: see `cellplane pushes held`.")
 
 
-def _show(summary: Sequence[str], output: str, revision: int | None) -> None:
+def _show(summary: Sequence[str], output: str, revision: int | None, more: Mapping[str, Any]) -> None:
     if output == "json":
-        print_json({"done": revision is not None, "revision": revision or None, "changes": list(summary)})
+        done = {"done": revision is not None, "revision": revision or None, "changes": list(summary)}
+        print_json({**done, **more})
         return
     for line in summary:
         click.echo(line if revision is not None else f"would: {line}")
+    for line in _lines(more):
+        click.echo(line)
     if revision:
         click.echo(f"Committed at revision {revision}.")
+
+
+def _lines(more: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in more.items():
+        words = name.replace("_", " ")
+        if isinstance(value, list):
+            yield from (f"{words}: {each}" for each in value)
+        else:
+            yield f"{words}: {value}"

@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "pushes": "cellplane.cli.pushes:pushes",
     "rules": "cellplane.cli.rules:rules",
     "topology": "cellplane.cli.topology:topology",
+    "zones": "cellplane.cli.zones:zones",
 }
 """Where each command is: its module, and its name there."""
 

@@ -89,6 +89,7 @@ def test_what_the_machinery_writes_is_not_open() -> None:
         "pushes-rejected",
         "pushes-released",
         "pushes-rollback",
+        "zones-drained",
     }
 
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from envoy.edge import EdgeSettings
 from envoy.rules import DEFAULT_RULESET
 from envoy.translate import Translation, translate
+from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from tests.envoy import match_table, request_table
 from tests.envoy.edge_rig import NOW, cell, view_of
 from tests.envoy.rule_documents import parsed, rule
-from topology.model import Cell, CellState
+from topology.forms import format_utc
+from topology.model import Cell, CellState, Document, Endpoint, Stamp
 from topology.view import View
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, ResourceType
 
@@ -177,3 +179,32 @@ def test_rules_and_their_lua_never_change_the_listener() -> None:
     first = translate(view_of(cell(1)), DEFAULT_RULESET, EdgeSettings(), NOW, None)
     after = translate(view_of(cell(1)), match_table.ruleset(), EdgeSettings(), NOW, first)
     assert after.snapshot.of_type(LISTENER) is first.snapshot.of_type(LISTENER)
+
+
+def test_a_zone_that_is_evacuated_loses_its_weight_in_steps_and_nothing_else_changes() -> None:
+    places = tuple(Endpoint(host=f"10.0.0.{at}", port=80, zone=zone) for at, zone in ((1, "a"), (2, "b")))
+    view = view_of(cell(1), replace(cell(2), endpoints=places))
+    stamp = Stamp(updated_by="ada", updated_at=format_utc(NOW), reason="")
+    drain = Document(kind="zones-drained", name="2/b", body={"seconds": 100}, stamp=stamp)
+    drained = replace(view, documents={("zones-drained", "2/b"): drain})
+    before = go(view)
+
+    def weights(at: Translation) -> list[int]:
+        found = at.snapshot.get(ENDPOINT, "cell-2")
+        assert found is not None
+        zones = endpoint_pb2.ClusterLoadAssignment.FromString(found.body).endpoints
+        return [each.load_balancing_weight.value for zone in zones for each in zone.lb_endpoints]
+
+    assert weights(before) == [1, 1]
+    begun = go(drained, before)
+    assert (weights(begun), begun.next_change_seconds) == ([10, 10], 10.0)
+    later = NOW
+    for step, expected in ((1, [10, 9]), (9, [10, 1]), (10, [10])):
+        later = NOW + timedelta(seconds=10 * step)
+        begun = translate(drained, DEFAULT_RULESET, SETTINGS, later, begun)
+        assert weights(begun) == expected
+        assert kept(before, begun) == {CLUSTER, LISTENER, ROUTE}
+    assert begun.next_change_seconds is None
+    again = translate(view, DEFAULT_RULESET, SETTINGS, later, begun)
+    assert weights(again) == [1, 1]
+    assert again.snapshot.get(ENDPOINT, "cell-1") is before.snapshot.get(ENDPOINT, "cell-1")

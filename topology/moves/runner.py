@@ -21,6 +21,7 @@ from topology.moves.works import Works
 from topology.store import Record, Store
 
 log = logging.getLogger("topology.moves")
+audit = logging.getLogger("topology.audit")
 
 ROLE: Final = "moves"
 PAUSE_SECONDS: Final = 0.5
@@ -120,15 +121,17 @@ class MoveRunner:
         written = await self._book.rewrite(seen, move, leadership)
         if written is None:
             return False
-        for entry in move.history[len(seen.move.history) :] if move.step is not seen.move.step else ():
-            log.info(
-                "move_%s id=%s step=%s by=%s words=%r",
-                entry.what.lower(),
-                move.id,
-                entry.step,
-                entry.by,
-                entry.words,
-            )
+        if move.step is not seen.move.step:
+            for entry in move.history[len(seen.move.history) :]:
+                audit.info(
+                    "move_%s id=%s step=%s by=%s revision=%d words=%r",
+                    entry.what.lower(),
+                    move.id,
+                    entry.step,
+                    entry.by,
+                    written.revision,
+                    entry.words,
+                )
         if move.blocked and not seen.move.blocked:
             log.warning("move_waits_for_a_person id=%s step=%s words=%r", move.id, move.step, move.waiting)
         return True

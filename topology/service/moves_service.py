@@ -35,7 +35,7 @@ from topology.service.open_watches import OpenWatches
 from topology.service.sources import Sources
 from topology.store import Compare, Conflict, Store, Txn
 
-log = logging.getLogger("topology.service.moves")
+log = logging.getLogger("topology.audit")
 
 
 class MoveService(moves_pb2_grpc.MoveServiceServicer):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,8 +23,9 @@ from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 from topology import forms
 from topology.arrivals import arrival_problems
 from topology.checks import stamp_problems
+from topology.claims.index import RecordQuery
 from topology.claims.model import Subject
-from topology.claims.owners import FIRST_EPOCH, name_of, subject_of
+from topology.claims.owners import FIRST_EPOCH, is_owner, name_of, subject_of
 from topology.claims.store import ClaimStore, Invalid
 from topology.claims.transfer import (
     Hindered,
@@ -43,6 +46,9 @@ from topology.service.failure import Failure, hindered, invalid, invalid_fields,
 from topology.service.gate import Context, current_caller
 from topology.service.sources import Sources
 from topology.store import Store
+
+MAX_OWNERS_TOLD: Final = 10_000
+_AT_A_STRETCH: Final = 2_000
 
 log = logging.getLogger("topology.audit")
 
@@ -126,6 +132,33 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 message.updated_at.CopyFrom(Timestamp())
                 message.updated_at.FromDatetime(moment)
         return message
+
+    async def ListOwners(
+        self, request: transfer_pb2.ListOwnersRequest, context: Context
+    ) -> transfer_pb2.ListOwnersResponse:
+        if not 0 <= request.limit <= MAX_OWNERS_TOLD:
+            raise invalid(f"limit: {request.limit} is out of range: use 0 to {MAX_OWNERS_TOLD}")
+        found: Counter[Subject] = Counter()
+        query, more = RecordQuery(cell_id=request.cell_id, limit=_AT_A_STRETCH), True
+        while more:
+            records, more = self._sources.claims.records(query)
+            found.update(each.metadata.subject for each in records if is_owner(each.metadata.subject))
+            if more:
+                query = replace(query, after=records[-1].metadata.source.id)
+                await asyncio.sleep(0)  # a cell of a million claims must not keep everybody else waiting
+        owners = self._sources.claims.owners
+        return transfer_pb2.ListOwnersResponse(
+            owners=[
+                transfer_pb2.OwnerInCell(
+                    owner=name_of(subject),
+                    epoch=owner.epoch if (owner := owners.get(subject)) else FIRST_EPOCH,
+                    records=records_of,
+                )
+                for subject, records_of in found.most_common(request.limit or 100)
+            ],
+            total=len(found),
+            records=found.total(),
+        )
 
     async def sweep(self) -> None:
         """From time to time take back what a service announced that died over it. Runs until cancelled."""

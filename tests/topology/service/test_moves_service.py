@@ -90,7 +90,7 @@ async def test_a_move_is_begun_once_and_found_by_the_beginning_of_its_id(
     wanted = request()
     wanted.test_window.CopyFrom(Duration(seconds=900))
     wanted.ask_before.append(wire.MOVE_STEP_TRANSFER)
-    with caplog.at_level(logging.INFO, "topology.service.moves"):
+    with caplog.at_level(logging.INFO, "topology.audit"):
         begun = await client.moves.StartMove(wanted)
     assert "move_started" in caplog.text
     again = await client.moves.StartMove(wanted)

@@ -152,3 +152,25 @@ async def test_a_claim_store_that_cannot_transfer_says_so(stage: Stage, client: 
     stage.server._transfers._gate = None
     refused = await failure(client.transfers.Transfer(wish()))
     assert (refused.code, refused.info.reason) == (grpc.StatusCode.UNIMPLEMENTED, "TRANSFER_UNAVAILABLE")
+
+
+async def test_whom_a_cell_has_is_told_with_the_most_claims_first(stage: Stage, client: Client) -> None:
+    await owned(stage, client, ["acme", "acme/web"])
+    other = request(1, ["initech"])
+    other.create_records[0].subject.id = 7
+    await commit(client, 1, (await client.claims.BeginUpdate(other)).lease_uuid.value)
+    await stage.caught_up()
+    found = await client.transfers.ListOwners(wire.ListOwnersRequest(cell_id=1))
+    assert [(each.owner, each.epoch, each.records) for each in found.owners] == [
+        ("NAMESPACE/42", 1, 2),
+        ("NAMESPACE/7", 1, 1),
+    ]
+    assert (found.total, found.records) == (2, 3)
+    first = await client.transfers.ListOwners(wire.ListOwnersRequest(cell_id=1, limit=1))
+    assert (len(first.owners), first.total) == (1, 2)
+    await client.transfers.Transfer(wish())
+    await stage.caught_up()
+    moved = await client.transfers.ListOwners(wire.ListOwnersRequest(cell_id=2))
+    assert [(each.owner, each.epoch) for each in moved.owners] == [("NAMESPACE/42", 2)]
+    wrong = await failure(client.transfers.ListOwners(wire.ListOwnersRequest(cell_id=1, limit=-1)))
+    assert "limit: -1 is out of range" in wrong.words

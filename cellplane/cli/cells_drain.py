@@ -1,0 +1,246 @@
+"""`cellplane cells drain`, `undrain`, `quarantine` and `cordon`: a cell taken out of traffic, and back.
+
+Each shows what it means before it asks, and prints how it is undone. A drain is refused where the rest can't
+carry the load, and followed until nothing unowned comes any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import click
+from google.protobuf.duration_pb2 import Duration
+
+from cellplane.cell_input import InputError, seconds
+from cellplane.cli.changes import cells_change, change_options, commit, yes_option
+from cellplane.cli.outcome import Exit, fail, output_option, refuse, warn
+from cellplane.cli.reading import read_cells
+from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
+from cellplane.drain_plan import NAMED, DrainPlan, OwnersLeft, drain_plan
+from cellplane.envoy_counters import CountersUnread, rates, read_requests, told
+from pb.cellplane.topology.v1 import (
+    cells_pb2,
+    placement_pb2,
+    placement_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
+)
+from topology.model import Cell, CellState
+from topology.service.cells_wire import state_number
+from topology.view import View
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_LOOK_SECONDS: Final = 1.0
+_BACK: Final = {CellState.DRAINING: CellState.ACTIVE, CellState.DRAINED: CellState.CANARY}
+
+admin_option = click.option(
+    "--admin",
+    "admins",
+    multiple=True,
+    envvar="CELLPLANE_ENVOY_ADMIN",
+    metavar="URL",
+    help="An Envoy's admin address, whose counters are shown while it goes on; repeat it.",
+)
+cell_argument = click.argument("cell_id", type=int, metavar="ID")
+
+
+@click.command("drain")
+@cell_argument
+@click.option(
+    "--over", metavar="DURATION", help="How long unowned traffic takes to go to zero; 5m if not given."
+)
+@click.option("--force", is_flag=True, help="Also where the rest can't carry the load.")
+@click.option("--wait/--no-wait", default=True, help="Follow it until nothing unowned comes any more.")
+@admin_option
+@change_options
+@yes_option
+@service_options
+@output_option
+def drain(
+    cell_id: int,
+    over: str | None,
+    force: bool,
+    wait: bool,
+    admins: tuple[str, ...],
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    service: ServiceSettings,
+    output: str,
+) -> None:
+    """Drain a cell: unowned traffic goes to zero over a time, and it takes no newcomers.
+
+    What it owns is still served, until moves have taken it away: those are listed.
+    """
+    start_drain(
+        service, cell_id, over, 0, force=force, reason=reason, dry_run=dry_run, yes=yes, output=output
+    )
+    if wait and not dry_run and output == "table":
+        follow(service, cell_id, admins)
+
+
+def start_drain(
+    service: ServiceSettings,
+    cell_id: int,
+    over: str | None,
+    expect_revision: int,
+    *,
+    force: bool,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    output: str,
+) -> None:
+    """Begin a drain, however it was asked for."""
+    try:
+        over_seconds = None if over is None else seconds(over)
+    except InputError as error:
+        fail(Exit.USAGE, f"--over: {error}")
+    view = read_cells(service)
+    cell = _cell(view, cell_id)
+    plan = _plan(service, view, cell)
+    if plan.problems and not force:
+        refuse(plan.problems, f"draining cell {cell_id}")
+    request = cells_pb2.TransitionCellRequest(
+        id=cell_id,
+        state=state_number(CellState.DRAINING),
+        over=None if over_seconds is None else Duration(seconds=over_seconds),
+        reason=reason,
+        expected_revision=expect_revision,
+        force=force,
+    )
+    commit(
+        service,
+        cells_change(cells_pb2.CellChange(transition=request)),
+        dry_run=dry_run,
+        yes=yes,
+        ask=f"Drain cell {cell_id}?",
+        output=output,
+        more={**plan.told(), "undo": f"cellplane cells undrain {cell_id}"},
+    )
+
+
+def follow(service: ServiceSettings, cell_id: int, admins: tuple[str, ...]) -> None:
+    """Tell how a drain goes until nothing unowned comes any more, then who is left."""
+    last, before, read_at = "", counted(admins), time.monotonic()
+    while True:
+        view = read_cells(service)
+        plan = _plan(service, view, _cell(view, cell_id))
+        line = f"unowned share: {100 * plan.share:.1f} %; owners left: {plan.owners.total}"
+        if line != last or admins:
+            after, now = counted(admins), time.monotonic()
+            seen = f"; {told(cell_id, rates(before, after, now - read_at))}" if before else ""
+            click.echo(f"{datetime.now(UTC):%H:%M:%S}  {line}{seen}")
+            last, before, read_at = line, after, now
+        if view.cells[cell_id].state is not CellState.DRAINING:
+            warn(f"Cell {cell_id} is {view.cells[cell_id].state} by now: somebody ended the drain.")
+            return
+        if plan.share == 0:
+            break
+        time.sleep(_LOOK_SECONDS)
+    if plan.owners.total:
+        click.echo(f"{plan.owners.total} owners are left; the commands above move them.")
+    else:
+        click.echo(f"Nothing is left: `cellplane cells set-state {cell_id} DRAINED`.")
+
+
+@click.command("undrain")
+@cell_argument
+@change_options
+@service_options
+@output_option
+def undrain(cell_id: int, reason: str, dry_run: bool, service: ServiceSettings, output: str) -> None:
+    """Call a drain off: the cell takes its share of unowned traffic and newcomers again."""
+    cell = _cell(read_cells(service), cell_id)
+    if cell.state not in _BACK:
+        fail(Exit.REFUSED, f"cell {cell_id} is {cell.state}: only what drains or is DRAINED is brought back.")
+    undo = f"cellplane cells drain {cell_id}"
+    _transition(service, cell_id, _BACK[cell.state], "", reason, dry_run=dry_run, output=output, undo=undo)
+
+
+@click.command("quarantine")
+@cell_argument
+@change_options
+@yes_option
+@service_options
+@output_option
+def quarantine(
+    cell_id: int, reason: str, dry_run: bool, yes: bool, service: ServiceSettings, output: str
+) -> None:
+    """Answer 503 with Retry-After for a cell, at once and at every edge. Nothing goes elsewhere."""
+    cell = _cell(read_cells(service), cell_id)
+    _transition(
+        service,
+        cell_id,
+        CellState.QUARANTINED,
+        f"Quarantine cell {cell_id}?",
+        reason,
+        dry_run=dry_run,
+        yes=yes,
+        output=output,
+        undo=f"cellplane cells set-state {cell_id} {cell.state}",
+    )
+
+
+@click.command("cordon")
+@cell_argument
+@change_options
+@service_options
+@output_option
+def cordon(cell_id: int, reason: str, dry_run: bool, service: ServiceSettings, output: str) -> None:
+    """Take no newcomers and no unowned traffic in a cell; what it owns is served as before."""
+    undo = f"cellplane cells set-state {cell_id} ACTIVE"
+    _transition(service, cell_id, CellState.CORDONED, "", reason, dry_run=dry_run, output=output, undo=undo)
+
+
+def _transition(
+    service: ServiceSettings,
+    cell_id: int,
+    state: CellState,
+    ask: str,
+    reason: str,
+    *,
+    dry_run: bool,
+    output: str,
+    undo: str,
+    yes: bool = True,
+) -> None:
+    request = cells_pb2.TransitionCellRequest(id=cell_id, state=state_number(state), reason=reason)
+    change = cells_change(cells_pb2.CellChange(transition=request))
+    commit(service, change, dry_run=dry_run, yes=yes, ask=ask, output=output, more={"undo": undo})
+
+
+def _plan(service: ServiceSettings, view: View, cell: Cell) -> DrainPlan:
+    def ask(channel: Any) -> tuple[OwnersLeft, Mapping[int, int]]:
+        options: dict[str, Any] = {"timeout": CALL_SECONDS, "metadata": identity()}
+        transfers: Any = transfer_pb2_grpc.TransferServiceStub(channel)
+        placements: Any = placement_pb2_grpc.PlacementServiceStub(channel)
+        request = transfer_pb2.ListOwnersRequest(cell_id=cell.id, limit=NAMED)
+        left = transfers.ListOwners(request, **options)
+        occupied = placements.GetOccupancy(placement_pb2.GetOccupancyRequest(), **options)
+        names = tuple(each.owner for each in left.owners)
+        return OwnersLeft(left.total, left.records, names), {
+            each.cell_id: each.placed for each in occupied.cells
+        }
+
+    owners, placed = call(service, ask)
+    return drain_plan(view, cell, owners, placed, datetime.now(UTC))
+
+
+def _cell(view: View, cell_id: int) -> Cell:
+    cell = view.cells.get(cell_id)
+    if cell is None:
+        fail(Exit.NOT_FOUND, f"there is no cell {cell_id}.", "`cellplane cells list` shows what is there.")
+    return cell
+
+
+def counted(admins: tuple[str, ...]) -> Mapping[int, int]:
+    """Read Envoys' counters where any are named; say which do not tell."""
+    try:
+        return read_requests(admins) if admins else {}
+    except CountersUnread as error:
+        warn(f"{error}.")
+        return {}

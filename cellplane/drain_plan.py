@@ -1,0 +1,104 @@
+"""What draining a cell means, in two numbers: its share of unowned traffic, and the owners that are left.
+
+The command shows it before and while a cell drains. Pure: a View, counts and a moment in, numbers and words
+out. `etcd Event -> View`: what its cells amount to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from topology.lifecycle import accepts_newcomers, unowned_weight
+from topology.model import Cell, Problem
+from topology.view import View
+from topology.zones import MOST_GROWTH
+
+NAMED: Final = 10
+"""So many owners are named, each with the command that moves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersLeft:
+    """Whom a cell has: how many, with how many claims, and the first of them by name."""
+
+    total: int
+    records: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainPlan:
+    """A cell that is to drain, or drains. `destination` is where its owners could go, 0: nowhere."""
+
+    share: float
+    owners: OwnersLeft
+    destination: int
+    problems: tuple[Problem, ...]
+
+    def told(self) -> dict[str, Any]:
+        """Return it for people and programs."""
+        told: dict[str, Any] = {
+            "unowned_share": f"{100 * self.share:.1f} %",
+            "owners_left": self.owners.total,
+            "claims_of_theirs": self.owners.records,
+        }
+        if self.owners.total:
+            to = self.destination or "CELL"
+            told["to_be_moved_by"] = [f"cellplane moves start {name} --to {to}" for name in self.owners.names]
+        if (more := self.owners.total - len(self.owners.names)) > 0:
+            told["and"] = f"{more} more owners"
+        return told
+
+
+def unowned_share(view: View, cell_id: int, now: datetime) -> float:
+    """Give a cell's part of the traffic that nobody owns."""
+    weights = {cell.id: unowned_weight(cell, now) for cell in view.cells.values()}
+    whole = sum(weights.values())
+    return weights[cell_id] / whole if whole else 0.0
+
+
+def drain_plan(
+    view: View, cell: Cell, owners: OwnersLeft, placed: Mapping[int, int], now: datetime
+) -> DrainPlan:
+    """Say what draining a cell means, and what is against it. `placed`: who has a place in each cell."""
+    rest = [
+        other
+        for other in view.cells.values()
+        if other.id != cell.id and accepts_newcomers(other.state) and other.weight
+    ]
+    room = {other.id: _room(other, placed) for other in rest}
+    best = max(rest, key=lambda other: (room[other.id], other.weight, -other.id), default=None)
+    return DrainPlan(
+        share=unowned_share(view, cell.id, now),
+        owners=owners,
+        destination=best.id if best is not None and room[best.id] > 0 else 0,
+        problems=tuple(_problems(cell, rest, room, owners, now)),
+    )
+
+
+def _problems(
+    cell: Cell, rest: Sequence[Cell], room: Mapping[int, float], owners: OwnersLeft, now: datetime
+) -> list[Problem]:
+    problems = []
+    mine, theirs = unowned_weight(cell, now), sum(other.weight for other in rest)
+    if mine and theirs and (mine + theirs) / theirs > MOST_GROWTH:
+        growth = (mine + theirs) / theirs
+        message = (
+            f"the other cells would get {growth:.1f} times the unowned traffic that they have, and "
+            f"{MOST_GROWTH} times is the most that is done unasked: weigh the cell down first, or --force"
+        )
+        problems.append(Problem(field="load", message=message))
+    if owners.total > (places := sum(room.values())):
+        message = (
+            f"{owners.total} owners are left, and the other cells have room for {places:.0f}: "
+            "add a cell, or --force"
+        )
+        problems.append(Problem(field="capacity", message=message))
+    return problems
+
+
+def _room(cell: Cell, placed: Mapping[int, int]) -> float:
+    return max(0, cell.capacity - placed.get(cell.id, 0)) if cell.capacity else float("inf")
