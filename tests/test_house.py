@@ -29,6 +29,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/cli/pushes_change.py": "tests/cellplane/cli/test_pushes.py",
     "cellplane/control_plane.py": "tests/integration/test_control_plane.py",
     "cellplane/demo/claims.py": "tests/integration/test_demo.py",
+    "cellplane/demo/moves.py": "tests/integration/test_demo.py",
     "cellplane/demo/stage.py": "tests/integration/test_control_plane.py",
     "cellplane/demo/stub_cell.py": "tests/cellplane/demo/test_traffic.py",
     "cellplane/demo/topology_client.py": "tests/cellplane/demo/test_changes.py",

@@ -80,7 +80,7 @@ Try, in another terminal:
   export CELLPLANE_TOPOLOGY={stage.ports.topology_address} CELLPLANE_STATUS_URL={stage.status_url}
   {stage.command} cells list
   curl -i -H 'cookie: _gitlab_session=cell-3-abc' {stage.edge_url}/
-  {stage.command} cells set-state 3 QUARANTINED --yes --reason 'trying it'
+  {stage.command} cells quarantine 3 --yes --reason 'trying it'
 """
     )
     raise ChildFailed(f"a process ended by itself: {await stage.first_death(but='control-plane')}")

@@ -15,6 +15,7 @@ from cellplane.demo.topology_client import TopologyClient
 from cellplane.demo.traffic import Answer, Ask, ask
 
 _PATH = "initech"
+OWNER = "ORGANIZATION/42"
 CLAIMED = Ask(kind="claimed path", path=f"/{_PATH}/project", owner=2)
 _SECONDS = 5.0
 _ASKED = "cluster.ext-proc.upstream_rq_total"
@@ -23,7 +24,7 @@ _ASKED = "cluster.ext-proc.upstream_rq_total"
 async def claim_a_path(stage: Stage, story: Story) -> None:
     """Claim a path for cell 2, look where it leads, and try to claim it for cell 3."""
     story.step("Cell 2 claims a path; nobody else can have it")
-    story.did(f"cellplane claims create --cell 2 ROUTES {_PATH}")
+    story.did(f"cellplane claims create --cell 2 ROUTES {_PATH} --subject {OWNER}")
     refused = await stage.topology.claim(2, _PATH)
     story.check(not refused, "the claim is cell 2's", refused)
     where, stub = await _routed(stage.topology), stage.cells[2]

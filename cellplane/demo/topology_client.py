@@ -6,15 +6,24 @@ The stage holds one and knows where the service listens. It waits for a service 
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.duration_pb2 import Duration
 
 from cellplane.demo.changes import Wanted
-from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc, documents_pb2_grpc
+from pb.cellplane.topology.v1 import (
+    cells_pb2,
+    cells_pb2_grpc,
+    documents_pb2_grpc,
+    moves_pb2,
+    moves_pb2_grpc,
+    transfer_pb2,
+)
 from pb.gitlab.cells.topology_service import classify_service_pb2, classify_service_pb2_grpc
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2, service_pb2_grpc
 from pb.gitlab.cells.topology_service.types.v1 import claim_pb2
@@ -40,6 +49,7 @@ class TopologyClient:
         channel: Any = self._channel
         self._cells: Any = cells_pb2_grpc.CellServiceStub(channel)
         self._documents: Any = documents_pb2_grpc.DocumentServiceStub(channel)
+        self._moves: Any = moves_pb2_grpc.MoveServiceStub(channel)
         self._claims: Any = service_pb2_grpc.ClaimServiceStub(channel)
         self._classify: Any = classify_service_pb2_grpc.ClassifyServiceStub(channel)
 
@@ -63,7 +73,8 @@ class TopologyClient:
     async def claim(self, cell_id: int, route: str) -> str:
         """Claim a path for a cell: empty, or why it is refused."""
         bucket = messages_pb2.Bucket(type=messages_pb2.Bucket.ROUTES, value=route)
-        records = [messages_pb2.Metadata(bucket=bucket)]
+        customer = messages_pb2.Subject(type=messages_pb2.Subject.ORGANIZATION, id=42)
+        records = [messages_pb2.Metadata(bucket=bucket, subject=customer)]
         begin = service_pb2.BeginUpdateRequest(cell_id=cell_id, create_records=records)
         try:
             lease = await self._call(self._claims.BeginUpdate, begin)
@@ -72,6 +83,26 @@ class TopologyClient:
         commit = service_pb2.CommitUpdateRequest(cell_id=cell_id, lease_uuid=lease.lease_uuid)
         await self._call(self._claims.CommitUpdate, commit)
         return ""
+
+    async def move(self, owner: str, source: int, to: int, window_seconds: int) -> moves_pb2.Move:
+        """Move an owner to another cell; give the move when it has ended. Raises CallFailed."""
+        request = moves_pb2.StartMoveRequest(
+            request_id=str(uuid.uuid4()),
+            owners=[transfer_pb2.OwnerAtEpoch(owner=owner, expected_epoch=1)],
+            from_cell=source,
+            to_cell=to,
+            reason="demo",
+            test_window=Duration(seconds=window_seconds),
+        )
+        move: moves_pb2.Move = (await self._call(self._moves.StartMove, request)).move
+        try:
+            async with asyncio.timeout(_SECONDS):
+                watched = self._moves.WatchMove(moves_pb2.WatchMoveRequest(move_id=move.id), metadata=_WHO)
+                async for response in watched:
+                    move = response.move
+        except TimeoutError:
+            raise CallFailed(f"the move waits at {move.step} for {move.waiting}") from None
+        return move
 
     async def classify(self, route: str) -> str:
         """Give the address of the cell that owns a path; empty where nobody does."""

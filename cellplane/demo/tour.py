@@ -14,6 +14,7 @@ import aiohttp
 from cellplane.demo.changes import PATHS, UP, added, moved, ruled
 from cellplane.demo.claims import CLAIMED, claim_a_path
 from cellplane.demo.kinds import KINDS, is_as_promised
+from cellplane.demo.moves import move_the_owner
 from cellplane.demo.say import Story
 from cellplane.demo.sent import describe, sent_by_type
 from cellplane.demo.stage import Effect, Stage
@@ -58,6 +59,7 @@ class Tour:
                 await self._crash(traffic)
             finally:
                 flow.cancel()
+        await move_the_owner(self._stage, self._story)
         self._totals(traffic.answers)
 
     def _round(self) -> list[Ask]:
@@ -123,7 +125,7 @@ class Tour:
         story.step("Cell 2 drains; what it owns still lands on it")
         mark = traffic.mark()
         effect = await stage.change(moved(2, CellState.DRAINING, "demo drain", over_seconds=DRAIN_SECONDS))
-        self._told(f"cells set-state 2 DRAINING --over {DRAIN_SECONDS}s", effect)
+        self._told(f"cells drain 2 --over {DRAIN_SECONDS}s", effect)
         before = sent_by_type(await stage.fleet())
         ramp_ends = time.monotonic() + DRAIN_SECONDS + 1.0
         while time.monotonic() < ramp_ends:
@@ -147,7 +149,7 @@ class Tour:
         stage, story = self._stage, self._story
         story.step("Cell 3 is quarantined, and comes back")
         self._told(
-            "cells set-state 3 QUARANTINED",
+            "cells quarantine 3",
             await stage.change(moved(3, CellState.QUARANTINED, "bad disk")),
         )
         mark = traffic.mark()
@@ -197,7 +199,7 @@ class Tour:
         )
         mark = traffic.mark()
         effect = await stage.change(moved(2, CellState.ACTIVE, "drain called off"))
-        self._told("cells set-state 2 ACTIVE", effect)
+        self._told("cells undrain 2", effect)
         await traffic.more(60)
         self._none_failed(traffic.since(mark))
 
