@@ -28,7 +28,6 @@ from envoy.standing import Standing, cluster_name, standing
 from envoy.tls_names import Named, tls_listeners, tls_names
 from envoy.tracing import collector_cluster
 from topology.departing import left_cells
-from topology.lifecycle import next_step
 from topology.model import Cell, Document
 from topology.view import View
 from topology.zones import Drains, ZoneDrain, at_moment, next_change, zone_drains
@@ -55,9 +54,7 @@ class Translated:
 
 @dataclass(frozen=True, slots=True)
 class Memo:
-    """What the next translation may use again. `moving`: cells whose share changes with time, or that of a
-    zone of theirs.
-    """
+    """What the next translation may use again. `moving`: cells that change with time."""
 
     settings: EdgeSettings
     cells: Mapping[int, Translated]
@@ -147,8 +144,7 @@ def _touched(cells: Mapping[int, Cell], drains: Drains, memo: Memo | None) -> se
     }
     touched.update(known.keys() - cells.keys(), memo.moving)
     if drains is not memo.drains:
-        called_off = {each for each in memo.drains if each not in drains}
-        touched.update(called_off & known.keys(), drains.keys() & cells.keys())
+        touched.update((memo.drains.keys() & known.keys()) | (drains.keys() & cells.keys()))
     return touched
 
 
@@ -160,8 +156,7 @@ def _cell(
     before: Translated | None,
 ) -> Translated:
     stands = standing(cell, now)
-    waits = [each for each in (next_step(cell, now), next_change(drains, now)) if each is not None]
-    soonest = min(waits, default=None)
+    soonest = next_change(cell, drains, now)
     if before is not None and stands == before.standing:
         stands = before.standing
     shown = at_moment(cell, drains, now)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from topology import forms
 from topology.documents import plan_document
-from topology.lifecycle import DRAIN_STEPS
+from topology.lifecycle import DRAIN_STEPS, next_step
 from topology.model import MAX_DRAIN_SECONDS, Cell, Problem, Stamp
 from topology.plan import Outcome, Refusal, unknown
 from topology.view import View
@@ -80,9 +80,10 @@ def at_moment(cell: Cell, drains: tuple[ZoneDrain, ...], now: datetime) -> Cell:
     )
 
 
-def next_change(drains: tuple[ZoneDrain, ...], now: datetime) -> float | None:
-    """Say in how many seconds something changes by itself; None where nothing does."""
-    return min((each for drain in drains if (each := drain.next_step(now)) is not None), default=None)
+def next_change(cell: Cell, drains: tuple[ZoneDrain, ...], now: datetime) -> float | None:
+    """Say in how many seconds a cell's share, or a zone's of it, changes by itself; None where none does."""
+    waits = (next_step(cell, now), *(drain.next_step(now) for drain in drains))
+    return min((each for each in waits if each is not None), default=None)
 
 
 def zone_shares(cell: Cell) -> dict[str, float]:

@@ -45,14 +45,14 @@ def test_what_is_on_record_is_read_and_the_rest_left_out() -> None:
 def test_its_share_falls_in_ten_steps(after: int, weights: list[int], waits: float | None) -> None:
     drains, now = (ZoneDrain("b", NOON, 100),), NOON + timedelta(seconds=after)
     assert [each.weight for each in at_moment(two_zones(), drains, now).endpoints] == weights
-    assert next_change(drains, now) == waits
+    assert next_change(two_zones(), drains, now) == waits
 
 
 def test_at_once_and_a_zone_that_is_not_there() -> None:
     subject = two_zones()
     assert [each.weight for each in at_moment(subject, (ZoneDrain("b", NOON, 0),), NOON).endpoints] == [10, 0]
     assert at_moment(subject, (ZoneDrain("z", NOON, 0),), NOON) is subject
-    assert next_change((), NOON) is None
+    assert next_change(subject, (), NOON) is None
 
 
 def test_shares_follow_weights() -> None:
