@@ -14,9 +14,8 @@ from datetime import datetime
 from typing import Final
 
 from envoy.certificates import files_in_force
-from envoy.clusters import cluster, fixed_cluster, is_resolved_by_envoy
+from envoy.clusters import fixed_cluster
 from envoy.edge import EdgeSettings
-from envoy.endpoints import endpoints
 from envoy.ext_proc_cluster import ext_proc_clusters
 from envoy.listeners import listeners
 from envoy.redirect import redirect_listener
@@ -24,32 +23,18 @@ from envoy.routes import RouteTable, route_table
 from envoy.ruleset import Ruleset, ends, ruleset_at
 from envoy.secrets import secrets
 from envoy.shadow import shown_parts
-from envoy.standing import Standing, cluster_name, standing
-from envoy.tls_names import Named, tls_listeners, tls_names
+from envoy.standing import Standing, cluster_name
+from envoy.tls_names import Named, tls_listeners
 from envoy.tracing import collector_cluster
+from envoy.translated import Translated, translated, unchanged
 from topology.departing import left_cells
 from topology.model import Cell, Document
 from topology.view import View
-from topology.zones import Drains, ZoneDrain, at_moment, next_change, zone_drains
+from topology.zones import Drains, zone_drains
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
 from xds.snapshot import Snapshot
 
 _NOTHING: Final = Snapshot(0, {})
-
-
-@dataclass(frozen=True, slots=True)
-class Translated:
-    """A cell and what it became. `shown` is the cell with the weights that its endpoints have at this moment,
-    `names` are for TLS that is handed on unread.
-    """
-
-    cell: Cell
-    shown: Cell
-    standing: Standing
-    cluster: Resource | None
-    endpoints: Resource | None
-    names: tuple[Named, ...]
-    next_change_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +74,7 @@ def translate(
     drains = memo.drains if memo and memo.documents is view.documents else zone_drains(view)
     touched = _touched(view.cells, drains, memo)
     fresh = {
-        cell_id: _cell(view.cells[cell_id], drains.get(cell_id, ()), settings, now, known.get(cell_id))
+        cell_id: translated(view.cells[cell_id], drains.get(cell_id, ()), settings, now, known.get(cell_id))
         for cell_id in touched
         if cell_id in view.cells
     }
@@ -148,33 +133,6 @@ def _touched(cells: Mapping[int, Cell], drains: Drains, memo: Memo | None) -> se
     return touched
 
 
-def _cell(
-    cell: Cell,
-    drains: tuple[ZoneDrain, ...],
-    settings: EdgeSettings,
-    now: datetime,
-    before: Translated | None,
-) -> Translated:
-    stands = standing(cell, now)
-    soonest = next_change(cell, drains, now)
-    if before is not None and stands == before.standing:
-        stands = before.standing
-    shown = at_moment(cell, drains, now)
-    if before is not None and before.cell is cell and before.shown == shown:
-        made, by_eds, names = before.cluster, before.endpoints, before.names
-        return Translated(cell, shown, stands, made, by_eds, names, soonest)
-    made = by_eds = None
-    if stands.has_cluster:
-        made = cluster(shown, settings)
-        by_eds = None if is_resolved_by_envoy(shown) else endpoints(shown)
-    if before is not None:
-        made, by_eds = _unchanged(made, before.cluster), _unchanged(by_eds, before.endpoints)
-    names = tls_names(shown, stands, settings)
-    if before is not None and names == before.names:
-        names = before.names
-    return Translated(cell, shown, stands, made, by_eds, names, soonest)
-
-
 def _fixed(ruleset: Ruleset, settings: EdgeSettings, memo: Memo | None) -> Mapping[str, Resource]:
     """Make the clusters that are no cells; the same objects for the same ruleset."""
     if memo is not None and memo.routes.ruleset == ruleset:
@@ -198,7 +156,7 @@ def _secrets(view: View, settings: EdgeSettings, before: Snapshot) -> Mapping[st
         return {}
     known = before.of_type(SECRET)
     made = secrets(files_in_force(view, settings.tls))
-    return {each.name: _unchanged(each, known.get(each.name)) or each for each in made}
+    return {each.name: unchanged(each, known.get(each.name)) or each for each in made}
 
 
 def _named(cells: Mapping[int, Translated], memo: Memo | None) -> Mapping[str, Named]:
@@ -212,10 +170,6 @@ def _named(cells: Mapping[int, Translated], memo: Memo | None) -> Mapping[str, N
         for each in cells[cell_id].names:
             found.setdefault(each.cluster.name, each)
     return before if memo is not None and found == before else found
-
-
-def _unchanged(new: Resource | None, old: Resource | None) -> Resource | None:
-    return old if new is not None and old is not None and new == old else new
 
 
 def _standings(

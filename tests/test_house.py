@@ -51,6 +51,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/wave_watch.py": "tests/cellplane/test_wave_runner.py",
     "topology/claims/beginning.py": "tests/contract/test_claim_store.py",
     "topology/claims/transferring.py": "tests/contract/test_transfers.py",
+    "envoy/translated.py": "tests/envoy/test_translate.py",
     "topology/leader.py": "tests/contract/test_leader.py",
     "topology/moves/book.py": "tests/topology/moves/test_runner.py",
     "topology/moves/crossing.py": "tests/topology/moves/test_runner.py",
