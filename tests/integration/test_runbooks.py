@@ -288,7 +288,11 @@ async def _tried(rig: Rig, command: Command) -> None:
     seen: list[str] = []
 
     async def looked() -> bool:
-        seen.append(await rig.run(command))
+        try:
+            seen.append(await rig.run(command))
+        except AssertionError as error:  # what it asks about is not there yet
+            seen.append(str(error))
+            return False
         return command.expected in seen[-1]
 
     try:
