@@ -25,8 +25,11 @@ from envoy.shadow import KIND as SHADOW
 from envoy.shadow import NAME as CANDIDATE
 from envoy.shadow import Candidate, parse_candidate
 from topology.model import Problem, Stamp
+from topology.overrides import KIND as OVERRIDES
+from topology.overrides import plan_override
 from topology.planning import Outcome, Refusal, plan_document
 from topology.service.documents_service import Writers
+from topology.sidecars import FORGOTTEN, plan_forgetting_sidecar
 from topology.view import View
 from topology.zones import DRAINED_ZONES, plan_zone
 
@@ -99,6 +102,8 @@ WRITERS: Final[Writers] = MappingProxyType(
         DRAINED_ZONES: plan_zone,
         SETTINGS: plan_settings,
         ORDER: plan_order,
+        FORGOTTEN: plan_forgetting_sidecar,
+        OVERRIDES: plan_override,
     }
 )
 

@@ -116,7 +116,13 @@ def effective_revision(view: View) -> int:
     for key, revision in view.mod_revisions.items():
         if revision > newest:
             match view.keyspace.parse(key):
-                case CellKey() | RegistryKey() | GenerationKey() | DocumentKey(kind="rules", name="current"):
+                case (
+                    CellKey()
+                    | RegistryKey()
+                    | GenerationKey()
+                    | DocumentKey(kind="rules", name="current")
+                    | DocumentKey(kind="overrides")
+                ):
                     newest = revision
     return newest
 

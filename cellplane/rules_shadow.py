@@ -15,11 +15,12 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cellplane.rules_in_force import RulesInForce
-from envoy.owners import remembered_owners
+from envoy.owners import overridden_at, remembered_owners
 from envoy.shadow import KIND, NAME, Candidate, parse_candidate
 from envoy.shadow_counts import ShadowCounts, shown_request
 from pb.envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc_pb2
 from topology.model import Document
+from topology.overrides import overrides_of
 from topology.service.sources import Sources
 from topology.view import View
 
@@ -48,7 +49,8 @@ class RulesShadow:
         live = self._rules.ruleset
         if self._candidate is None or live is None or not message.HasField("request_headers"):
             return
-        claims, now = remembered_owners(self._sources.claims), datetime.now(UTC)
+        now, overrides = datetime.now(UTC), overrides_of(self._sources.view.documents)
+        claims = remembered_owners(self._sources.claims, overridden_at(overrides, now))
         request = shown_request(message)
         self.counts.look(request, live, self._candidate.ruleset, self._sources.view, now, claims)
 

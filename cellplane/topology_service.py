@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import grpc
 from prometheus_client import CollectorRegistry
@@ -20,6 +21,7 @@ from cellplane.claim_stores import open_claims
 from cellplane.document_writers import WRITERS
 from cellplane.move_hooks import Hook
 from cellplane.moves import move_ports, move_runner
+from cellplane.override_writer import OverrideWriter
 from cellplane.service import for_ever, until_signalled
 from cellplane.settings import ClaimStoreSettings, EtcdSettings, Listen, LogSettings, SettingsError, TlsFiles
 from cellplane.stores import open_store
@@ -28,10 +30,11 @@ from cellplane.topology_rest import RestPages
 from cellplane.topology_status import TopologyStatusServer
 from cellplane.tracing import tracing_wanted
 from envoy.decision import Lookup
-from envoy.owners import remembered_owners
+from envoy.owners import overridden_at, remembered_owners
 from topology.claims.follower import ClaimFollower
 from topology.keys import Keyspace
 from topology.moves.model import Step
+from topology.overrides import KIND, overrides_of
 from topology.service.classify import Lifetimes
 from topology.service.identity import Names
 from topology.service.places import NO_LIMIT, CallLimit
@@ -94,7 +97,7 @@ class TopologyService:
             claims.store,
             store,
             keyspace,
-            writers=WRITERS,
+            writers={**WRITERS, KIND: OverrideWriter(self._follower)},
             names=settings.names,
             options=ServerOptions(limit=settings.limit, around=self._tracing),
             move_ports=ports,
@@ -106,7 +109,11 @@ class TopologyService:
 
     def lookup(self) -> Lookup | None:
         """Give who owns what, from memory; None until the claims are read."""
-        return remembered_owners(self._follower.index) if self._follower.loaded else None
+        view = self.sources.newest_view()
+        if view is None or not self._follower.loaded:
+            return None
+        overridden = overridden_at(overrides_of(view.documents), datetime.now(UTC))
+        return remembered_owners(self._follower.index, overridden)
 
     def seen(self, _: View) -> None:
         """Take note that there is a View."""

@@ -17,11 +17,13 @@ from envoy.edge import (
     KEEPALIVE_INTERVAL_SECONDS,
     KEEPALIVE_PROBES,
     EdgeSettings,
+    LookupTls,
 )
 from envoy.endpoints import assignment
 from envoy.matchers import packed
 from envoy.ruleset import FixedCluster
 from envoy.standing import cluster_name, fixed_cluster_name
+from envoy.tls_contexts import transport_socket, upstream
 from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
 from pb.envoy.config.core.v3 import (
     address_pb2,
@@ -56,6 +58,14 @@ def cluster(cell: Cell, settings: EdgeSettings) -> Resource:
     name = cluster_name(cell.id)
     message = _upstream(name, settings)
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(_protocol(settings, http2=cell.http2))
+    if tls := settings.cell_tls:
+        # By the cell's name, wherever its endpoints are: neither address nor port ever come from a request.
+        own, files = (
+            tls.name.replace("{id}", str(cell.id)),
+            LookupTls(ca=tls.ca, certificate=tls.certificate, key=tls.key),
+        )
+        alpn = "h2" if cell.http2 else "http/1.1"
+        message.transport_socket.CopyFrom(transport_socket(upstream([own], files, sni=own, alpn=alpn)))
     if settings.health_check_path:
         check = _health_check(settings)
         check.http_health_check.path = settings.health_check_path

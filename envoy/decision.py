@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Final
 
 from envoy.classification import ClassificationKey
 from envoy.match_rules import Skip
+from topology.model import MAX_ID
+
+BLOCKED: Final = MAX_ID + 1
+"""What a lookup gives for an owner that an operator blocks: no cell has this id."""
+BLOCKED_STATUS: Final = 403
 
 
 class Silence(Enum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from envoy.passthrough import Passthrough, passthrough_problems
-from topology.forms import is_ip
+from topology.forms import host_problem, is_ip
 from topology.model import Endpoint, Problem
 
 LISTENER_NAME: Final = "edge"
@@ -71,6 +71,21 @@ class LookupTls:
     key: str = ""
 
 
+CELL_NAME: Final = "cell-{id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellTls:
+    """TLS to the cells: PEM files on the Envoys' hosts. A cell's certificate has to be of its own `name`, in
+    which {id} stands for its id: whoever answers at a cell's address is that cell, or gets nothing.
+    """
+
+    ca: str
+    certificate: str = ""
+    key: str = ""
+    name: str = CELL_NAME
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookups:
     """Who tells owners, and how Envoy remembers them.
@@ -127,6 +142,7 @@ class EdgeSettings:
     steered_per_second: int = 0
     access_log: bool = False
     server_name: str = "cellplane"
+    cell_tls: CellTls | None = None
     lookups: Lookups | None = None
     passthrough: tuple[Passthrough, ...] = ()
     tracing: Tracing | None = None
@@ -160,6 +176,8 @@ def _problems(settings: EdgeSettings) -> Iterator[Problem]:
     ):
         if getattr(settings, name) < 0:
             yield Problem(field=name, message="must be 0 or more")
+    if settings.cell_tls is not None:
+        yield from _cell_tls_problems(settings.cell_tls)
     if settings.lookups is not None:
         yield from _lookup_problems(settings.lookups)
     taken = (settings.listen_port, settings.tls.redirect_port if settings.tls else 0)
@@ -189,6 +207,14 @@ def _tls_problems(settings: EdgeSettings) -> Iterator[Problem]:
     if not 1 <= tls.public_port <= 65535:
         message = f"{tls.public_port} is no port: use 1 to 65535"
         yield Problem(field="tls.public_port", message=message)
+
+
+def _cell_tls_problems(tls: CellTls) -> Iterator[Problem]:
+    if not tls.ca or bool(tls.certificate) != bool(tls.key):
+        yield Problem(field="cell_tls", message="name the CA of the cells; certificate and key go together")
+    if "{id}" not in tls.name or host_problem(tls.name.replace("{id}", "1")):
+        message = f"{tls.name!r} is no name with {{id}} in it: one cell's certificate would do for another"
+        yield Problem(field="cell_tls.name", message=message)
 
 
 def _lookup_problems(lookups: Lookups) -> Iterator[Problem]:

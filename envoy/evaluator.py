@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from envoy.classification import BUCKETS, MAX_VALUES, ClassificationKey, KeyType
-from envoy.decision import Decision, Explanation, Lookup, Outcome, Silence, Step
+from envoy.decision import BLOCKED, BLOCKED_STATUS, Decision, Explanation, Lookup, Outcome, Silence, Step
 from envoy.extraction import Extracted, NoMatch, Passed, extract
 from envoy.match_rules import Classify, MatchRule, Otherwise, Reject, Skip, ToCell, ToCluster
 from envoy.paths import normalise
@@ -29,6 +29,7 @@ from envoy.ruleset import (
     ruleset_at,
 )
 from envoy.standing import Access, Standing, fixed_cluster_name, standing
+from topology.overrides import overrides_of
 from topology.view import View
 
 
@@ -63,7 +64,8 @@ def explain(
 
 def standings_at(view: View, now: datetime) -> Mapping[int, Standing]:
     """Say how all cells stand at this moment."""
-    return {cell.id: standing(cell, now) for cell in view.cells.values()}
+    passed = overrides_of(view.documents).passed(now)
+    return {cell.id: standing(cell, now, passed=cell.id in passed) for cell in view.cells.values()}
 
 
 def explain_among(
@@ -190,6 +192,8 @@ class _Asked:
         return Skip.UNKNOWN
 
     def _owned(self, cell_id: int) -> Decision | Skip:
+        if cell_id == BLOCKED:
+            return Decision(outcome=Outcome.REJECTED, status=BLOCKED_STATUS)
         known = self.standings.get(cell_id)
         return at_cell(known.cell_id, known.owned) if known else Skip.UNKNOWN
 

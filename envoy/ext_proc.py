@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Container
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import grpc
@@ -17,9 +18,10 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
-from envoy.owners import answer
+from envoy.owners import answer, overridden_at
 from envoy.questions import NOTHING, read_questions, spell
 from pb.envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc_pb2
+from topology.overrides import OverridesOf
 from topology.service.classify import Lifetimes
 from topology.service.sources import Sources
 from xds.errors import ListenError
@@ -59,6 +61,7 @@ class ExtProcServer:
         self._beside = claims_beside_topology
         self._around = around
         self._shown = shown
+        self._overrides_of = OverridesOf()
         self._health = health.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -148,9 +151,10 @@ class ExtProcServer:
         if newest > self._known():
             await self._caught_up(newest)
         claims, view, rules, known = self._sources.claims, self._sources.view, self._rules(), self._known()
+        overridden = overridden_at(self._overrides_of(view), datetime.now(UTC))
         told = []
         for question in questions:
-            found, outcome = answer(view, claims, known, question, self._lifetimes)
+            found, outcome = answer(view, claims, known, question, self._lifetimes, overridden)
             told.append(found)
             self.answers[question.rule if question.rule in rules else OTHER, outcome.value] += 1
         return spell(tuple(told))

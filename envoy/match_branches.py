@@ -14,6 +14,7 @@ from envoy import matchers
 from envoy.asking import asking
 from envoy.branches import Standings, counted_once
 from envoy.classification import BUCKETS, KeyType
+from envoy.decision import BLOCKED, BLOCKED_STATUS
 from envoy.edge import Lookups
 from envoy.leaves import Mark, at_cell, at_cluster, rejected
 from envoy.lua_program import ASKING, FIRST, key_state
@@ -168,7 +169,7 @@ def _leaves(rule: str, key: KeyTemplate, at: int, ground: Ground) -> dict[str, O
         return {} if first is None else {FIRST: first}
     # Who owns a claim the servers say; any other key the client says.
     mark = Mark.STEERED if ground.limits and key.type not in BUCKETS else Mark.NOTHING
-    return {
+    found = {
         cell.session_prefix if key.type is KeyType.SESSION_PREFIX else str(cell.cell_id): at_cell(
             rule,
             cell.cell_id,
@@ -181,6 +182,10 @@ def _leaves(rule: str, key: KeyTemplate, at: int, ground: Ground) -> dict[str, O
         for cell in ground.standings.values()
         if cell.owned is not Access.CLOSED
     }
+    if key.type in BUCKETS and ground.lookups:
+        body = "This is blocked for now, by an operator.\n"
+        found[str(BLOCKED)] = rejected(rule, BLOCKED_STATUS, body, ground.retry_after_seconds)
+    return found
 
 
 def _first_cell(rule: str, ground: Ground) -> OnMatch | None:

@@ -40,13 +40,15 @@ class Standing:
         return self.override is not Access.CLOSED
 
 
-def standing(cell: Cell, now: datetime) -> Standing:
-    """Say how a cell stands at this moment."""
+def standing(cell: Cell, now: datetime, *, passed: bool = False) -> Standing:
+    """Say how a cell stands at this moment. `passed`: an operator passes it over."""
     if cell.state is CellState.QUARANTINED:
         owned = override = Access.QUARANTINED
     else:
         owned = Access.OPEN if serves(cell.state) else Access.CLOSED
         override = Access.OPEN if reachable_by_override(cell.state) else Access.CLOSED
+    if passed:
+        return Standing(cell.id, cell.session_prefix, Access.CLOSED, override, 0)
     return Standing(cell.id, cell.session_prefix, owned, override, unowned_weight(cell, now))
 
 

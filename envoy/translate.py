@@ -29,6 +29,7 @@ from envoy.tracing import collector_cluster
 from envoy.translated import Translated, translated, unchanged
 from topology.departing import left_cells
 from topology.model import Cell, Document
+from topology.overrides import Overrides, overrides_of
 from topology.view import View
 from topology.zones import Drains, zone_drains
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
@@ -52,6 +53,8 @@ class Memo:
     documents: Mapping[tuple[str, str], Document]
     left: frozenset[int]
     drains: Drains
+    overrides: Overrides
+    passed: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +74,26 @@ def translate(
     known: Mapping[int, Translated] = memo.cells if memo else {}
     waits = [(end - now).total_seconds() for end in ends(ruleset) if end > now]
     ruleset = ruleset_at(ruleset, now)
-    drains = memo.drains if memo and memo.documents is view.documents else zone_drains(view)
-    touched = _touched(view.cells, drains, memo)
+    documents = view.documents
+    drains = memo.drains if memo and memo.documents is documents else zone_drains(view)
+    orders = memo.overrides if memo and memo.documents is documents else overrides_of(documents)
+    passed = orders.passed(now)
+    touched = _touched(view.cells, drains, memo) | (passed ^ (memo.passed if memo else passed))
     fresh = {
-        cell_id: translated(view.cells[cell_id], drains.get(cell_id, ()), settings, now, known.get(cell_id))
+        cell_id: translated(
+            view.cells[cell_id],
+            drains.get(cell_id, ()),
+            settings,
+            now,
+            known.get(cell_id),
+            passed=cell_id in passed,
+        )
         for cell_id in touched
         if cell_id in view.cells
     }
     cells = {cell_id: fresh.get(cell_id) or known[cell_id] for cell_id in view.cells} if touched else known
     standings = _standings(cells, touched, memo)
-    left = memo.left if memo and memo.documents is view.documents else left_cells(view)
+    left = memo.left if memo and memo.documents is documents else left_cells(view)
     shown = shown_parts(view)
     routes = route_table(
         ruleset, standings, settings, memo.routes if memo else None, view.generations, left, shown
@@ -99,6 +112,23 @@ def translate(
         clusters |= gone | {name: each.cluster for name, each in named.items()}
         assignments |= gone | {name: each.endpoints for name, each in named.items()}
     moving = tuple(each for each, made in fresh.items() if made.next_change_seconds is not None)
+    ends_of_states = (orders.next_change_seconds(now), *(fresh[each].next_change_seconds for each in moving))
+    waits += [wait for wait in ends_of_states if wait is not None]
+    after = Memo(
+        settings,
+        cells,
+        standings,
+        moving,
+        listeners,
+        routes,
+        fixed,
+        named,
+        documents,
+        left,
+        drains,
+        orders,
+        passed,
+    )
     return Translation(
         snapshot=Snapshot(
             view.revision,
@@ -110,10 +140,8 @@ def translate(
                 SECRET: _patched(before.of_type(SECRET), _secrets(view, settings, before)),
             },
         ),
-        next_change_seconds=_soonest((fresh[each] for each in moving), waits),
-        memo=Memo(
-            settings, cells, standings, moving, listeners, routes, fixed, named, view.documents, left, drains
-        ),
+        next_change_seconds=min(waits, default=None),
+        memo=after,
     )
 
 
@@ -198,8 +226,3 @@ def _patched(
         else:
             after[name] = resource
     return after
-
-
-def _soonest(cells: Iterable[Translated], others: Iterable[float]) -> float | None:
-    waits = (*(cell.next_change_seconds for cell in cells), *others)
-    return min((wait for wait in waits if wait is not None), default=None)

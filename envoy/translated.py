@@ -40,9 +40,11 @@ def translated(
     settings: EdgeSettings,
     now: datetime,
     before: Translated | None,
+    *,
+    passed: bool = False,
 ) -> Translated:
-    """Translate a cell for a moment; `before` is what it was."""
-    stands = standing(cell, now)
+    """Translate a cell for a moment; `before` is what it was, `passed` that an operator passes it over."""
+    stands = standing(cell, now, passed=passed)
     soonest = next_change(cell, drains, now)
     if before is not None and stands == before.standing:
         stands = before.standing

@@ -29,6 +29,7 @@ DOCUMENT_KINDS: Final = (
     "departing",
     "overrides",
     "pushes-delivery",
+    "sidecars-forgotten",
     "pushes-frozen",
     "pushes-good",
     "pushes-held",

@@ -10,14 +10,22 @@ Beside `Snapshot -> Response`, on its way back.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from topology.documents import plan_document
 from topology.keys import Keyspace
+from topology.model import Problem, Stamp
+from topology.plan import Outcome, Plan, Refusal
 from topology.store import Record
+from topology.view import View
 
-SCHEMA = 1
+SCHEMA: Final = 1
+FORGOTTEN: Final = "sidecars-forgotten"
+"""The kind of documents that say which sidecars are stopped for good."""
+NOBODY: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +89,36 @@ def encode_sidecar(sidecar: Sidecar) -> bytes:
     return json.dumps({"schema": SCHEMA, **asdict(sidecar)}, sort_keys=True).encode()
 
 
-def unacknowledged(sidecars: Iterable[Sidecar], revision: int) -> tuple[str, ...]:
-    """Name those that have not acknowledged a revision; of one that is cut off, since when."""
+def forgotten_name(cell_id: int, node: str) -> str:
+    """Name the document that says that a sidecar is stopped for good."""
+    return f"{cell_id}/{node}"
+
+
+def plan_forgetting_sidecar(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan that a sidecar is waited for no more, or without a body that it is again."""
+    cell, _, node = name.partition("/")
+    if not cell.isdecimal() or not node:
+        message = f"{name!r}: name a sidecar with its cell, like 4/pod-1"
+        return Refusal(problems=(Problem(field="name", message=message),))
+    if not stamp.reason.strip():
+        message = "is empty: say how you know that it is stopped"
+        return Refusal(problems=(Problem(field="reason", message=message),))
+    outcome = plan_document(view, FORGOTTEN, name, None if body is None else {}, stamp)
+    words = f"sidecar {node} of cell {cell}: {'waited for again' if body is None else 'waited for no more'}"
+    return replace(outcome, summary=(words,)) if isinstance(outcome, Plan) else outcome
+
+
+def unacknowledged(
+    sidecars: Iterable[Sidecar], revision: int, forgotten: Mapping[str, str] = NOBODY
+) -> tuple[str, ...]:
+    """Name those that have not acknowledged a revision; of one that is cut off, since when.
+
+    `forgotten`: since when whoever is waited for no more is that, by their documents' names. One that came
+    again afterwards counts.
+    """
     return tuple(
         each.node if each.connected else f"{each.node} (cut off since {each.at or 'an unknown time'})"
         for each in sidecars
-        if each.behind or each.settled < revision
+        if (each.behind or each.settled < revision)
+        and forgotten.get(forgotten_name(each.cell_id, each.node), "") <= each.at
     )

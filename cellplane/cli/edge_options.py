@@ -14,7 +14,7 @@ import click
 from cellplane.cli.lookups import endpoints_of, lookup_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import Listen, SettingsError
-from envoy.edge import EdgeSettings, EdgeTls, Lookups, Tracing, settings_problems
+from envoy.edge import CELL_NAME, CellTls, EdgeSettings, EdgeTls, Lookups, Tracing, settings_problems
 from envoy.passthrough import Passthrough, parse_passthrough
 
 T = TypeVar("T")
@@ -90,6 +90,17 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
             "help": "Which share of the requests is traced.",
         },
     ),
+    ("cell-ca", {"default": "", "help": "CA of the cells' certificates; makes connections to cells TLS."}),
+    ("cell-cert", {"default": "", "help": "What edges show cells, a path on the Envoys' hosts."}),
+    ("cell-key", {"default": "", "help": "Its key."}),
+    (
+        "cell-name",
+        {
+            "default": CELL_NAME,
+            "show_default": True,
+            "help": "The name that a cell's certificate has to have; {id} stands for its id.",
+        },
+    ),
     (
         "edge-passthrough",
         {
@@ -135,6 +146,7 @@ def _settings(lookups: Lookups | None, given: dict[str, Any]) -> EdgeSettings:
         tls=_tls(given),
         steered_per_second=given["edge_steered_per_second"],
         access_log=given["edge_access_log"],
+        cell_tls=_cell_tls(given),
         lookups=lookups,
         tracing=_tracing(given["edge_otlp"], given["edge_trace_percent"]),
         passthrough=tuple(_passthrough(text) for text in given["edge_passthrough"]),
@@ -142,6 +154,15 @@ def _settings(lookups: Lookups | None, given: dict[str, Any]) -> EdgeSettings:
     if problems := settings_problems(settings):
         raise SettingsError("; ".join(f"the edge's {problem}" for problem in problems))
     return settings
+
+
+def _cell_tls(given: dict[str, Any]) -> CellTls | None:
+    ca, cert, key, name = (given[each] for each in ("cell_ca", "cell_cert", "cell_key", "cell_name"))
+    if not ca:
+        if cert or key or name != CELL_NAME:
+            raise SettingsError("--cell-cert, --cell-key and --cell-name need --cell-ca: whom to trust.")
+        return None
+    return CellTls(ca=ca, certificate=cert, key=key, name=name)
 
 
 def _tls(given: dict[str, Any]) -> EdgeTls | None:

@@ -34,8 +34,11 @@ from cellplane.rules_history import CURRENT, KIND
 from cellplane.ruleset_file import read_ruleset
 from envoy.decision import Explanation, Step
 from envoy.evaluator import explain
+from envoy.owners import overridden_at
 from envoy.request import Request
 from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
+from topology.overrides import KIND as OVERRIDES
+from topology.overrides import overrides_of
 from topology.view import View
 
 
@@ -92,8 +95,10 @@ def explain_command(
     view = read_cells(service, revision or 0)
     in_force = view if file else read_documents(service, KIND, CURRENT, view.revision)
     ruleset = _ruleset(file, in_force)
-    lookup = None if revision else Owners(service)
-    found = explain(ruleset, view, request, datetime.now(UTC), lookup=lookup)
+    overrides = read_documents(service, OVERRIDES, revision=view.revision if revision else 0).documents
+    view, now = replace(view, documents=overrides), datetime.now(UTC)
+    lookup = None if revision else Owners(service, overridden_at(overrides_of(overrides), now))
+    found = explain(ruleset, view, request, now, lookup=lookup)
     key = found.decision.key
     epoch = lookup.epochs.get(key) if lookup is not None and key is not None else None
     differs = tuple(differences(found, real)) if real is not None else ()

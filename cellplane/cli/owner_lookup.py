@@ -12,16 +12,21 @@ import grpc
 from cellplane.cli.claim_arguments import stub
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity
 from envoy.classification import BUCKETS, ClassificationKey
+from envoy.owners import Overridden, nobody
 from envoy.questions import bucket_of
 from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2
 from topology.claims.owners import FIRST_EPOCH
+from topology.service.claim_wire import metadata_of
 
 
 class Owners:
-    """A lookup that asks this service, and notes at which epoch each owner is that it found."""
+    """A lookup that asks this service, and notes at which epoch each owner is that it found. What operators
+    say of an owner goes before.
+    """
 
-    def __init__(self, service: ServiceSettings) -> None:
+    def __init__(self, service: ServiceSettings, overridden: Overridden = nobody) -> None:
+        self._overridden = overridden
         self.epochs: dict[ClassificationKey, int] = {}
         self._service = service
 
@@ -41,14 +46,16 @@ class Owners:
                 if failed.code() is grpc.StatusCode.NOT_FOUND:
                     return None
                 raise
+            said = self._overridden(metadata_of(answer.record.metadata, "record").subject)
+            cell_id = said[0] if said else int(answer.record.cell_id)
             subject = answer.record.metadata.subject
             if not subject.type:
-                return int(answer.record.cell_id), FIRST_EPOCH  # claimed for nobody, so never moved
+                return cell_id, FIRST_EPOCH  # claimed for nobody, so never moved
             named = f"{messages_pb2.Subject.Type.Name(subject.type)}/{subject.id}"
             owner = transfer_pb2_grpc.TransferServiceStub(channel).GetOwner(
                 transfer_pb2.GetOwnerRequest(owner=named), timeout=CALL_SECONDS, metadata=identity()
             )
-            return int(answer.record.cell_id), int(owner.epoch)
+            return cell_id, int(owner.epoch)
 
         found = call(self._service, ask)
         if found is None:

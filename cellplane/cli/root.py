@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "ext-proc": "cellplane.cli.ext_proc:ext_proc",
     "fleet": "cellplane.cli.fleet:fleet",
     "moves": "cellplane.cli.moves:moves",
+    "overrides": "cellplane.cli.overrides:overrides",
     "placements": "cellplane.cli.placements:placements",
     "pushes": "cellplane.cli.pushes:pushes",
     "rules": "cellplane.cli.rules:rules",

@@ -81,8 +81,10 @@ def test_what_the_machinery_writes_is_not_open() -> None:
     assert "pushes-wave" not in WRITERS
     assert set(WRITERS) == {
         "certificates",
+        "overrides",
         "rules",
         "rules-shadow",
+        "sidecars-forgotten",
         "pushes-delivery",
         "pushes-frozen",
         "pushes-order",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls, Lookups, LookupTls, settings_problems
+from envoy.edge import INTERNAL_HEADERS, CellTls, EdgeSettings, EdgeTls, Lookups, LookupTls, settings_problems
 from topology.model import Endpoint
 
 ONE = (Endpoint(host="10.0.0.5", port=1),)
@@ -33,6 +33,10 @@ def test_defaults_hold() -> None:
         ({"trusted_hops": -1}, "trusted_hops", "0 or more"),
         ({"retry_after_seconds": 0}, "retry_after_seconds", "1 or more"),
         ({"max_requests_per_cell": 0}, "max_requests_per_cell", "1 or more"),
+        ({"cell_tls": CellTls(ca="")}, "cell_tls", "name the CA"),
+        ({"cell_tls": CellTls(ca="/ca", key="/k")}, "cell_tls", "go together"),
+        ({"cell_tls": CellTls(ca="/ca", name="cells.test")}, "cell_tls.name", "for another"),
+        ({"cell_tls": CellTls(ca="/ca", name="cell {id}")}, "cell_tls.name", "for another"),
         ({"lookups": Lookups(endpoints=())}, "lookups.endpoints", "HOST:PORT"),
         ({"lookups": Lookups(endpoints=ONE, timeout_seconds=2)}, "lookups.timeout_seconds", "0.001 to 1"),
         ({"lookups": Lookups(endpoints=ONE, tls=LookupTls(ca=""))}, "lookups.tls", "name the CA"),

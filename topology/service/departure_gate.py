@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Final
 
+from topology import forms
 from topology.claims.owners import subject_of
 from topology.claims.store import Invalid
 from topology.claims.transfer import (
@@ -26,11 +27,13 @@ from topology.claims.transfer import (
     Unfit,
 )
 from topology.claims.transfer_obstacles import SidecarsBehind, Unfenced
+from topology.codec import decode
 from topology.departing import departing
 from topology.errors import ListAgain, StoreError, StoreUnavailable
-from topology.keys import Keyspace
+from topology.keys import DocumentKey, Keyspace
+from topology.model import Document
 from topology.service.announcements import Announcements, is_old
-from topology.sidecars import SidecarKeys, unacknowledged
+from topology.sidecars import FORGOTTEN, SidecarKeys, forgotten_name, unacknowledged
 from topology.store import Store
 from topology.view import View
 
@@ -55,6 +58,7 @@ class DepartureGate:
         self._claims = claims
         self._store = store
         self._announcements = Announcements(claims, store, keyspace)
+        self._keyspace = keyspace
         self._keys = SidecarKeys.beside(keyspace)
         self._patience_seconds = patience_seconds
 
@@ -122,13 +126,25 @@ class DepartureGate:
             async with asyncio.timeout(self._patience_seconds):
                 while True:
                     listing = await self._store.list(prefix)
-                    behind = unacknowledged(map(self._keys.read, listing.records), revision)
+                    sidecars = map(self._keys.read, listing.records)
+                    behind = unacknowledged(sidecars, revision, await self._forgotten(cell_id))
                     if not behind:
                         return ()
                     with suppress(ListAgain):
                         await self._changed(prefix, listing.revision)
         except TimeoutError:
             return behind or ("nobody could say in time",)
+
+    async def _forgotten(self, cell_id: int) -> dict[str, str]:
+        prefix = self._keyspace.document(FORGOTTEN, forgotten_name(cell_id, "x"))[:-1]
+        found = {}
+        for record in (await self._store.list(prefix)).records:
+            key = self._keyspace.parse(record.key)
+            document = decode(key, record.value) if isinstance(key, DocumentKey) else None
+            if isinstance(document, Document):
+                moment = forms.parse_utc(document.stamp.updated_at)
+                found[document.name] = "" if moment is None else forms.format_utc(moment)
+        return found
 
     async def _changed(self, prefix: str, after: int) -> None:
         async with aclosing(self._store.watch(prefix, after)) as batches:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cellplane.cli.edge_options import edge_options
-from envoy.edge import EdgeSettings, EdgeTls
+from envoy.edge import CellTls, EdgeSettings, EdgeTls
 
 TLS = ("--edge-cert", "/c.pem", "--edge-key", "/k.pem")
 
@@ -44,9 +44,17 @@ def test_where_traces_go() -> None:
     assert found.tracing.percent == 5
 
 
+def test_cells_over_tls() -> None:
+    found = told("--cell-ca", "/ca", "--cell-cert", "/c", "--cell-key", "/k", "--cell-name", "c{id}.test")
+    assert isinstance(found, EdgeSettings)
+    assert found.cell_tls == CellTls(ca="/ca", certificate="/c", key="/k", name="c{id}.test")
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (("--cell-cert", "/c"), "need --cell-ca"),
+        (("--cell-ca", "/ca", "--cell-name", "cells.test"), "cell_tls.name"),
         (("--edge-otlp", "collector"), "--edge-otlp: 'collector' is no listen address"),
         (("--edge-trace-percent", "101"), "--edge-trace-percent"),
         (("--edge-http3",), "--edge-http3 needs --edge-cert"),

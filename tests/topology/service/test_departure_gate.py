@@ -20,10 +20,11 @@ from topology.claims.store import Begun
 from topology.claims.stored import StoredClaims
 from topology.claims.transfer import Hindered, Transferred, TransferWish
 from topology.claims.transfer_obstacles import FenceLifted, SidecarsBehind, WrongEpoch
+from topology.codec import encode
 from topology.departing import Departing, announced, departing, fence
-from topology.model import Stamp
+from topology.model import Document, Stamp
 from topology.service.departure_gate import DepartureGate
-from topology.sidecars import Sidecar, SidecarKeys, encode_sidecar
+from topology.sidecars import FORGOTTEN, Sidecar, SidecarKeys, encode_sidecar, forgotten_name
 from topology.store import Txn
 from topology.view import View
 
@@ -33,7 +34,7 @@ NOW = forms.format_utc(datetime.now(UTC))
 class Rig:
     """A gate on the stage's store, with sidecars whose records the test writes."""
 
-    def __init__(self, stage: Stage, patience: float = 5.0) -> None:
+    def __init__(self, stage: Stage, patience: float = 30.0) -> None:
         self.stage = stage
         self.keys = SidecarKeys.beside(stage.keyspace)
         self.claims = StoredClaims(stage.store, ClaimKeyspace.beside(stage.keyspace))
@@ -56,7 +57,7 @@ class Rig:
 
     async def announced(self) -> View:
         """Wait until the fence has names, and give the View."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not fence(view := await self.view()).of_cell(1):
                 await asyncio.sleep(0.002)
         return view
@@ -112,6 +113,17 @@ async def test_one_that_is_cut_off_or_rejects_stops_it_and_nothing_is_left(
     assert not fence(view).of_cell(1)
     assert not [each for each in view.documents if each[0] == "departed-claims"]
     assert await rig.claims.owner(OWNER) is None
+
+
+async def test_one_that_is_stopped_for_good_is_forgotten(stage: Stage) -> None:
+    rig = Rig(stage)
+    await rig.owned("acme")
+    await rig.sidecar("pod", 1, connected=False)
+    stamp = Stamp(updated_by="ada", updated_at=forms.format_utc(datetime.now(UTC)), reason="it is off")
+    document = Document(kind=FORGOTTEN, name=forgotten_name(1, "pod"), body={}, stamp=stamp)
+    key = stage.keyspace.document(FORGOTTEN, document.name)
+    await stage.store.commit(Txn(puts=((key, encode(document)),)))
+    assert isinstance(await rig.transfer(wish()), Transferred)
 
 
 async def test_what_is_refused_anyway_is_not_announced(stage: Stage) -> None:
@@ -204,7 +216,7 @@ async def test_a_name_that_is_claimed_anew_is_let_in_by_its_begin(stage: Stage) 
     await rig.claims.commit(2, gone.lease.uuid, "CELL")
     assert "ROUTES/acme" in fence(await rig.view()).of_cell(1)
     revision = (await rig.view()).revision
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while stage.watcher.view is None or stage.watcher.view.revision < revision:
             await asyncio.sleep(0.002)
     anew = request(1, ["acme"])
