@@ -1,4 +1,4 @@
-"""With 200 requests a second, ext-proc, the Topology Service, etcd and the control plane behind a real Envoy are
+"""With 200 requests a second, ext-proc, Topology Service, etcd and control plane behind a real Envoy are
 killed and frozen, one after another and all at once. No request fails that says itself where it belongs or
 whose owner is remembered; a name that nobody asked for yet reaches its owner or follows its policy, and a
 frozen ext-proc costs few of them the time to wait.
