@@ -11,7 +11,8 @@ from benchmarks.datapath_edges import PREFIXES
 from benchmarks.wrk import Request
 from tests.envoy.token_samples import base36, token
 
-HOT, COLD = 2_000, 100_000
+HOT, COLD = 2_000, 40_000
+"""More cold names than Envoy remembers, so that one is forgotten before it is asked for again."""
 LONG = 40_000
 """How many requests a run has; no run sends so many, so none comes twice."""
 NAMES = [f"hot-{at}" for at in range(HOT)] + [f"cold-{at}" for at in range(COLD)]
