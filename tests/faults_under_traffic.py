@@ -25,6 +25,7 @@ from tests.processes import Child, eventually, free_port
 from tests.topology.claims.samples import route
 
 OWNER = 3
+BATCH = 900
 KNOWN = Ask(kind="remembered", path="/known/web", owner=OWNER)
 ETCD, CONTROL_PLANE, EXT_PROC, TOPOLOGY = "etcd", "control-plane", "ext-proc", "topology"
 EACH = (EXT_PROC, TOPOLOGY, ETCD, CONTROL_PLANE)
@@ -47,11 +48,10 @@ class Faults:
         """Bring everything up, and have one name remembered."""
         stage = self._stage
         await begin_topology(stage, *self._options)
-        await claim(
-            stage.etcd_endpoint,
-            stage.keyspace.prefix,
-            {route(name): OWNER for name in ("known", *self._names)},
-        )
+        names = ("known", *self._names)
+        for at in range(0, len(names), BATCH):
+            owned = {route(name): OWNER for name in names[at : at + BATCH]}
+            await claim(stage.etcd_endpoint, stage.keyspace.prefix, owned)
         rules = [
             {**rule, "otherwise": {"undecided": 503}} if rule["name"] == "claim" else rule
             for rule in RULES["rules"]

@@ -18,7 +18,7 @@ from tests.prove import Steps
 
 RATE = 200.0
 REQUESTS = 600
-FRESH = 3000
+FRESH = 4000
 
 
 async def prove(steps: Steps) -> Mapping[str, Any]:
