@@ -122,7 +122,7 @@ class Ours:
 
     async def asked(self) -> int:
         """Count the questions so far."""
-        return await self.stage.envoy_stat("http.edge.ext_proc.streams_started")
+        return await self.stage.envoy_stat("http..ext_proc.owners.streams_started")
 
     async def _write(self, puts: Any) -> None:
         outcome = await self.stage.store.commit(Txn(puts=tuple(puts)))

@@ -34,6 +34,8 @@ OWNERS_FILTER: Final = "cellplane.owners"
 LEARN_FILTER: Final = "cellplane.learn"
 ROUTE_NAME: Final = "unasked"
 RETRIES: Final = 2
+STAT_PREFIX: Final = "owners"
+"""What is counted is `http..ext_proc.owners.<name>`: what a route brings knows no listener to be counted under."""
 _Mode: Final = processing_mode_pb2.ProcessingMode
 
 
@@ -50,6 +52,7 @@ def ext_proc_filter(lookups: Lookups) -> ext_proc_pb2.ExternalProcessor:
     """Make the filter that asks."""
     message = ext_proc_pb2.ExternalProcessor(
         failure_mode_allow=True,
+        stat_prefix=STAT_PREFIX,
         processing_mode=_Mode(
             request_header_mode=_Mode.SEND,
             response_header_mode=_Mode.SKIP,

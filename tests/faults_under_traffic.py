@@ -130,7 +130,7 @@ class Faults:
         await eventually(look, "Envoy to find ext-proc healthy", within=60)
 
     async def _timeouts(self) -> int:
-        return await self._stage.envoy_stat("http.edge.ext_proc.message_timeouts")
+        return await self._stage.envoy_stat("http..ext_proc.owners.message_timeouts")
 
 
 def judged(answers: Sequence[Answer]) -> dict[str, Any]:
