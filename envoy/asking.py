@@ -35,7 +35,7 @@ LEARN_FILTER: Final = "cellplane.learn"
 ROUTE_NAME: Final = "unasked"
 RETRIES: Final = 2
 STAT_PREFIX: Final = "owners"
-"""What is counted is `http..ext_proc.owners.<name>`: what a route brings knows no listener to be counted under."""
+"""Counted is `http..ext_proc.owners.<name>`: what a route brings knows no listener to be counted under."""
 _Mode: Final = processing_mode_pb2.ProcessingMode
 
 
