@@ -72,7 +72,7 @@ WAYS = (
         lambda _: [Request(f"/pinned-{at % PREFIXES}/x") for at in range(LONG)]),
     Way("session", "session cookie", "session", 0.90,
         lambda mix: mix.each(lambda cell: _page({"cookie": COOKIES.format(f"cell-{cell}")}))),
-    Way("default", "default by weight", "default", 0.90, lambda _: [_page({})]),
+    Way("default", "default by weight", "default", 0.90, lambda _: [_page({})] * LONG),
     Way("token", "token decoded in Lua", "private-token", 0.75,
         lambda mix: mix.each(lambda cell: Request("/api/v4/user", {"private-token": _token(cell)}))),
     Way("remembered", "owner remembered in Lua", "namespace", 0.80, lambda mix: mix.zipf(1)),

@@ -123,7 +123,7 @@ class Others:
         text = f"""
 global
   nbthread 1
-  maxconn 20000
+  maxconn 2000
 defaults
   mode http
   timeout connect 1s
