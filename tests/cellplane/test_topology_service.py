@@ -86,6 +86,18 @@ async def with_cell_2(client: Client) -> None:
     await client.cells.CreateCell(cells_pb2.CreateCellRequest(cell=CELL_2))
     move = cells_pb2.TransitionCellRequest(id=2, state=cells_pb2.CELL_STATE_CANARY)
     await client.cells.TransitionCell(move)
+    # The service hears of its own writes as everybody does: from etcd.
+    await eventually(lambda: _follows(client), "cell 2 in the View")
+
+
+async def _follows(client: Client) -> bool:
+    try:
+        found = await client.cells.GetCell(cells_pb2.GetCellRequest(id=2))
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
+            raise
+        return False
+    return bool(found.cell.state == cells_pb2.CELL_STATE_CANARY)
 
 
 async def routed_to(client: Client, route: str) -> str:

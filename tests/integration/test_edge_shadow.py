@@ -11,6 +11,7 @@ from typing import Any
 
 from cellplane.rules_in_force import RulesInForce
 from cellplane.rules_shadow import RulesShadow
+from envoy.ext_proc_cluster import SHADOW_CLUSTER
 from envoy.shadow import KIND, NAME
 from pb.envoy.service.ext_proc.v3 import external_processor_pb2 as ext_proc_pb2
 from tests.envoy.edge_rig import STAMP
@@ -87,10 +88,12 @@ async def test_what_would_go_elsewhere_is_counted_and_nothing_goes(tmp_path: Pat
         for _ in range(80):
             assert await asking.get("/acme/x") == "path 2"
         assert 5 <= (await seen(5)).total() <= 40
-        streams = asking.owners.server.streams["shown"]
+        # Envoy's own count: what it has sent may reach the server later.
+        streams = await asking.edge.envoy.stat(f"cluster.{SHADOW_CLUSTER}.upstream_rq_total")
+        assert streams > 5
         await take(with_documents(asking.view, 22, rules=LIVE))
         assert await _all_kinds(asking) == ["path 2", "path 2", "session 1", "override 4", "default 1"]
-        assert asking.owners.server.streams["shown"] == streams
+        assert await asking.edge.envoy.stat(f"cluster.{SHADOW_CLUSTER}.upstream_rq_total") == streams
         assert await asking.edge.envoy.stat("listener_manager.listener_modified") == before
 
 
