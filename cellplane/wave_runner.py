@@ -12,7 +12,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from cellplane.fleet_record import NodeRecord
@@ -29,8 +28,9 @@ from cellplane.wave_views import WaveViews
 from cellplane.wave_watch import WaveWatch
 from topology.keys import Keyspace
 from topology.leader import Campaign, Leadership
+from topology.plan import as_seen
 from topology.planning import Plan, plan_document
-from topology.store import Conflict, LeasingStore
+from topology.store import Conflict, LeasingStore, Txn
 from topology.view import View
 
 log = logging.getLogger("cellplane.wave_runner")
@@ -219,10 +219,12 @@ class WaveRunner:
         if not isinstance(plan, Plan):
             log.error("wave_not_written problems=%s", plan)
             return False
-        order = [view.keyspace.document(ORDER, EDGE)] if (ORDER, EDGE) in view.documents else []
-        deletes = (*plan.txn.deletes, *(gone or ()), *order)
+        key = view.keyspace.document(ORDER, EDGE)
+        deletes = (*plan.txn.deletes, *(gone or ()), *((key,) if (ORDER, EDGE) in view.documents else ()))
+        # What was ordered meanwhile is not done by this step: nothing is written, and the next look obeys.
+        compares = (*plan.txn.compares, as_seen(view, key))
         try:
-            txn = replace(plan.txn, puts=(*plan.txn.puts, *puts.items()), deletes=deletes)
+            txn = Txn(compares=compares, puts=(*plan.txn.puts, *puts.items()), deletes=deletes)
         except ValueError as error:
             if not self._unwritable:
                 log.exception("wave_not_written group=%s", EDGE)

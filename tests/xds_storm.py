@@ -53,10 +53,11 @@ def storm(size: Size) -> dict[str, Any]:
         with running(*clients(size.streams, "storm-")) as fleet:  # type: ignore[arg-type]
             # Healthy streams are told of changes while the others come back.
             everybody, delays = size.healthy + size.streams, []
-            while server.ask("streams") < everybody:
+            while server.ask("streams") < everybody or not all(fleet.ask("synced")):
                 delays.append(pushed(server, healthy, "eds", "endpoint")[2])
-            while not all(fleet.ask("synced")):
-                delays.append(pushed(server, healthy, "eds", "endpoint")[2])
+                ended = fleet.ask("broken")
+                assert not ended, f"{len(ended)} streams of the storm ended: {ended[:3]}"
+                assert time.monotonic() - began < PATIENCE_SECONDS, "not all of the storm are in sync"
             found["storm_pushes"], found["storm_worst_ms"] = len(delays), round(max(delays))
             found["synced_seconds"] = round(max(until_all(fleet, "synced")) - began, 2)
             found["storm_rss_mb"] = round(server.ask("usage")["rss_mb"])

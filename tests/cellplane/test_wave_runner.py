@@ -15,6 +15,7 @@ from tests.cellplane.views import cell
 from tests.cellplane.waving import QUICK, Replica, document, replica, settings, until, write
 from topology.memory import MemoryStore
 from topology.model import CellState, Endpoint
+from topology.store import Committed, Conflict, Txn
 from xds.resource import CLUSTER, ENDPOINT, ROUTE
 from xds.snapshot import Snapshot
 
@@ -170,6 +171,29 @@ async def test_an_operators_word_halts_retries_and_sends_to_all(a: Replica, stor
     await until(lambda: a.having("cell-3") == set(a.nodes), "all at once")
     await until(lambda: says(a, WaveState.READY), "its end")
     assert a.runner.outcomes["SENT TO ALL"] == 1  # type: ignore[index]  # its value names it
+
+
+async def test_a_word_that_comes_while_another_is_obeyed_is_obeyed_too(
+    a: Replica, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settings(store, SLOW)
+    await write(store, cell(3))
+    wave = await going(a, 2)
+    await document(store, ORDER, EDGE, {"wave": wave, "word": "halt"})
+    await until(lambda: says(a, WaveState.HALTED) and not a.having("cell-3"), "a halt")
+    commit = MemoryStore.commit
+    asked: list[Txn] = []
+
+    async def overtaken(self: MemoryStore, txn: Txn) -> Committed | Conflict:
+        if not asked and any(ORDER in key for key in txn.deletes):
+            asked.append(txn)
+            await document(store, ORDER, EDGE, {"wave": wave, "word": "all"})
+        return await commit(self, txn)
+
+    monkeypatch.setattr(MemoryStore, "commit", overtaken)
+    await document(store, ORDER, EDGE, {"wave": wave, "word": "retry"})
+    await until(lambda: a.having("cell-3") == set(a.nodes), "all at once")
+    assert asked
 
 
 async def test_a_lost_node_and_one_that_stays_silent_halt(a: Replica, store: MemoryStore) -> None:

@@ -177,9 +177,12 @@ async def test_an_operator_reads_a_push_and_takes_it_back(stage: Stage, browser:
     await page.keyboard.press("Enter")
     await page.get_by_role("button", name="Do it").click()
     await expect(page.locator("#cells-rows")).not_to_contain_text("CORDONED")
-    pushes = (await stage.json(f"{stage.status_url}/v1/pushes"))["pushes"]
-    assert pushes[0]["authors"] == ["ada@example.com"]
-    assert "not yet" in pushes[0]["reasons"][0]
+
+    async def taken_back() -> bool:
+        newest, *_ = (await stage.json(f"{stage.status_url}/v1/pushes"))["pushes"]
+        return newest["authors"] == ["ada@example.com"] and "not yet" in newest["reasons"][0]
+
+    await eventually(taken_back, "the push that takes it back, in the history")
 
     await page.get_by_role("button", name="Quarantine").nth(1).click()
     await page.get_by_label("Reason").fill("it burns")
