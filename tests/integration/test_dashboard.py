@@ -107,7 +107,12 @@ async def test_every_query_has_an_answer_and_nothing_fires(tmp_path: Path) -> No
             wanted = {name for text in (*expressions(), *found.values()) for name in METRIC.findall(text)}
             recorded = {name for name in wanted if any(f":{name}" in text for text in known)}
             assert wanted - known - recorded - LABELS <= UNSEEN, "rules ask for metrics that nobody exports"
-            assert await prometheus.firing() == set()
+
+            async def calm() -> bool:
+                return not await prometheus.firing()
+
+            # The one Envoy may lack the newest change just when it is looked at; then it soon has it.
+            await eventually(calm, "no alert that fires or is about to", within=30, every=0.5)
         finally:
             await prometheus.stop()
 
