@@ -36,7 +36,7 @@ from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from pb.envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from pb.envoy.type.v3 import http_pb2, percent_pb2
-from topology.model import Cell
+from topology.model import Cell, Endpoint
 from xds.resource import CLUSTER, ENDPOINT, Resource
 
 Cluster = cluster_pb2.Cluster
@@ -104,12 +104,7 @@ def fixed_cluster(fixed: FixedCluster, settings: EdgeSettings) -> Resource:
     name = fixed_cluster_name(fixed.name)
     message = _upstream(name, settings)
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(_protocol(settings, http2=fixed.http2))
-    places = assignment(name, fixed.endpoints)
-    if all(endpoint.is_ip for endpoint in fixed.endpoints):
-        message.type = Cluster.STATIC
-        message.load_assignment.CopyFrom(places)
-    else:
-        resolve(message, places)
+    place(message, fixed.endpoints)
     return Resource.of(CLUSTER, name, message)
 
 
@@ -137,6 +132,16 @@ def _keepalive() -> cluster_pb2.UpstreamConnectionOptions:
             keepalive_probes=count(value=KEEPALIVE_PROBES),
         )
     )
+
+
+def place(message: Cluster, endpoints: tuple[Endpoint, ...]) -> None:
+    """Write endpoints into a cluster: as they are where all are addresses, else for Envoy to resolve."""
+    places = assignment(message.name, endpoints)
+    if all(endpoint.is_ip for endpoint in endpoints):
+        message.type = Cluster.STATIC
+        message.load_assignment.CopyFrom(places)
+    else:
+        resolve(message, places)
 
 
 def resolve(message: Cluster, places: endpoint_pb2.ClusterLoadAssignment) -> None:

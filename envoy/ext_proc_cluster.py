@@ -10,10 +10,9 @@ from typing import Final
 
 from google.protobuf import wrappers_pb2
 
-from envoy.clusters import HTTP_OPTIONS, resolve
+from envoy.clusters import HTTP_OPTIONS, place
 from envoy.durations import seconds
 from envoy.edge import Lookups
-from envoy.endpoints import assignment
 from envoy.matchers import packed
 from envoy.tls_contexts import transport_socket, upstream
 from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
@@ -38,7 +37,6 @@ def ext_proc_clusters(lookups: Lookups) -> tuple[Resource, Resource]:
 
 
 def _cluster(name: str, lookups: Lookups, most: int) -> Resource:
-    places = assignment(name, lookups.endpoints)
     message = cluster_pb2.Cluster(
         name=name,
         connect_timeout=seconds(lookups.timeout_seconds),
@@ -58,11 +56,7 @@ def _cluster(name: str, lookups: Lookups, most: int) -> Resource:
     if lookups.tls:
         hosts = (endpoint.host for endpoint in lookups.endpoints)
         message.transport_socket.CopyFrom(transport_socket(upstream(hosts, lookups.tls)))
-    if all(endpoint.is_ip for endpoint in lookups.endpoints):
-        message.type = cluster_pb2.Cluster.STATIC
-        message.load_assignment.CopyFrom(places)
-    else:
-        resolve(message, places)
+    place(message, lookups.endpoints)
     return Resource.of(CLUSTER, name, message)
 
 

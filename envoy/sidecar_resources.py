@@ -13,11 +13,10 @@ from typing import Final
 
 from google.protobuf import wrappers_pb2
 
-from envoy.clusters import HTTP_OPTIONS, resolve
+from envoy.clusters import HTTP_OPTIONS, place
 from envoy.connection_manager import MAX_STREAMS_PER_CONNECTION
 from envoy.durations import seconds
 from envoy.edge import OWNER_HEADER
-from envoy.endpoints import assignment
 from envoy.matchers import leaf, packed
 from envoy.pending import LUA_FILTER, guarded, lua_filter
 from envoy.ruleset import Ruleset
@@ -184,10 +183,5 @@ def _cluster(
     else:
         options.explicit_http_config.http_protocol_options.SetInParent()
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
-    places = assignment(name, endpoints)
-    if all(endpoint.is_ip for endpoint in endpoints):
-        message.type = cluster_pb2.Cluster.STATIC
-        message.load_assignment.CopyFrom(places)
-    else:
-        resolve(message, places)
+    place(message, endpoints)
     return message

@@ -11,10 +11,9 @@ from typing import Final
 
 from google.protobuf import wrappers_pb2
 
-from envoy.clusters import HTTP_OPTIONS, resolve
+from envoy.clusters import HTTP_OPTIONS, place
 from envoy.durations import seconds
 from envoy.edge import Tracing
-from envoy.endpoints import assignment
 from envoy.matchers import packed
 from pb.envoy.config.cluster.v3 import cluster_pb2
 from pb.envoy.config.trace.v3 import http_tracer_pb2, opentelemetry_pb2
@@ -55,14 +54,9 @@ def tracing(found: Tracing) -> http_connection_manager_pb2.HttpConnectionManager
 
 def collector_cluster(found: Tracing) -> Resource:
     """Make the cluster of the collectors. Whether they answer is nothing to any request."""
-    places = assignment(COLLECTOR, found.endpoints)
     message = cluster_pb2.Cluster(name=COLLECTOR, connect_timeout=seconds(_SEND_SECONDS))
     http = http_protocol_options_pb2.HttpProtocolOptions()
     http.explicit_http_config.http2_protocol_options.SetInParent()
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(http))
-    if all(endpoint.is_ip for endpoint in found.endpoints):
-        message.type = cluster_pb2.Cluster.STATIC
-        message.load_assignment.CopyFrom(places)
-    else:
-        resolve(message, places)
+    place(message, found.endpoints)
     return Resource.of(CLUSTER, COLLECTOR, message)
