@@ -12,11 +12,10 @@ import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+from benchmarks.claims import NOW, record
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from cellplane.ruleset_file import read_ruleset
@@ -30,23 +29,11 @@ from tests.envoy_process import envoy_path
 from tests.processes import Child, eventually, free_port
 from topology.claims.codec import encode_record
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.model import (
-    Bucket,
-    BucketType,
-    Metadata,
-    Record,
-    Source,
-    SourceType,
-    Status,
-    Subject,
-    SubjectType,
-)
 from topology.codec import encode
 from topology.model import Cell, CellState, Endpoint, Stamp
 from topology.store import Committed, Txn
 
 ROOT = Path(__file__).resolve().parent.parent
-NOW = datetime.now(UTC)
 BATCH = 60
 CLAIMS_A_WRITE = 100
 PREFIXES = 100
@@ -97,7 +84,7 @@ class Ours:
         for at in range(0, len(cells), BATCH):
             await self._write((stage.keyspace.cell(each.id), encode(each)) for each in cells[at : at + BATCH])
         space = ClaimKeyspace.beside(stage.keyspace)
-        records = [_record(name, owner_of(at, self.cells)) for at, name in enumerate(names)]
+        records = [record(name, owner_of(at, self.cells)) for at, name in enumerate(names)]
         for at in range(0, len(records), CLAIMS_A_WRITE):
             batch = records[at : at + CLAIMS_A_WRITE]
             await self._write((space.record(each.bucket), encode_record(each)) for each in batch)
@@ -138,24 +125,6 @@ def _cell(number: int, upstream: int) -> Cell:
         endpoints=(Endpoint(host=host_of(number), port=upstream),),
         session_prefix=f"cell-{number}",
         stamp=Stamp(updated_by="benchmark", updated_at=NOW.isoformat(timespec="seconds"), reason=""),
-    )
-
-
-def _record(name: str, cell_id: int) -> Record:
-    metadata = Metadata(
-        bucket=Bucket(BucketType.ROUTES, name),
-        subject=Subject(SubjectType.ORGANIZATION, 1),
-        source=Source(SourceType.RAILS_TABLE_ROUTES, name.encode()),
-    )
-    return Record(
-        uuid=str(uuid4()),
-        metadata=metadata,
-        cell_id=cell_id,
-        status=Status.ACTIVE,
-        lease="",
-        created_at=NOW,
-        updated_at=NOW,
-        updated_by="benchmark",
     )
 
 

@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +32,7 @@ import grpc
 import grpc.aio
 import uvloop
 
+from benchmarks.claims import NOW, metadata, record
 from benchmarks.load import Load, cpu_seconds, h2load, resident_mb
 from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
 from pb.gitlab.cells.topology_service import classify_service_pb2
@@ -43,17 +43,7 @@ from tests.postgresql_server import PostgresServer
 from tests.processes import Child, free_port
 from topology.claims.codec import encode_record
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.model import (
-    Bucket,
-    BucketType,
-    Metadata,
-    Record,
-    Source,
-    SourceType,
-    Status,
-    Subject,
-    SubjectType,
-)
+from topology.claims.model import Bucket, BucketType
 from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.migration import migrate
@@ -69,7 +59,6 @@ CONCURRENCY = (1, 16)
 WATCHERS = 100
 PARTS = ("claims", "classify", "million", "watch")
 CLASSIFY = "/gitlab.cells.topology_service.ClassifyService/Classify"
-NOW = datetime.now(UTC)
 
 
 class Service:
@@ -175,29 +164,6 @@ class Bench:
         outcome = await self.store.commit(txn)
         if not isinstance(outcome, Committed):
             raise AssertionError(f"nobody else writes, and yet: {outcome}")  # noqa: TRY004
-
-
-def metadata(value: str) -> Metadata:
-    """Make a claim on a path."""
-    return Metadata(
-        bucket=Bucket(BucketType.ROUTES, value),
-        subject=Subject(SubjectType.ORGANIZATION, 1),
-        source=Source(SourceType.RAILS_TABLE_ROUTES, value.encode()),
-    )
-
-
-def record(value: str, cell_id: int = 1) -> Record:
-    """Make the record of such a claim."""
-    return Record(
-        uuid=str(uuid4()),
-        metadata=metadata(value),
-        cell_id=cell_id,
-        status=Status.ACTIVE,
-        lease="",
-        created_at=NOW,
-        updated_at=NOW,
-        updated_by="benchmark",
-    )
 
 
 async def in_flight(count: int, at_once: int, work: Callable[[int], Awaitable[None]]) -> float:
