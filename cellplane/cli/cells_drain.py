@@ -16,11 +16,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from cellplane.cell_input import InputError, seconds
 from cellplane.cli.changes import cells_change, change_options, commit, yes_option
+from cellplane.cli.drain_counters import LOOK_SECONDS, Counted, admin_option
 from cellplane.cli.outcome import Exit, fail, output_option, refuse, warn
 from cellplane.cli.reading import read_cells
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
 from cellplane.drain_plan import NAMED, DrainPlan, OwnersLeft, drain_plan
-from cellplane.envoy_counters import CountersUnread, rates, read_requests, told
 from pb.cellplane.topology.v1 import (
     cells_pb2,
     placement_pb2,
@@ -33,17 +33,8 @@ from topology.service.cells_wire import state_number
 from topology.view import View
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_LOOK_SECONDS: Final = 1.0
 _BACK: Final = {CellState.DRAINING: CellState.ACTIVE, CellState.DRAINED: CellState.CANARY}
 
-admin_option = click.option(
-    "--admin",
-    "admins",
-    multiple=True,
-    envvar="CELLPLANE_ENVOY_ADMIN",
-    metavar="URL",
-    help="An Envoy's admin address, whose counters are shown while it goes on; repeat it.",
-)
 cell_argument = click.argument("cell_id", type=int, metavar="ID")
 
 
@@ -125,22 +116,20 @@ def start_drain(
 
 def follow(service: ServiceSettings, cell_id: int, admins: tuple[str, ...]) -> None:
     """Tell how a drain goes until nothing unowned comes any more, then who is left."""
-    last, before, read_at = "", counted(admins), time.monotonic()
+    last, seen = "", Counted(cell_id, admins)
     while True:
         view = read_cells(service)
         plan = _plan(service, view, _cell(view, cell_id))
         line = f"unowned share: {100 * plan.share:.1f} %; owners left: {plan.owners.total}"
         if line != last or admins:
-            after, now = counted(admins), time.monotonic()
-            seen = f"; {told(cell_id, rates(before, after, now - read_at))}" if before else ""
-            click.echo(f"{datetime.now(UTC):%H:%M:%S}  {line}{seen}")
-            last, before, read_at = line, after, now
+            click.echo(f"{datetime.now(UTC):%H:%M:%S}  {line}{seen.since()}")
+            last = line
         if view.cells[cell_id].state is not CellState.DRAINING:
             warn(f"Cell {cell_id} is {view.cells[cell_id].state} by now: somebody ended the drain.")
             return
         if plan.share == 0:
             break
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
     if plan.owners.total:
         click.echo(f"{plan.owners.total} owners are left; the commands above move them.")
     else:
@@ -235,12 +224,3 @@ def _cell(view: View, cell_id: int) -> Cell:
     if cell is None:
         fail(Exit.NOT_FOUND, f"there is no cell {cell_id}.", "`cellplane cells list` shows what is there.")
     return cell
-
-
-def counted(admins: tuple[str, ...]) -> Mapping[int, int]:
-    """Read Envoys' counters where any are named; say which do not tell."""
-    try:
-        return read_requests(admins) if admins else {}
-    except CountersUnread as error:
-        warn(f"{error}.")
-        return {}

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from cellplane.cell_input import InputError, seconds
-from cellplane.cli.cells_drain import admin_option, counted
 from cellplane.cli.changes import change_options, commit, document_change, yes_option
+from cellplane.cli.drain_counters import LOOK_SECONDS, Counted, admin_option
 from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table
 from cellplane.cli.reading import read_cells, read_documents
 from cellplane.cli.service import ServiceSettings, service_options
-from cellplane.envoy_counters import rates, told
 from topology.lifecycle import DRAIN_STEPS
 from topology.planning import DEFAULT_DRAIN_SECONDS
 from topology.view import View
 from topology.zones import DRAINED_ZONES, Drains, at_moment, zone_drains, zone_shares
 
-_LOOK_SECONDS: Final = 1.0
 zone_argument = click.argument("zone", metavar="CELL/ZONE")
 
 
@@ -127,7 +125,7 @@ def undrain_zone(zone: str, reason: str, dry_run: bool, service: ServiceSettings
 
 
 def _follow(service: ServiceSettings, zone: str, cell_id: int, admins: tuple[str, ...]) -> None:
-    name, last, before, read_at = zone.partition("/")[2], "", counted(admins), time.monotonic()
+    name, last, seen = zone.partition("/")[2], "", Counted(cell_id, admins)
     while True:
         view, drains, now = read_cells(service), _drains(service), datetime.now(UTC)
         own = next((each for each in drains.get(cell_id, ()) if each.zone == name), None)
@@ -137,13 +135,11 @@ def _follow(service: ServiceSettings, zone: str, cell_id: int, admins: tuple[str
         share = zone_shares(at_moment(view.cells[cell_id], drains[cell_id], now)).get(name, 0.0)
         line = f"share of {zone}: {100 * share:.1f} %"
         if line != last:
-            after, moment = counted(admins), time.monotonic()
-            seen = f"; {told(cell_id, rates(before, after, moment - read_at))}" if before else ""
-            click.echo(f"{now:%H:%M:%S}  {line}{seen}")
-            last, before, read_at = line, after, moment
+            click.echo(f"{now:%H:%M:%S}  {line}{seen.since()}")
+            last = line
         if own.step(now) == DRAIN_STEPS:
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 def _drains(service: ServiceSettings) -> Drains:
