@@ -16,6 +16,7 @@ from topology.claims import generations
 from topology.claims.index import ClaimIndex
 from topology.claims.model import Subject
 from topology.claims.owners import OwnerMoving, subject_of
+from topology.claims.rules import Unreadable
 from topology.claims.transfer import (
     Hindered,
     Inventory,
@@ -35,6 +36,7 @@ from topology.claims.transfer_obstacles import (
 from topology.model import Problem
 from topology.moves.machine import owners_at
 from topology.moves.model import Move
+from topology.service.audit import shown
 from topology.service.departure_gate import DepartureGate
 from topology.view import View
 
@@ -161,7 +163,14 @@ def transfer_id(move: Move, *, back: bool) -> str:
 def _stays(obstacles: Iterable[TransferObstacle]) -> Stays:
     found = tuple(obstacles)
     passing = all(isinstance(each, _PASSING) for each in found)
-    return Stays("; ".join(map(str, found)), passing)
+    return Stays("; ".join(map(_words, found)), passing)
+
+
+def _words(obstacle: TransferObstacle) -> str:
+    """Spell an obstacle. It goes to the log too, where no claim stands that says who somebody is."""
+    if isinstance(obstacle, Unreadable):
+        return f"{shown(obstacle.bucket)}: what is on record can't be read ({obstacle.reason})"
+    return str(obstacle)
 
 
 def _subject(name: str) -> Subject:

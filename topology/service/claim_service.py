@@ -18,6 +18,7 @@ from pb.gitlab.cells.topology_service import cell_info_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2, service_pb2_grpc
 from pb.gitlab.cells.topology_service.types.v1 import uuid_pb2
 from topology import forms
+from topology.apply import read_view
 from topology.claims.generations import bucket_name
 from topology.claims.index import LeaseQuery, RecordQuery
 from topology.claims.model import BucketType, ClaimBatch, Lease, SourceType
@@ -39,13 +40,15 @@ from topology.service.failure import Failure, invalid, invalid_fields, not_found
 from topology.service.gate import Context, current_caller
 from topology.service.routing_services import all_cells
 from topology.service.sources import Sources
-from topology.store import Conflict, Store
+from topology.store import Committed, Store
 
 log = logging.getLogger("topology.service.claims")
 
 MAX_LEASES: Final = 1000
 DEFAULT_LEASES: Final = 100
 MAX_RECORDS: Final = 1000
+_ATTEMPTS: Final = 3
+_NAMED: Final = 10  # in a line of the log
 _NO_CLAIMS: Final = (CellState.DRAINED, CellState.DECOMMISSIONED)
 
 
@@ -148,9 +151,13 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
         """Have names let in again by a cell that claims them anew, after an owner had left it with them."""
         view = self._sources.view
         names = [bucket_name(each.bucket) for each in batch.creates]
-        txn = plan_strike(view, self._fence_of(view).gone, batch.cell_id, names)
-        if txn is not None and isinstance(await self._topology.commit(txn), Conflict):
-            log.warning("names_still_refused cell=%d names=%s", batch.cell_id, ",".join(names[:10]))
+        for _ in range(_ATTEMPTS):
+            txn = plan_strike(view, self._fence_of(view).gone, batch.cell_id, names)
+            if txn is None or isinstance(await self._topology.commit(txn), Committed):
+                return
+            view = await read_view(self._topology, view.keyspace)
+        shown = [audit.shown(each.bucket) for each in batch.creates[:_NAMED]]
+        log.warning("names_still_refused cell=%d names=%s", batch.cell_id, shown)
 
     async def _close(
         self, request: service_pb2.CommitUpdateRequest | service_pb2.RollbackUpdateRequest, *, commit: bool

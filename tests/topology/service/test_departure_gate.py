@@ -25,7 +25,7 @@ from topology.departing import Departing, announced, departing, fence
 from topology.model import Document, Stamp
 from topology.service.departure_gate import DepartureGate
 from topology.sidecars import FORGOTTEN, Sidecar, SidecarKeys, encode_sidecar, forgotten_name
-from topology.store import Txn
+from topology.store import Conflict, Listing, Store, Txn
 from topology.view import View
 
 NOW = forms.format_utc(datetime.now(UTC))
@@ -205,22 +205,45 @@ async def test_what_a_service_left_behind_is_swept(stage: Stage) -> None:
     assert not departing(await rig.view())
 
 
-async def test_a_name_that_is_claimed_anew_is_let_in_by_its_begin(stage: Stage) -> None:
-    rig = Rig(stage)
-    await rig.owned("acme")
+class Losing:
+    """A store at which others are faster, so many times."""
+
+    def __init__(self, store: Store, times: int) -> None:
+        self._store = store
+        self.times = times
+
+    async def commit(self, txn: Txn) -> object:
+        self.times -= 1
+        return Conflict((), ()) if self.times >= 0 else await self._store.commit(txn)
+
+    async def list(self, prefix: str) -> Listing:
+        return await self._store.list(prefix)
+
+
+@pytest.mark.parametrize("lost", [0, 2, 3])
+async def test_a_name_that_is_claimed_anew_is_let_in_by_its_begin(
+    stage: Stage, lost: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig, name = Rig(stage), "a" * 129  # so long that no log spells it
+    await rig.owned(name)
     await rig.sidecar("pod", 10**6)
     await rig.transfer(wish())
     client = stage.client()
-    gone = await rig.claims.begin(replace(batch(2, [], ["acme"])), "CELL")
+    monkeypatch.setattr(stage.server._claims, "_topology", Losing(stage.store, lost))
+    gone = await rig.claims.begin(replace(batch(2, [], [name])), "CELL")
     assert isinstance(gone, Begun)
     await rig.claims.commit(2, gone.lease.uuid, "CELL")
-    assert "ROUTES/acme" in fence(await rig.view()).of_cell(1)
+    assert f"ROUTES/{name}" in fence(await rig.view()).of_cell(1)
     revision = (await rig.view()).revision
     async with asyncio.timeout(30):
         while stage.watcher.view is None or stage.watcher.view.revision < revision:
             await asyncio.sleep(0.002)
-    anew = request(1, ["acme"])
+    anew = request(1, [name])
     anew.create_records[0].subject.id = 7
     await client.claims.BeginUpdate(anew)
-    assert "ROUTES/acme" not in fence(await rig.view()).of_cell(1)
-    assert (await rig.claims.get(route("acme"))) is not None
+    assert (f"ROUTES/{name}" in fence(await rig.view()).of_cell(1)) is (lost == 3)
+    assert (await rig.claims.get(route(name))) is not None
+    told = [message for message in caplog.messages if "names_still_refused" in message]
+    assert len(told) == (lost == 3)
+    assert name not in caplog.text
+    assert ("ROUTES/sha256:" in caplog.text) is (lost == 3)
