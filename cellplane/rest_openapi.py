@@ -33,6 +33,7 @@ _FAILURES: Final = {
     "400": "The request can't be right.",
     "403": "The caller's certificate does not allow it.",
     "404": "There is none, or not any more.",
+    "429": "The caller has as many calls answered at once as it may: wait for `retry-after`.",
     "503": "Not all has been read yet, or the store is away: try again.",
 }
 

@@ -139,6 +139,7 @@ def message_of(descriptor: FieldDescriptor) -> Descriptor:
 _CLASSIFY: Final = "/gitlab.cells.topology_service.ClassifyService"
 _OURS: Final = "/cellplane.topology.v1"
 _CLAIMS: Final = "/gitlab.cells.topology_service.claims.v1.ClaimService"
+_MOVES: Final = f"{_OURS}.MoveService"
 _MOMENT: Final = {"revision": "revision", "fresh": "fresh"}
 TABLE: Final = (
     Operation(
@@ -185,6 +186,20 @@ TABLE: Final = (
         f"{_CLAIMS}/GetRecord",
         "Who owns a name.",
         {"bucketType": "bucket.type", "value": "bucket.value"},
+    ),
+    Operation(
+        "GET",
+        "/v1/moves",
+        f"{_MOVES}/ListMoves",
+        "Moves of owners that go on, the newest first, or all; and who carries them on.",
+        {"all": "all", "owner": "owner"},
+    ),
+    Operation(
+        "GET",
+        "/v1/moves/{id}",
+        f"{_MOVES}/GetMove",
+        "One move, by its id or the beginning of it, with all that happened.",
+        {"id": "move_id"},
     ),
     Operation(
         "GET",

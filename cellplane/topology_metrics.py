@@ -1,20 +1,25 @@
 """Prometheus metrics of the Topology Service, read from its state when somebody scrapes.
 
-Labels are bounded: method, code, role, kind, outcome, age. Never a name, a cell or a lease.
+Labels are bounded: method, code, role, kind, outcome, age, step. Never a name, a cell or a lease.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cellplane.histograms import histogram
+from topology import forms
 from topology.claims.follower import ClaimFollower
 from topology.claims.model import Phase
+from topology.moves.model import ENDS, Step
+from topology.moves.runner import MoveRunner
 from topology.service.server import TopologyServer
 from topology.watcher import WatcherState
 
@@ -29,17 +34,20 @@ class TopologyCollector(Collector):
         server: TopologyServer,
         follower: ClaimFollower,
         watcher: WatcherState,
+        moves: MoveRunner,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._server = server
         self._follower = follower
         self._watcher = watcher
+        self._moves = moves
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of this moment."""
         yield from self._calls()
         yield from self._claims()
+        yield from self._open_moves()
         yield from watches("cellplane_topology", self._watcher, self._follower.state)
 
     def _calls(self) -> Iterator[Metric]:
@@ -94,6 +102,27 @@ class TopologyCollector(Collector):
             ages.add_metric([label], sum(now - at >= seconds for at in opened))
         yield ages
         yield _gauge("claims_unreadable", "Records of claims that can't be read.", len(index.odd))
+
+    def _open_moves(self) -> Iterator[Metric]:
+        """Yield what the leader knows; where another replica leads all is 0: sum over replicas."""
+        moves, now = self._moves.open, datetime.fromtimestamp(self._clock(), UTC)
+        steps = Counter(move.step for move in moves)
+        family = GaugeMetricFamily(
+            "cellplane_topology_moves", "Moves that have not ended, by step.", labels=["step"]
+        )
+        for step in Step:
+            if step not in ENDS:
+                family.add_metric([step], steps[step])
+        yield family
+        blocked = sum(move.blocked for move in moves)
+        ages = [(now - at).total_seconds() for move in moves if (at := forms.parse_utc(move.since))]
+        yield _gauge("moves_led", "1 while this replica carries moves on.", self._moves.leads)
+        yield _gauge("moves_blocked", "Moves that wait for a person.", blocked)
+        text = "How long the move that has not gone on for longest is at its step."
+        yield _gauge("move_oldest_step_seconds", text, max(0.0, *ages, 0.0))
+        yield CounterMetricFamily(
+            "cellplane_topology_move_faults", "Faults of ours over moves.", self._moves.failures
+        )
 
 
 def watches(prefix: str, cells: WatcherState, claims: WatcherState) -> Iterator[Metric]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -28,7 +30,7 @@ from topology.service.failure import Failure, invalid
 from topology.service.gate import failure_of, rules_of
 from topology.service.identity import Caller, Names, Role, identify, may
 from topology.service.request_id import REQUEST_ID, begin, current_request_id
-from topology.service.routing_services import routed_message
+from topology.service.routing_services import NOT_UNDERSTOOD, routed_message
 from topology.service.server import FILES, TopologyServer
 
 MAX_BYTES: Final = 256 * 1024
@@ -40,6 +42,7 @@ _HTTP: Final[Mapping[grpc.StatusCode, int]] = MappingProxyType(
         grpc.StatusCode.NOT_FOUND: 404,
         grpc.StatusCode.OUT_OF_RANGE: 404,
         grpc.StatusCode.PERMISSION_DENIED: 403,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
         grpc.StatusCode.UNAVAILABLE: 503,
     }
 )
@@ -84,12 +87,17 @@ class RestPages:
 
         async def page(request: web.Request) -> web.Response:
             begin(request.headers.get(REQUEST_ID, ""))
+            caller, counts, began = self._caller(request), self._server.counts, time.perf_counter()
             try:
-                answered = await answer(operation, request)
+                with self._server.places.held_for(lambda: caller):
+                    answered = await answer(operation, request, caller)
+                counts.calls[operation.method, grpc.StatusCode.OK.name] += 1
+                counts.took(operation.method, time.perf_counter() - began)
             except Exception as error:  # what it means to the caller; a bug of ours goes on
                 failure = failure_of(error)
                 if failure is None:
                     raise
+                counts.calls[operation.method, failure.code.name] += 1
                 answered = self._failed(operation, failure)
             answered.headers[REQUEST_ID] = current_request_id()
             return answered
@@ -99,28 +107,33 @@ class RestPages:
     async def _openapi(self, _: web.Request) -> web.Response:
         return web.Response(text=self._document, content_type="application/json")
 
-    async def _classify(self, operation: Operation, request: web.Request) -> web.Response:
-        self._let_in(operation, request, None)
-        asked = operation.parsed(_modern(await request.read()))
+    async def _classify(self, operation: Operation, request: web.Request, caller: Caller) -> web.Response:
+        self._let_in(operation, caller, None)
+        text = await request.read()
+        try:
+            asked = operation.parsed(_modern(text))
+        except Failure:
+            self._server.classify.decisions[NOT_UNDERSTOOD] += 1
+            raise
         decision = self._server.classify.decide(asked)  # type: ignore[arg-type]  # of the operation's type
         headers = self._kept(self._lifetimes.found, decision)
         return web.json_response(_json(routed_message(decision.cell)), headers=headers)
 
-    async def _read(self, operation: Operation, request: web.Request) -> web.Response:
+    async def _read(self, operation: Operation, request: web.Request, caller: Caller) -> web.Response:
         asked = operation.request([*request.match_info.items(), *request.query.items()])
-        self._let_in(operation, request, asked)
+        self._let_in(operation, caller, asked)
         answer = await self._server.answer(operation.method, asked)
         return web.json_response(_json(answer), headers=_UNKEPT)
 
-    def _let_in(self, operation: Operation, request: web.Request, asked: Message | None) -> None:
-        caller = self._caller(request)
+    def _let_in(self, operation: Operation, caller: Caller, asked: Message | None) -> None:
         if not may(caller, _RULES[operation.method], getattr(asked, "cell_id", None)):
+            self._server.counts.refused[operation.method, caller.role.value] += 1
             words = f"{caller.name!r} ({caller.role}) may not ask {operation.path}"
             raise Failure(grpc.StatusCode.PERMISSION_DENIED, words, "ACCESS_DENIED")
 
     def _caller(self, request: web.Request) -> Caller:
-        if not self._verified:
-            return Caller(Role.UNVERIFIED, "")
+        if not self._verified:  # over HTTP/1 a connection has one call at a time: the host is who calls
+            return Caller(Role.UNVERIFIED, f"http:{request.remote}")
         shown = common_name(request.get_extra_info("peercert"))
         return identify(shown, lambda name: request.headers.getall(name, ()), self._names)
 
@@ -137,6 +150,8 @@ class RestPages:
         headers = _UNKEPT
         if operation.cached and failure.code is grpc.StatusCode.NOT_FOUND:
             headers = self._kept(self._lifetimes.not_found, None)
+        if failure.retry_seconds:
+            headers = {**headers, "retry-after": str(math.ceil(failure.retry_seconds))}
         return web.json_response(body, status=_HTTP.get(failure.code, 500), headers=headers)
 
     def _kept(self, seconds: int, decision: Routed | None) -> dict[str, str]:

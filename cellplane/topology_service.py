@@ -104,7 +104,7 @@ class TopologyService:
         )
         self._moves = move_runner(store, keyspace, self.sources, ports, claims.on)
         self._pages = RestPages(self._server, settings.names, settings.lifetimes)
-        self.collector = TopologyCollector(self._server, self._follower, watcher.state)
+        self.collector = TopologyCollector(self._server, self._follower, watcher.state, self._moves)
         self._read = asyncio.Event()
 
     def lookup(self) -> Lookup | None:

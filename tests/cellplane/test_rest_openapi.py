@@ -87,10 +87,21 @@ def schema() -> Iterator[Any]:
         topology.do(pages.stop())
 
 
+# Of these every text is right, so that nothing wrong can be made up.
+ANY_TEXT: Final = {"/v1/moves/{id}"}
+ASKED: Final = [
+    (operation, mode)
+    for operation in TABLE
+    for mode in GenerationMode
+    if mode is GenerationMode.POSITIVE or operation.path not in ANY_TEXT
+]
+
+
 # The service, in a thread of its own, draws random numbers while schemathesis makes up requests.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=str)
-@pytest.mark.parametrize("operation", TABLE, ids=lambda operation: operation.path)
+@pytest.mark.parametrize(
+    ("operation", "mode"), ASKED, ids=[f"{operation.path}-{mode}" for operation, mode in ASKED]
+)
 def test_the_pages_are_as_described(operation: Operation, mode: GenerationMode, schema: Any) -> None:
     """Whatever schemathesis makes up from the served document, right or wrong, is answered as it says."""
     described = schema[operation.path][operation.verb]

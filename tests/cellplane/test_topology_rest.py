@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ import trustme
 from cellplane.settings import Listen, SettingsError, TlsFiles
 from cellplane.topology_rest import RestPages, tags_of
 from tests.topology.claims.samples import route
+from tests.topology.moves.rig import MOVE, wish
 from tests.topology.samples import cell
 from tests.topology.service.stage import Stage, playing
 from tests.topology.service.test_claim_service import begin
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
+from topology.moves import machine
+from topology.moves.book import MoveBook
 from topology.service.classify import Lifetimes, Routed
-from topology.service.identity import NO_MORE_NAMES
+from topology.service.identity import NO_MORE_NAMES, Role
+from topology.service.places import NO_LIMIT, CallLimit, Mode
 
 ANYWHERE = Listen(host="127.0.0.1", port=0)
 
@@ -43,9 +48,9 @@ class Pages:
 
 
 @asynccontextmanager
-async def serving(files: TlsFiles, follow: bool = True) -> AsyncIterator[Pages]:
+async def serving(files: TlsFiles, follow: bool = True, limit: CallLimit = NO_LIMIT) -> AsyncIterator[Pages]:
     cells = (cell(1), cell(2, addresses={"web": "https://cell-2.example.com"})) if follow else ()
-    async with playing(MemoryStore(), Keyspace("/rest"), cells, follow=follow) as stage:
+    async with playing(MemoryStore(), Keyspace("/rest"), cells, follow=follow, limit=limit) as stage:
         pages = RestPages(stage.server, NO_MORE_NAMES, Lifetimes(found=60, not_found=5, stale=100))
         port = await pages.start(ANYWHERE, files)
         scheme = "https" if files.cert else "http"
@@ -130,6 +135,46 @@ async def test_under_mtls_rules_are_applied(tmp_path: Path) -> None:
         context = ssl.create_default_context(cafile=str(files.ca))
         with pytest.raises(aiohttp.ClientError):
             await pages.ask({"type": "FIRST_CELL"}, context)
+
+
+async def test_a_caller_that_asks_too_much_at_once_is_told_to_wait(tmp_path: Path) -> None:
+    async with serving(TlsFiles(), limit=CallLimit(1, Mode.ENFORCE)) as pages:
+        host = "http:127.0.0.1"
+        pages.stage.server.places.take(host, Role.UNVERIFIED)  # one call of theirs is being answered
+        status, answer, headers = await pages.ask({"type": "FIRST_CELL"})
+        assert (status, answer["code"], answer["details"][0]["reason"]) == (429, 8, "TOO_MANY_CALLS")
+        assert (headers["retry-after"], headers["cache-control"]) == ("1", "no-store")
+        pages.stage.server.places.free(host)
+        assert (await pages.ask({"type": "FIRST_CELL"}))[0] == 200
+        assert pages.stage.server.places.beyond == {"unverified": 1}
+
+
+async def test_calls_are_counted_as_those_over_grpc(pages: Pages) -> None:
+    for body in ({"type": "FIRST_CELL"}, {"claims": [{"route": "nobody"}]}, {"claims": [{"wiki": "x"}]}):
+        await pages.ask(body)
+    method = "/gitlab.cells.topology_service.ClassifyService/Classify"
+    counts = pages.stage.server.counts
+    assert {code: counts.calls[method, code] for code in ("OK", "NOT_FOUND", "INVALID_ARGUMENT")} == {
+        "OK": 1,
+        "NOT_FOUND": 1,
+        "INVALID_ARGUMENT": 1,
+    }
+    assert pages.stage.server.classify.decisions["UNKNOWN", "invalid"] == 1
+
+
+async def test_moves_are_told_of(pages: Pages) -> None:
+    stage = pages.stage
+    book = MoveBook(stage.store, stage.keyspace)
+    await book.begin(machine.begun(wish(), datetime.now(UTC)))
+    root = pages.url.removesuffix("/classify")
+    async with aiohttp.ClientSession() as session:
+        for path, key in (("/moves?owner=ORGANIZATION/42", "moves"), (f"/moves/{MOVE[:8]}", "move")):
+            async with session.get(f"{root}{path}") as answer:
+                found = (await answer.json())[key]
+                move = found[0] if isinstance(found, list) else found
+                assert (move["id"], move["step"], move["toCell"]) == (MOVE, "MOVE_STEP_PREPARE", "2")
+        async with session.get(f"{root}/moves/ffff") as answer:
+            assert answer.status == 404
 
 
 async def test_an_address_that_is_taken_is_named(pages: Pages) -> None:

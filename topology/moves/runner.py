@@ -47,12 +47,18 @@ class MoveRunner:
         self._works = works
         self._pause_seconds = pause_seconds
         self._wake: dict[str, asyncio.Event] = {}
+        self._open: dict[str, Move] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     @property
     def leads(self) -> bool:
         """Tell whether this replica carries the moves on."""
         return self._campaign.leadership is not None
+
+    @property
+    def open(self) -> tuple[Move, ...]:
+        """Give the moves that have not ended, as they stand; none where another replica leads."""
+        return tuple(self._open.values()) if self.leads else ()
 
     async def run(self) -> None:
         """Wait to be elected and carry moves on, until cancelled."""
@@ -61,6 +67,7 @@ class MoveRunner:
     async def _lead(self, leadership: Leadership) -> None:
         log.info("moves_led token=%d", leadership.token)
         self._wake.clear()
+        self._open.clear()
         works = self._works(leadership)
         await self._book.forget(leadership)
         listing = await self._store.list(self._book.root)
@@ -83,6 +90,9 @@ class MoveRunner:
         except StoreRefused as error:
             log.warning("move_unreadable error=%s", error)
             return
+        self._open.pop(seen.move.id, None)
+        if not seen.move.ended:
+            self._open[seen.move.id] = seen.move
         if (wake := self._wake.get(seen.move.id)) is not None:
             wake.set()
         elif not seen.move.ended:

@@ -7,7 +7,7 @@ Decision`, as gRPC has it.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -37,6 +37,8 @@ from topology.service.classify import (
 from topology.service.failure import Failure, invalid, not_found
 from topology.service.gate import Context
 from topology.service.sources import Sources
+
+NOT_UNDERSTOOD: Final = ("UNKNOWN", "invalid")
 
 
 def all_cells(sources: Sources) -> cell_info_pb2.GetCellsResponse:
@@ -72,7 +74,7 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
         try:
             key = key_of(request)
         except Failure:
-            self.decisions["UNKNOWN", "invalid"] += 1
+            self.decisions[NOT_UNDERSTOOD] += 1
             raise
         kind = type(key).__name__
         decision = classify(self._sources.view, self._finder(key), key)

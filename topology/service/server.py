@@ -136,6 +136,7 @@ class TopologyServer:
         self._by_name: Mapping[str, Any] = {
             "cellplane.topology.v1.CellService": self.cells,
             "cellplane.topology.v1.DocumentService": self.documents,
+            "cellplane.topology.v1.MoveService": self.moves,
             "gitlab.cells.topology_service.CellService": self._cell,
             "gitlab.cells.topology_service.claims.v1.ClaimService": self._claims,
         }

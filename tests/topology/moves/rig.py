@@ -117,6 +117,7 @@ class Rig:
     fleet: ScriptedFleet = field(default_factory=ScriptedFleet)
     clock: Clock = field(default_factory=Clock)
     running: list[asyncio.Task[None]] = field(default_factory=list)
+    runners: list[MoveRunner] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.book = MoveBook(self.store, self.keyspace)
@@ -154,6 +155,7 @@ class Rig:
         store = wrap(self.store)
         campaign = Campaign(store, self.keyspace, ROLE, who, lease_seconds=2)
         runner = MoveRunner(campaign, store, MoveBook(store, self.keyspace), self.works(who, wrap), 0.05)
+        self.runners.append(runner)
         task = self.tasks.create_task(runner.run())
         self.running.append(task)
         return task

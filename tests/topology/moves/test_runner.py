@@ -143,6 +143,12 @@ async def test_who_refuses_blocks_until_a_person_goes_on(rig: Rig) -> None:
     await rig.begin(wish(ask_before=(Step.TRANSFER,)))
     blocked = await rig.at(Step.PREPARE, "versions differ")
     assert blocked.blocked
+    (runner,) = rig.runners
+
+    async def told() -> bool:
+        return [(move.id, move.blocked) for move in runner.open] == [(MOVE, True)]
+
+    await eventually(told, "the leader to tell of it")
     assert rig.hooks.calls["PREPARE"] == 1
     await rig.say(Order.CONTINUE)
     asked = await rig.at(Step.TRANSFER, "a person's word")

@@ -38,6 +38,7 @@ from topology.service.documents_service import Writers
 from topology.service.gate import Around
 from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.move_planner import NO_PORTS, MovePorts
+from topology.service.places import NO_LIMIT, CallLimit
 from topology.service.server import ServerOptions, TopologyServer
 from topology.service.sources import Sources
 from topology.store import Committed, Store, Txn
@@ -129,6 +130,7 @@ async def playing(
     names: Names = NO_MORE_NAMES,
     around: Around | None = None,
     move_ports: MovePorts = NO_PORTS,
+    limit: CallLimit = NO_LIMIT,
 ) -> AsyncIterator[Stage]:
     """Run a service on a store."""
     claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
@@ -141,7 +143,7 @@ async def playing(
         keyspace,
         writers=writers,
         names=names,
-        options=ServerOptions(around=around),
+        options=ServerOptions(around=around, limit=limit),
         move_ports=move_ports,
     )
     authority = trustme.CA() if verified else None
