@@ -6,15 +6,15 @@ out. `etcd Event -> View`: what its cells amount to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from topology.lifecycle import accepts_newcomers, unowned_weight
-from topology.model import Cell, Problem
+from topology.drain_load import room_in, takers
+from topology.lifecycle import unowned_weight
+from topology.model import Cell
 from topology.view import View
-from topology.zones import MOST_GROWTH
 
 NAMED: Final = 10
 """So many owners are named, each with the command that moves it."""
@@ -36,7 +36,6 @@ class DrainPlan:
     share: float
     owners: OwnersLeft
     destination: int
-    problems: tuple[Problem, ...]
 
     def told(self) -> dict[str, Any]:
         """Return it for people and programs."""
@@ -63,42 +62,12 @@ def unowned_share(view: View, cell_id: int, now: datetime) -> float:
 def drain_plan(
     view: View, cell: Cell, owners: OwnersLeft, placed: Mapping[int, int], now: datetime
 ) -> DrainPlan:
-    """Say what draining a cell means, and what is against it. `placed`: who has a place in each cell."""
-    rest = [
-        other
-        for other in view.cells.values()
-        if other.id != cell.id and accepts_newcomers(other.state) and other.weight
-    ]
-    room = {other.id: _room(other, placed) for other in rest}
+    """Say what draining a cell means. `placed`: who has a place in each cell."""
+    rest = takers(view, cell)
+    room = {other.id: room_in(other, placed) for other in rest}
     best = max(rest, key=lambda other: (room[other.id], other.weight, -other.id), default=None)
     return DrainPlan(
         share=unowned_share(view, cell.id, now),
         owners=owners,
         destination=best.id if best is not None and room[best.id] > 0 else 0,
-        problems=tuple(_problems(cell, rest, room, owners, now)),
     )
-
-
-def _problems(
-    cell: Cell, rest: Sequence[Cell], room: Mapping[int, float], owners: OwnersLeft, now: datetime
-) -> list[Problem]:
-    problems = []
-    mine, theirs = unowned_weight(cell, now), sum(other.weight for other in rest)
-    if mine and theirs and (mine + theirs) / theirs > MOST_GROWTH:
-        growth = (mine + theirs) / theirs
-        message = (
-            f"the other cells would get {growth:.1f} times the unowned traffic that they have, and "
-            f"{MOST_GROWTH} times is the most that is done unasked: weigh the cell down first, or --force"
-        )
-        problems.append(Problem(field="load", message=message))
-    if owners.total > (places := sum(room.values())):
-        message = (
-            f"{owners.total} owners are left, and the other cells have room for {places:.0f}: "
-            "add a cell, or --force"
-        )
-        problems.append(Problem(field="capacity", message=message))
-    return problems
-
-
-def _room(cell: Cell, placed: Mapping[int, int]) -> float:
-    return max(0, cell.capacity - placed.get(cell.id, 0)) if cell.capacity else float("inf")

@@ -39,6 +39,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/operations.py": "tests/cellplane/test_operation_pages.py",
     "cellplane/pages.py": "tests/cellplane/test_status.py",
     "cellplane/moves.py": "tests/faults/test_moves_killed.py",
+    "cellplane/cli/transitions.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/zones.py": "tests/cellplane/cli/test_cells_drain.py",
     "cellplane/cli/moves_orders.py": "tests/cellplane/cli/test_moves.py",
     "cellplane/cli/moves_report.py": "tests/cellplane/cli/test_moves.py",
@@ -63,6 +64,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "topology/service/announcements.py": "tests/topology/service/test_departure_gate.py",
     "topology/service/move_planner.py": "tests/topology/service/test_moves_service.py",
     "topology/service/moves_wire.py": "tests/topology/service/test_moves_service.py",
+    "topology/service/owners_in_cell.py": "tests/topology/service/test_transfer_service.py",
     "topology/service/open_watches.py": "tests/topology/service/test_watches.py",
 }
 

@@ -22,10 +22,11 @@ from cellplane.cli.outcome import (
 )
 from cellplane.cli.reading import read_cell, read_cells
 from cellplane.cli.service import MENDING, ServiceSettings, service_options
+from cellplane.cli.transitions import transition
 from cellplane.views import CELL_COLUMNS, CELLS_MAY_DROP, cell_fields, cell_json, cell_rows, view_json
 from pb.cellplane.topology.v1 import cells_pb2
 from topology.model import CellState
-from topology.service.cells_wire import state_number, stored_cell
+from topology.service.cells_wire import stored_cell
 
 # Moves after which somebody is served less than before.
 _ASKS_FIRST = {CellState.DRAINED, CellState.DECOMMISSIONED, CellState.QUARANTINED}
@@ -145,20 +146,17 @@ def set_state(
         return
     if over is not None:
         fail(Exit.USAGE, f"--over is a drain's: {target} is reached at once.")
-    request = cells_pb2.TransitionCellRequest(
-        id=cell_id,
-        state=state_number(target),
-        reason=reason,
-        expected_revision=expect_revision or 0,
-        force=force,
-    )
-    commit(
+    transition(
         service,
-        cells_change(cells_pb2.CellChange(transition=request)),
+        cell_id,
+        target,
+        reason,
         dry_run=dry_run,
-        yes=yes,
-        ask=f"Move cell {cell_id} to {target}?" if target in _ASKS_FIRST else "",
         output=output,
+        ask=f"Move cell {cell_id} to {target}?" if target in _ASKS_FIRST else "",
+        yes=yes,
+        expect_revision=expect_revision,
+        force=force,
     )
 
 

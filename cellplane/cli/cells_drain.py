@@ -1,7 +1,7 @@
 """`cellplane cells drain`, `undrain`, `quarantine` and `cordon`: a cell taken out of traffic, and back.
 
-Each shows what it means before it asks, and prints how it is undone. A drain is refused where the rest can't
-carry the load, and followed until nothing unowned comes any more.
+Each shows what it means before it asks, and prints how it is undone. A drain is refused by the service where
+the rest can't carry the load, and followed until nothing unowned comes any more.
 """
 
 from __future__ import annotations
@@ -12,24 +12,22 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
-from google.protobuf.duration_pb2 import Duration
 
 from cellplane.cell_input import InputError, seconds
-from cellplane.cli.changes import cells_change, change_options, commit, yes_option
+from cellplane.cli.changes import change_options, yes_option
 from cellplane.cli.drain_counters import LOOK_SECONDS, Counted, admin_option
-from cellplane.cli.outcome import Exit, fail, output_option, refuse, warn
+from cellplane.cli.outcome import Exit, fail, output_option, warn
 from cellplane.cli.reading import read_cells
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
+from cellplane.cli.transitions import transition
 from cellplane.drain_plan import NAMED, DrainPlan, OwnersLeft, drain_plan
 from pb.cellplane.topology.v1 import (
-    cells_pb2,
     placement_pb2,
     placement_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
 )
 from topology.model import Cell, CellState
-from topology.service.cells_wire import state_number
 from topology.view import View
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -93,23 +91,18 @@ def start_drain(
     view = read_cells(service)
     cell = _cell(view, cell_id)
     plan = _plan(service, view, cell)
-    if plan.problems and not force:
-        refuse(plan.problems, f"draining cell {cell_id}")
-    request = cells_pb2.TransitionCellRequest(
-        id=cell_id,
-        state=state_number(CellState.DRAINING),
-        over=None if over_seconds is None else Duration(seconds=over_seconds),
-        reason=reason,
-        expected_revision=expect_revision,
-        force=force,
-    )
-    commit(
+    transition(
         service,
-        cells_change(cells_pb2.CellChange(transition=request)),
+        cell_id,
+        CellState.DRAINING,
+        reason,
         dry_run=dry_run,
-        yes=yes,
-        ask=f"Drain cell {cell_id}?",
         output=output,
+        ask=f"Drain cell {cell_id}?",
+        yes=yes,
+        over_seconds=over_seconds,
+        expect_revision=expect_revision,
+        force=force,
         more={**plan.told(), "undo": f"cellplane cells undrain {cell_id}"},
     )
 
@@ -146,8 +139,8 @@ def undrain(cell_id: int, reason: str, dry_run: bool, service: ServiceSettings, 
     cell = _cell(read_cells(service), cell_id)
     if cell.state not in _BACK:
         fail(Exit.REFUSED, f"cell {cell_id} is {cell.state}: only what drains or is DRAINED is brought back.")
-    undo = f"cellplane cells drain {cell_id}"
-    _transition(service, cell_id, _BACK[cell.state], "", reason, dry_run=dry_run, output=output, undo=undo)
+    undo = {"undo": f"cellplane cells drain {cell_id}"}
+    transition(service, cell_id, _BACK[cell.state], reason, dry_run=dry_run, output=output, more=undo)
 
 
 @click.command("quarantine")
@@ -161,16 +154,16 @@ def quarantine(
 ) -> None:
     """Answer 503 with Retry-After for a cell, at once and at every edge. Nothing goes elsewhere."""
     cell = _cell(read_cells(service), cell_id)
-    _transition(
+    transition(
         service,
         cell_id,
         CellState.QUARANTINED,
-        f"Quarantine cell {cell_id}?",
         reason,
         dry_run=dry_run,
-        yes=yes,
         output=output,
-        undo=f"cellplane cells set-state {cell_id} {cell.state}",
+        ask=f"Quarantine cell {cell_id}?",
+        yes=yes,
+        more={"undo": f"cellplane cells set-state {cell_id} {cell.state}"},
     )
 
 
@@ -181,25 +174,8 @@ def quarantine(
 @output_option
 def cordon(cell_id: int, reason: str, dry_run: bool, service: ServiceSettings, output: str) -> None:
     """Take no newcomers and no unowned traffic in a cell; what it owns is served as before."""
-    undo = f"cellplane cells set-state {cell_id} ACTIVE"
-    _transition(service, cell_id, CellState.CORDONED, "", reason, dry_run=dry_run, output=output, undo=undo)
-
-
-def _transition(
-    service: ServiceSettings,
-    cell_id: int,
-    state: CellState,
-    ask: str,
-    reason: str,
-    *,
-    dry_run: bool,
-    output: str,
-    undo: str,
-    yes: bool = True,
-) -> None:
-    request = cells_pb2.TransitionCellRequest(id=cell_id, state=state_number(state), reason=reason)
-    change = cells_change(cells_pb2.CellChange(transition=request))
-    commit(service, change, dry_run=dry_run, yes=yes, ask=ask, output=output, more={"undo": undo})
+    undo = {"undo": f"cellplane cells set-state {cell_id} ACTIVE"}
+    transition(service, cell_id, CellState.CORDONED, reason, dry_run=dry_run, output=output, more=undo)
 
 
 def _plan(service: ServiceSettings, view: View, cell: Cell) -> DrainPlan:

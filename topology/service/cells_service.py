@@ -7,6 +7,7 @@ plans a `Txn`; its effect comes back as an Event, and goes out on a watch.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 import grpc
@@ -15,10 +16,13 @@ from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
 from topology import guards
 from topology.checks import cell_problems
 from topology.claims.index import ClaimIndex
+from topology.drain_load import Load, drain_problems
 from topology.keys import Keyspace
 from topology.model import Cell, CellState, Problem
+from topology.placements import Placements
 from topology.planning import (
     Outcome,
+    Plan,
     Refusal,
     plan_add,
     plan_remove,
@@ -30,6 +34,7 @@ from topology.service.cells_wire import changed_cell, new_cell, seconds_of, stat
 from topology.service.changer import Changer, stamp_of_caller
 from topology.service.failure import invalid, invalid_fields, not_found
 from topology.service.gate import Context
+from topology.service.owners_in_cell import owners_in
 from topology.service.reader import Reader, kept_out
 from topology.service.sources import Sources
 from topology.service.watches import Watches, stored_message
@@ -47,6 +52,7 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
         self._sources = sources
         self._reader = Reader(sources, store, keyspace)
         self._changer = Changer(store, keyspace)
+        self._placements = Placements(store, keyspace)
         self.watches = Watches(store, keyspace)
 
     async def ListCells(
@@ -78,7 +84,7 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
     async def TransitionCell(
         self, request: cells_pb2.TransitionCellRequest, context: Context
     ) -> cells_pb2.ChangeResponse:
-        return await self._changer.change([self._moving(request)], dry_run=request.dry_run)
+        return await self._changer.change([await self._moving(request)], dry_run=request.dry_run)
 
     async def SetCellWeight(
         self, request: cells_pb2.SetCellWeightRequest, context: Context
@@ -93,7 +99,7 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
     async def ChangeCells(
         self, request: cells_pb2.ChangeCellsRequest, context: Context
     ) -> cells_pb2.ChangeResponse:
-        steps = [self._step(at, change) for at, change in enumerate(request.changes)]
+        steps = [await self._step(at, change) for at, change in enumerate(request.changes)]
         return await self._changer.change(steps, dry_run=request.dry_run, shown=request.shown)
 
     async def Watch(
@@ -102,14 +108,14 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
         async for response in self.watches.follow(request.after_revision):
             yield response
 
-    def _step(self, at: int, change: cells_pb2.CellChange) -> Step:
+    async def _step(self, at: int, change: cells_pb2.CellChange) -> Step:
         match change.WhichOneof("change"):
             case "create":
                 return _adding(change.create)
             case "update":
                 return _updating(change.update)
             case "transition":
-                return self._moving(change.transition)
+                return await self._moving(change.transition)
             case "set_weight":
                 return _weighing(change.set_weight)
             case "delete":
@@ -117,12 +123,14 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
             case _:
                 raise invalid(f"changes[{at}]: says no change that this version knows")
 
-    def _moving(self, request: cells_pb2.TransitionCellRequest) -> Step:
+    async def _moving(self, request: cells_pb2.TransitionCellRequest) -> Step:
         stamp = stamp_of_caller(request.reason)
         to = state_of(request.state, "state")
         if to is None:
             raise invalid("state: is not said: name where the cell shall go")
         over = seconds_of(request.over, "over") if request.HasField("over") else None
+        drains = to is CellState.DRAINING and not request.force
+        load = await self._load_of(request.id) if drains else None
 
         def plan(view: View) -> Outcome:
             _check_there(view, request.id)
@@ -131,9 +139,18 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
                 if problems:
                     return Refusal(problems=problems)
             expected = request.expected_revision or None
-            return plan_set_state(view, request.id, to, stamp, over, expected, force=request.force)
+            outcome = plan_set_state(view, request.id, to, stamp, over, expected, force=request.force)
+            if load is not None and isinstance(outcome, Plan):
+                now = datetime.now(UTC)
+                if problems := tuple(drain_problems(view, view.cells[request.id], load, now)):
+                    return Refusal(problems=problems)
+            return outcome
 
         return Step(f"moving cell {request.id} to {to}", plan)
+
+    async def _load_of(self, cell_id: int) -> Load:
+        owners = await owners_in(self._sources.claims, cell_id)
+        return Load(len(owners), await self._placements.occupancy())
 
     def _deleting(self, request: cells_pb2.DeleteCellsRequest) -> Step:
         stamp = stamp_of_caller(request.reason)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -23,9 +22,8 @@ from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 from topology import forms
 from topology.arrivals import arrival_problems
 from topology.checks import stamp_problems
-from topology.claims.index import RecordQuery
 from topology.claims.model import Subject
-from topology.claims.owners import FIRST_EPOCH, is_owner, name_of, subject_of
+from topology.claims.owners import FIRST_EPOCH, name_of, subject_of
 from topology.claims.store import ClaimStore, Invalid
 from topology.claims.transfer import (
     Hindered,
@@ -44,11 +42,11 @@ from topology.model import Problem, Stamp
 from topology.service.departure_gate import SWEEP_SECONDS, DepartureGate
 from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found
 from topology.service.gate import Context, current_caller
+from topology.service.owners_in_cell import owners_in
 from topology.service.sources import Sources
 from topology.store import Store
 
 MAX_OWNERS_TOLD: Final = 10_000
-_AT_A_STRETCH: Final = 2_000
 
 log = logging.getLogger("topology.audit")
 
@@ -138,14 +136,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     ) -> transfer_pb2.ListOwnersResponse:
         if not 0 <= request.limit <= MAX_OWNERS_TOLD:
             raise invalid(f"limit: {request.limit} is out of range: use 0 to {MAX_OWNERS_TOLD}")
-        found: Counter[Subject] = Counter()
-        query, more = RecordQuery(cell_id=request.cell_id, limit=_AT_A_STRETCH), True
-        while more:
-            records, more = self._sources.claims.records(query)
-            found.update(each.metadata.subject for each in records if is_owner(each.metadata.subject))
-            if more:
-                query = replace(query, after=records[-1].metadata.source.id)
-                await asyncio.sleep(0)  # a cell of a million claims must not keep everybody else waiting
+        found = await owners_in(self._sources.claims, request.cell_id)
         owners = self._sources.claims.owners
         return transfer_pb2.ListOwnersResponse(
             owners=[

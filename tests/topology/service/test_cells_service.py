@@ -7,10 +7,11 @@ from typing import Any
 import grpc
 
 from pb.cellplane.topology.v1 import cells_pb2 as wire
+from pb.cellplane.topology.v1 import placement_pb2
 from tests.topology.claims.samples import lease, record
 from tests.topology.samples import cell
 from tests.topology.service.stage import Client, Stage, failure
-from tests.topology.service.test_claim_service import begin, commit
+from tests.topology.service.test_claim_service import begin, commit, request
 from topology.claims.index import ClaimIndex
 from topology.claims.store import Changes
 from topology.codec import decode
@@ -103,6 +104,43 @@ async def test_a_cell_moves_through_its_states_under_guards(stage: Stage, client
     assert (await failure(to(wire.CELL_STATE_UNSPECIFIED))).code is grpc.StatusCode.INVALID_ARGUMENT
     missing = wire.TransitionCellRequest(id=9, state=ACTIVE)
     assert (await failure(client.cells.TransitionCell(missing))).code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_drain_that_the_rest_cannot_carry_is_refused_by_the_service(
+    stage: Stage, client: Client
+) -> None:
+    """Whoever asks, and whichever way: alone or among other changes. `force` insists."""
+    await stage.put(cell(1, weight=300), cell(2, capacity=1, weight=100))
+    await client.placements.Place(placement_pb2.PlaceRequest(request_key="a", reason="x"))
+    for at, path in enumerate(("acme", "other")):
+        asked = request(1, [path])
+        asked.create_records[0].subject.id = 70 + at
+        await commit(client, 1, (await client.claims.BeginUpdate(asked)).lease_uuid.value)
+    await stage.caught_up()
+    drain = wire.TransitionCellRequest(id=1, state=wire.CELL_STATE_DRAINING, reason="new hardware")
+    several = wire.ChangeCellsRequest(changes=[wire.CellChange(transition=drain)])
+    for call in (client.cells.TransitionCell(drain), client.cells.ChangeCells(several)):
+        refused = await failure(call)
+        assert (refused.code, refused.info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REFUSED")
+        assert set(refused.fields) == {"load", "capacity"}
+        assert "4.0 times the unowned traffic" in refused.fields["load"]
+        assert "2 owners are left, and the other cells have room for " in refused.fields["capacity"]
+    # What the table of states forbids is said first, and a step before may make room.
+    nowhere = wire.TransitionCellRequest(id=3, state=wire.CELL_STATE_DRAINING)
+    assert set((await failure(client.cells.TransitionCell(nowhere))).fields) == {"state"}
+    grown = wire.ChangeCellsRequest(
+        changes=[
+            wire.CellChange(transition=wire.TransitionCellRequest(id=3, state=CANARY)),
+            wire.CellChange(set_weight=wire.SetCellWeightRequest(id=3, weight=300)),
+            wire.CellChange(transition=drain),
+        ],
+        dry_run=True,
+    )
+    assert "cell 1: ACTIVE → DRAINING" in (await client.cells.ChangeCells(grown)).summary
+    forced = await client.cells.TransitionCell(
+        wire.TransitionCellRequest(id=1, state=wire.CELL_STATE_DRAINING, force=True)
+    )
+    assert forced.cell.state == wire.CELL_STATE_DRAINING
 
 
 async def test_a_cell_that_owns_something_is_not_drained(stage: Stage, client: Client) -> None:
