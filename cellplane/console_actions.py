@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 
-from cellplane.document_writers import freeze_pushes, release_push, release_version
+from cellplane.document_writers import freeze_pushes, release_push, release_version, roll_back
 from cellplane.held_versions import document_name, held_versions
 from cellplane.push_history import PushHistory
-from cellplane.push_rollback import plan_rollback, rollback_body, why_not
+from cellplane.push_rollback import rollback_body, why_not
 from cellplane.pushes import EDGE, EVERYTHING, held_pushes
 from cellplane.wave_orders import plan_order
 from topology.model import CellState, Problem, Stamp
@@ -74,7 +74,7 @@ def _rollback(body: Mapping[str, Any], stamp: Stamp, history: PushHistory) -> St
         words = f"push {push.id} cannot be rolled back: {reasons}"
         raise Failure(grpc.StatusCode.FAILED_PRECONDITION, words, "REFUSED")
     asked = rollback_body(push.body)
-    return Step(f"the roll-back of push {push.id}", lambda view: plan_rollback(view, push.id, asked, stamp))
+    return Step(f"the roll-back of push {push.id}", lambda view: roll_back(view, push.id, asked, stamp))
 
 
 def _cell(body: Mapping[str, Any], stamp: Stamp, _: PushHistory) -> Step:

@@ -90,20 +90,31 @@ def write_candidate(view: View, name: str, body: Mapping[str, Any] | None, stamp
     return plan_document(view, SHADOW, name, body, stamp)
 
 
-WRITERS: Final[Writers] = MappingProxyType(
+def roll_back(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
+    """Plan the records of a push as they were before it."""
+    return plan_rollback(view, name, body, stamp, _RESTORED)
+
+
+_RESTORED: Final[Writers] = MappingProxyType(
     {
         CERTIFICATES: write_certificates,
-        KIND: write_rules,
         SHADOW: write_candidate,
-        ROLLBACK: plan_rollback,
+        DRAINED_ZONES: plan_zone,
+        OVERRIDES: plan_override,
+    }
+)
+"""Documents whose pushes can be rolled back, besides rules."""
+WRITERS: Final[Writers] = MappingProxyType(
+    {
+        **_RESTORED,
+        KIND: write_rules,
+        ROLLBACK: roll_back,
         FROZEN: freeze_pushes,
         RELEASED: release_push,
         REJECTED: release_version,
-        DRAINED_ZONES: plan_zone,
         SETTINGS: plan_settings,
         ORDER: plan_order,
         FORGOTTEN: plan_forgetting_sidecar,
-        OVERRIDES: plan_override,
     }
 )
 

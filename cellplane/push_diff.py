@@ -12,38 +12,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from cellplane.push_change import NO_STAMP, RecordChange
+from cellplane.push_documents import CAUSES_BY_KIND, document_changes, kept_before
 from cellplane.rules_history import CURRENT, KIND
 from topology.changes import differences
 from topology.codec import encode
+from topology.departing import NAMES as LEFT_NAMES
+from topology.departing import left_cells
 from topology.keys import CellKey, DocumentKey, GenerationKey, RegistryKey
-from topology.model import Cell, CellState, Document, Stamp
+from topology.model import Cell, CellState, Document
 from topology.view import View
+from topology.zones import zone_drains
 from xds.resource import ENDPOINT
 from xds.snapshot import Change, Snapshot
 
 RULES, CELLS, ENDPOINTS, CLAIMS, DRAIN, START = "rules", "cells", "endpoints", "claims", "drain", "start"
-CAUSES: Final = (RULES, CELLS, ENDPOINTS, CLAIMS, DRAIN, START)
+TIME: Final = "time"
+CAUSES: Final = (RULES, CELLS, *CAUSES_BY_KIND.values(), ENDPOINTS, CLAIMS, DRAIN, TIME, START)
 """Why a push happens; where there are several reasons, the first of these names it."""
 MOST_NAMES: Final = 20
 MOST_RECORDS: Final = 50
-MOST_RULES_BYTES: Final = 16 * 1024
-NO_STAMP: Final = Stamp(updated_by="", updated_at="", reason="")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordChange:
-    """One record of the topology that changed. `before` is its JSON form; None: it was not there.
-
-    `revision` is where it was written; 0 where it went. `has_before` is False where what was is too large to
-    be kept.
-    """
-
-    record: str
-    stamp: Stamp
-    lines: tuple[str, ...]
-    revision: int
-    before: Mapping[str, Any] | None = None
-    has_before: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,24 +64,34 @@ def push_diff(
     # The first push of a replica that knows of none before is no change that somebody made.
     known = before or after
     cells, rules = list(_cells(known, after)), list(_rules(known, after))
-    records = [*rules, *cells]
+    documents = list(document_changes(known, after))
+    records = [*rules, *cells, *(each for _, each in documents)]
     moved = sum(known.generations.get(slot) != revision for slot, revision in after.generations.items())
     gone = sum(after.departed.get(owner) is not one for owner, one in known.departed.items())
     departed = gone + sum(owner not in known.departed for owner in after.departed)
     notes = [f"claims: {moved} of {len(after.generations)} generations rose"] if moved else []
     notes += [f"departures: {departed} changed"] if departed else []
+    leaving = left_cells(known) != left_cells(after) if known.documents is not after.documents else False
+    notes += ["departures: cells that owners leave changed"] if leaving else []
+    claims = bool(moved or departed or leaving)
+    drains = []
     if before is None:
         notes.append(f"start: a first push, of {len(after.cells)} cells")
-    drains = [cell.id for cell in after.cells.values() if cell.state is CellState.DRAINING]
-    if not (records or notes) and drains:
-        notes.append(f"drain: another step of cell {', '.join(map(str, drains[:MOST_NAMES]))}")
+    elif not (records or claims):
+        # Nobody wrote anything: the clock did it.
+        drains = [*_drains(after)]
+        named = f"drain: another step of {', '.join(drains[:MOST_NAMES])}"
+        notes.append(named if drains else "time: an override, or a class of traffic, came to its end")
+    kinds = {kind for kind, _ in documents}
     causes = {
         START: before is None,
         RULES: bool(rules),
         CELLS: bool(cells) and not change.keys() <= {ENDPOINT},
+        **{cause: kind in kinds for kind, cause in CAUSES_BY_KIND.items()},
         ENDPOINTS: bool(cells) and change.keys() <= {ENDPOINT},
-        CLAIMS: bool(moved or departed),
-        DRAIN: not (records or moved or departed) and before is not None,
+        CLAIMS: claims,
+        DRAIN: bool(drains),
+        TIME: before is not None and not (records or claims or drains),
     }
     used = [kind for kind in new.resources if new.of_type(kind) or kind in change]
     return PushDiff(
@@ -116,13 +114,9 @@ def effective_revision(view: View) -> int:
     for key, revision in view.mod_revisions.items():
         if revision > newest:
             match view.keyspace.parse(key):
-                case (
-                    CellKey()
-                    | RegistryKey()
-                    | GenerationKey()
-                    | DocumentKey(kind="rules", name="current")
-                    | DocumentKey(kind="overrides")
-                ):
+                case CellKey() | RegistryKey() | GenerationKey() | DocumentKey(kind="rules", name="current"):
+                    newest = revision
+                case DocumentKey(kind=kind) if kind in CAUSES_BY_KIND or kind == LEFT_NAMES:
                     newest = revision
     return newest
 
@@ -141,6 +135,12 @@ def lines(diff: PushDiff) -> list[str]:
                 told.append(f"{each.type} {', '.join(names)}{more} {word}")
     told += [f"{name}: unchanged" for name in diff.unchanged]
     return told
+
+
+def _drains(view: View) -> Iterator[str]:
+    """Name what is being drained."""
+    yield from (f"cell {cell.id}" for cell in view.cells.values() if cell.state is CellState.DRAINING)
+    yield from (f"zone {cell_id}/{each.zone}" for cell_id, of in zone_drains(view).items() for each in of)
 
 
 def _cells(before: View, after: View) -> Iterator[RecordChange]:
@@ -172,14 +172,13 @@ def _rules(before: View, after: View) -> Iterator[RecordChange]:
     old, new = before.documents.get((KIND, CURRENT)), after.documents.get((KIND, CURRENT))
     if old is new or (old and new and old.body == new.body):
         return
-    body = dict(old.body) if old is not None else None
-    fits = body is None or len(json.dumps(body)) <= MOST_RULES_BYTES
+    before_body, fits = kept_before(old)
     yield RecordChange(
         record="rules",
         stamp=new.stamp if new is not None else NO_STAMP,
         lines=tuple(_rule_lines(old, new)),
         revision=after.document_revision(KIND, CURRENT),
-        before=body if fits else None,
+        before=before_body,
         has_before=fits,
     )
 

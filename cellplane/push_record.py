@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cellplane.ack_times import AckTimes, added_up
-from cellplane.push_diff import CLAIMS, DRAIN, PushDiff, RecordChange, lines
+from cellplane.push_change import RecordChange
+from cellplane.push_diff import CLAIMS, DRAIN, TIME, PushDiff, lines
 from topology.codec import stamp_body
 from xds.snapshot import Snapshot
 
 SCHEMA: Final = 1
 MOST_BYTES: Final = 32 * 1024
-MINOR: Final = frozenset({CLAIMS, DRAIN})
+MINOR: Final = frozenset({CLAIMS, DRAIN, TIME})
 """Causes of which a push comes by itself and often: fewer of these are kept."""
 
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from cellplane.push_diff import CLAIMS, DRAIN, START
+from cellplane.push_diff import CLAIMS, DRAIN, START, TIME
+from cellplane.push_documents import CAUSES_BY_KIND
 from cellplane.rules_history import CURRENT, KIND, plan_rules
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from topology.codec import decode, to_json
@@ -21,6 +22,7 @@ from topology.keys import CellKey
 from topology.model import Cell, Problem, Stamp
 from topology.planning import Outcome, Plan, Refusal, plan_document
 from topology.restore import plan_restore
+from topology.service.documents_service import Writer, Writers
 from topology.steps import Step, together
 from topology.view import View
 
@@ -39,6 +41,7 @@ def why_not(push: Mapping[str, Any]) -> str:
         nobody = {
             CLAIMS: "claims moved, which a roll-back never does: transfer them back",
             DRAIN: "it is a step of a drain, which ends when the cell's state changes",
+            TIME: "the time of something was over: write it anew",
         }
         return "; ".join(words for cause, words in nobody.items() if cause in causes) or "no record changed"
     if push["more_records"]:
@@ -56,8 +59,13 @@ def rollback_body(push: Mapping[str, Any]) -> dict[str, Any]:
     return {"push": push["id"], "records": records}
 
 
-def plan_rollback(view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp) -> Outcome:
-    """Plan all records of a push as they were, and a record of that, in one transaction."""
+def plan_rollback(
+    view: View, name: str, body: Mapping[str, Any] | None, stamp: Stamp, writers: Writers
+) -> Outcome:
+    """Plan all records of a push as they were, and a record of that, in one transaction.
+
+    `writers` plan the documents that may be among them, by kind.
+    """
     if body is None:
         return _refused("name", "what was rolled back stays on record: roll the roll-back's own push back")
     if not _ID.match(name) or body.get("push") != name:
@@ -69,7 +77,7 @@ def plan_rollback(view: View, name: str, body: Mapping[str, Any] | None, stamp: 
     stamp = replace(stamp, reason=f"rollback of push {name}{because}")
     steps = []
     for number, record in enumerate(records):
-        step = _step(f"records[{number}]", record, stamp)
+        step = _step(f"records[{number}]", record, stamp, writers)
         if isinstance(step, Refusal):
             return step
         steps.append(step)
@@ -83,7 +91,7 @@ def plan_rollback(view: View, name: str, body: Mapping[str, Any] | None, stamp: 
     return replace(outcome, summary=(*lines, "claims stay where they are: what a customer owns is not moved"))
 
 
-def _step(field: str, record: Any, stamp: Stamp) -> Step | Refusal:
+def _step(field: str, record: Any, stamp: Stamp, writers: Writers) -> Step | Refusal:
     """Give the step that restores one record, or what is wrong with how it is told."""
     try:
         name, revision, before = str(record["record"]), int(record["revision"]), record["before"]
@@ -91,10 +99,23 @@ def _step(field: str, record: Any, stamp: Stamp) -> Step | Refusal:
         return _refused(field, "lacks its record, revision or before: take them from the history")
     if before is not None and not isinstance(before, dict):
         return _refused(f"{field}.before", "is neither an object nor nothing: take it from the history")
+    kind, _, of = name.partition(" ")
     if name == "rules":
         return Step(name, partial(_rules, before=before, revision=revision, stamp=stamp))
+    if of and (write := writers.get(kind)) is not None:
+        plan = partial(_document, before=before, revision=revision, stamp=stamp)
+        return Step(name, lambda view: plan(view, kind, of, write))
+    return _cell(field, name, revision, before, stamp)
+
+
+def _cell(
+    field: str, name: str, revision: int, before: Mapping[str, Any] | None, stamp: Stamp
+) -> Step | Refusal:
     if (found := _CELL.match(name)) is None:
-        return _refused(f"{field}.record", f"{name[:64]!r} is none that can be restored: cell N or rules")
+        known = ", ".join((*CAUSES_BY_KIND, "cell"))
+        return _refused(
+            f"{field}.record", f"{name[:64]!r} is none that can be restored: rules, or {known} with a name"
+        )
     cell_id = int(found[1])
     cell = None
     if before is not None:
@@ -116,6 +137,23 @@ def _rules(view: View, before: Mapping[str, Any] | None, revision: int, stamp: S
     if not isinstance(ruleset, Ruleset):
         return Refusal(problems=tuple(ruleset))
     return plan_rules(view, body, stamp)
+
+
+def _document(
+    view: View,
+    kind: str,
+    name: str,
+    write: Writer,
+    *,
+    before: Mapping[str, Any] | None,
+    revision: int,
+    stamp: Stamp,
+) -> Outcome:
+    now = view.documents.get((kind, name))
+    if view.document_revision(kind, name) != revision:
+        by = f" by {now.stamp.updated_by} at {now.stamp.updated_at}" if now else ""
+        return _refused(kind, f"{name} was written again{by}: what came later goes back first")
+    return write(view, name, before, stamp)
 
 
 def _audit(view: View, name: str, told: list[str], stamp: Stamp) -> Outcome:

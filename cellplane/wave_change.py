@@ -10,23 +10,26 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from cellplane.push_diff import NO_STAMP
+from cellplane.push_change import NO_STAMP
 from cellplane.rules_in_force import KIND, NAME
 from envoy.certificates import KIND as CERTIFICATES
 from envoy.certificates import NAME as EDGE_CERTIFICATE
 from envoy.clusters import is_resolved_by_envoy
+from envoy.shadow import KIND as SHADOW
+from envoy.shadow import NAME as CANDIDATE
 from topology.model import Cell, CellState, Document
 from topology.view import View
 
-TOLD: Final = ((KIND, NAME), (CERTIFICATES, EDGE_CERTIFICATE))
-"""Documents that Envoys are told of."""
+TOLD: Final = ((KIND, NAME), (CERTIFICATES, EDGE_CERTIFICATE), (SHADOW, CANDIDATE))
+"""Documents of which Envoys hear in waves. Overrides and zones' evacuations are an operator's urgent word."""
 
 
 def past_wave(base: View, newest: View) -> View:
     """Give the View that all had last, with what is newer and waits for no wave.
 
-    That is: endpoints that EDS carries, quarantines and their end, and whatever concerns claims. Rules,
-    certificates, other fields of cells, and cells that came or went are as they were.
+    That is: endpoints that EDS carries, quarantines and their end, overrides, and whatever concerns claims.
+    Rules and candidates for them, certificates, other fields of cells, and cells that came or went are as
+    they were.
     """
     cells = {cell_id: _past(known, newest.cells.get(cell_id)) for cell_id, known in base.cells.items()}
     revisions = dict(newest.mod_revisions)

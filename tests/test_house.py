@@ -38,6 +38,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/operation_metrics.py": "tests/cellplane/test_operation_pages.py",
     "cellplane/operations.py": "tests/cellplane/test_operation_pages.py",
     "cellplane/pages.py": "tests/cellplane/test_status.py",
+    "cellplane/push_change.py": "tests/cellplane/test_push_diff.py",
     "cellplane/moves.py": "tests/faults/test_moves_killed.py",
     "cellplane/cli/transitions.py": "tests/cellplane/cli/test_cells.py",
     "cellplane/cli/zones.py": "tests/cellplane/cli/test_cells_drain.py",

@@ -117,6 +117,47 @@ def test_what_changes_by_itself_is_a_drain() -> None:
     assert "drain: another step of cell 2" in lines(found)
 
 
+PASS = {"action": "pass", "until": "2026-11-22T11:00:00Z"}
+FILES = {"schema": 1, "certificate": "/etc/a.pem", "key": "/etc/a.key"}
+
+
+@pytest.mark.parametrize(
+    ("written", "causes", "text"),
+    [
+        ({"overrides__cell/2": PASS}, ("overrides",), "overrides cell/2: action: none → pass"),
+        ({"zones-drained__2/a": {"seconds": 0}}, ("zones",), "zones-drained 2/a: seconds: none → 0"),
+        ({"certificates__edge": FILES}, ("certificates",), "certificates edge: key: none → /etc/a.key"),
+        ({"rules-shadow__candidate": {"percent": 5, "ruleset": {}}}, ("candidate",),
+         "rules-shadow candidate: percent: none → 5"),
+        ({"departed-claims__x": {"from_cell": 2}}, ("claims",),
+         "departures: cells that owners leave changed"),
+    ],
+)  # fmt: skip
+def test_other_documents_are_told_by_their_own_cause(
+    written: dict[str, Any], causes: tuple[str, ...], text: str
+) -> None:
+    found = told(BEFORE, after(ONE, TWO, **written))
+    assert found.causes == causes
+    assert text in lines(found)
+    gone = told(after(ONE, TWO, **written), view_of(12, ONE, TWO, before=BEFORE))
+    assert gone.causes == causes
+
+
+def test_a_document_that_went_keeps_what_it_said() -> None:
+    (change,) = told(
+        after(ONE, TWO, **{"overrides__cell/2": PASS}), view_of(12, ONE, TWO, before=BEFORE)
+    ).records
+    assert (change.record, change.before, change.lines) == ("overrides cell/2", PASS, ("removed",))
+
+
+def test_what_comes_to_its_end_by_itself_is_no_drain() -> None:
+    found = told(BEFORE, BEFORE)
+    assert found.causes == ("time",)
+    assert "time: an override, or a class of traffic, came to its end" in lines(found)
+    zone = after(ONE, TWO, **{"zones-drained__2/a": {"seconds": 60}})
+    assert told(zone, zone).notes == ("drain: another step of zone 2/a",)
+
+
 def test_a_first_push_is_nobodys_change() -> None:
     found = told(None, BEFORE)
     assert (found.causes, found.records) == (("start",), ())
@@ -135,5 +176,8 @@ def test_a_revision_is_that_of_the_newest_record_with_a_part_in_it() -> None:
     named = replace(unrelated, mod_revisions={**BEFORE.mod_revisions, "/cellplane/v1/pushes-held/edge": 12})
     assert effective_revision(BEFORE) == 10
     assert effective_revision(named) == 10
-    for key in ("cells/9", "registry", "generations/042", "rules/current"):
+    for key in (
+        "cells/9", "registry", "generations/042", "rules/current", "certificates/edge",
+        "rules-shadow/candidate", "zones-drained/2%2Fa", "overrides/cell%2F1", "departed-claims/x",
+    ):  # fmt: skip
         assert effective_revision(replace(BEFORE, mod_revisions={f"/cellplane/v1/{key}": 15})) == 15

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from cellplane.ack_times import AckTimes
-from cellplane.push_diff import PushDiff, RecordChange, push_diff
+from cellplane.push_change import RecordChange
+from cellplane.push_diff import PushDiff, push_diff
 from cellplane.push_record import (
     MOST_BYTES,
     Acks,

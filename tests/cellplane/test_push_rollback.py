@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from cellplane.document_writers import roll_back
 from cellplane.push_diff import push_diff
 from cellplane.push_record import push_body
-from cellplane.push_rollback import KEPT, ROLLBACK, plan_rollback, rollback_body, why_not
+from cellplane.push_rollback import KEPT, ROLLBACK, rollback_body, why_not
 from tests.cellplane.pushing import pushed, view_of
 from tests.cellplane.views import STAMP, cell
 from tests.envoy.rule_documents import document, rule
@@ -34,7 +35,7 @@ def push(before: View | None = BEFORE, after: View = AFTER) -> dict[str, Any]:
 
 
 def plan(view: View, body: dict[str, Any] | None, name: str = "") -> Outcome:
-    return plan_rollback(view, name or (body or {}).get("push", "0a1b2c3d"), body, LATER)
+    return roll_back(view, name or (body or {}).get("push", "0a1b2c3d"), body, LATER)
 
 
 def refused(outcome: Outcome) -> str:
@@ -71,6 +72,31 @@ def test_nothing_goes_back_where_one_record_cannot() -> None:
     assert "rules: were written again by ada" in refused(plan(rules, rollback_body(push())))
 
 
+def test_documents_that_envoys_are_told_of_go_back_too() -> None:
+    pinned = {"action": "pass", "until": "2026-11-23T00:00:00Z"}
+    before = view_of(10, cell(1), cell(2))
+    after = view_of(11, cell(1), cell(2), before=before, **{"overrides__cell/2": pinned})
+    made = plan(after, rollback_body(push(before, after)))
+    assert isinstance(made, Plan)
+    assert made.txn.deletes == ("/cellplane/v1/overrides/cell%2F2",)
+    since = view_of(12, cell(1), cell(2), before=after, **{"overrides__cell/2": pinned})
+    assert "overrides: cell/2 was written again by ada" in refused(
+        plan(since, rollback_body(push(before, after)))
+    )
+    certificates = {"schema": 1, "certificate": "/etc/a.pem", "key": "/etc/a.key"}
+    old = view_of(10, cell(1), certificates__edge=certificates)
+    new = view_of(11, cell(1), before=old, certificates__edge={**certificates, "key": "/etc/b.key"})
+    asked = {
+        "push": "0a1b2c3d",
+        "records": [{"record": "certificates edge", "revision": 11, "before": certificates}],
+    }
+    made = plan(new, asked)
+    assert isinstance(made, Plan)
+    assert json.loads(made.txn.puts[0][1])["body"] == certificates
+    asked["records"] = [{"record": "certificates edge", "revision": 11, "before": {"schema": 2}}]
+    assert "write 1" in refused(plan(new, asked))
+
+
 def test_old_rollbacks_make_way() -> None:
     names = [f"{number:08x}" for number in range(KEPT)]
     many = {(ROLLBACK, name): Document(kind=ROLLBACK, name=name, body={}, stamp=STAMP) for name in names}
@@ -94,7 +120,7 @@ CELL = {"record": "cell 2", "revision": 11, "before": None}
         ("0a1b2c3d", {"push": "ffffffff"}, "in the body too"),
         ("0a1b2c3d", {"push": "0a1b2c3d", "records": []}, "records: are missing"),
         ("0a1b2c3d", {"push": "0a1b2c3d", "records": [{}]}, "records[0]: lacks its record"),
-        ("0a1b2c3d", {"push": "0a1b2c3d", "records": [{**CELL, "record": "cell x"}]}, "cell N or rules"),
+        ("0a1b2c3d", {"push": "0a1b2c3d", "records": [{**CELL, "record": "cell x"}]}, "rules, or "),
         (
             "0a1b2c3d",
             {"push": "0a1b2c3d", "records": [{**CELL, "before": 7}]},

@@ -56,6 +56,18 @@ def test_cells_that_come_or_go_and_rules_wait_and_claims_do_not() -> None:
     assert effective_revision(found) == 10
 
 
+def test_a_candidate_goes_in_a_wave_and_an_override_does_not() -> None:
+    tried = {"percent": 5.0, "ruleset": {}}
+    newest = view_of(
+        12, cell(1), cell(2), before=BASE,
+        **{"rules-shadow__candidate": tried, "overrides__cell/1": {}, "zones-drained__1/a": {"seconds": 0}},
+    )  # fmt: skip
+    found = past_wave(BASE, newest)
+    assert ("rules-shadow", "candidate") not in found.documents
+    assert {("overrides", "cell/1"), ("zones-drained", "1/a")} <= found.documents.keys()
+    assert essence(newest).documents.keys() == {("rules", "current"), ("rules-shadow", "candidate")}
+
+
 def test_where_no_rules_were_none_are() -> None:
     found = past_wave(view_of(10, cell(1)), view_of(12, cell(1), rules__current={"rules": []}))
     assert ("rules", "current") not in found.documents
