@@ -1,7 +1,8 @@
 """The fleet as records: what each node has, was sent and rejected, and which control plane said so.
 
-Made of a replica's own `Fleet`, carried through the store in compact parts, given out as JSON; the command,
-pages and metrics read the same values (`Snapshot -> Response`, on its way back). Pure: it asks no clock.
+Made of what `fleet_node` tells, carried through the store in compact parts, given out as JSON; the command,
+pages and metrics read the same values (`Snapshot -> Response`, on its way back). Pure: it asks no clock. The
+command starts with it, so it imports nothing that takes time.
 """
 
 from __future__ import annotations
@@ -12,15 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cellplane.wave_record import is_canary
-from xds.hold_book import NodeHold
-from xds.node_status import NodeStatus, TypeStatus
-
 REJECTED, STALE, NOT_SENT, SYNCED = "REJECTED", "STALE", "NOT SENT", "SYNCED"
 WORST_FIRST: Final = (REJECTED, STALE, NOT_SENT, SYNCED)
-MOST_WORDS: Final = 1000
-"""Of what an Envoy says to a rejection this much is kept, and of the names that it blames the next."""
-MOST_NAMES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,37 +92,6 @@ class NodeRecord:
         return cls(body=body, replica=str(body["replica"]), target=int(body["target_revision"]))
 
 
-def node_body(node: NodeStatus, holds: Iterable[NodeHold]) -> dict[str, Any]:
-    """Return a node's JSON form with how each type stands and what is held of it."""
-    held = [_hold(hold) for hold in holds]
-    by_type = {hold["type"]: hold for hold in held if hold["scope"] == "node"}
-    body = node.to_json()
-    for kind, status in node.types.items():
-        state, since = type_state(node, status, rejects=kind.name in by_type)
-        body["types"][kind.name] |= {"state": state, "since": since, "last_nack": _nack(status)}
-    body["held"] = held
-    body["canary"] = is_canary(node.node)
-    return body
-
-
-def type_state(node: NodeStatus, status: TypeStatus, *, rejects: bool) -> tuple[str, float]:
-    """Say how one type stands at a node, and since when in Unix seconds.
-
-    `rejects`: a version of the type is held for this node alone.
-    """
-    nack = status.last_nack
-    if nack is not None and (rejects or nack.version == status.sent_version):
-        return REJECTED, nack.at
-    if not status.responses_sent:
-        asked = status.subscribed or status.wildcard
-        return (
-            (SYNCED, node.connected_at) if asked and node.settled_revision else (NOT_SENT, node.connected_at)
-        )
-    if status.acked_version == status.sent_version:
-        return SYNCED, status.acked_at
-    return STALE, status.sent_at
-
-
 def encode_part(bodies: Iterable[Mapping[str, Any]]) -> bytes:
     """Write nodes down compactly. Equal nodes give equal bytes."""
     return zlib.compress(json.dumps(list(bodies), separators=(",", ":"), sort_keys=True).encode(), 1)
@@ -143,25 +106,3 @@ def decode_part(value: bytes) -> list[Mapping[str, Any]]:
     if not isinstance(found, list):
         raise ValueError("is no list of nodes")  # noqa: TRY004  bad input, not a bug of the caller
     return found
-
-
-def _nack(status: TypeStatus) -> dict[str, Any] | None:
-    nack = status.last_nack
-    if nack is None:
-        return None
-    return {
-        "at": nack.at,
-        "version": nack.version,
-        "names": list(nack.names[:MOST_NAMES]),
-        "message": nack.message[:MOST_WORDS],
-    }
-
-
-def _hold(hold: NodeHold) -> dict[str, Any]:
-    return {
-        "type": hold.key[0].name,
-        "name": hold.key[1],
-        "version": hold.version,
-        "message": hold.message[:MOST_WORDS],
-        "scope": "group" if hold.for_group else "node",
-    }

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from zlib import crc32
 
-from cellplane.fleet_record import encode_part, node_body
+from cellplane.fleet_node import node_body
+from cellplane.fleet_record import encode_part
 from cellplane.operation_keys import FleetKeys
 from topology.errors import LeaseGone, StoreError
 from topology.store import MAX_TXN_BYTES, LeasingStore, Txn

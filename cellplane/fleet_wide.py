@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cellplane.fleet_record import NodeRecord, decode_part, node_body
+from cellplane.fleet_node import node_body
+from cellplane.fleet_record import NodeRecord, decode_part
 from cellplane.operation_keys import FleetKeys
 from topology.errors import StoreError
 from topology.store import Record, Store

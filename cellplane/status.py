@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from cellplane.fleet_record import node_body
+from cellplane.fleet_node import node_body
 from cellplane.pages import PLAIN, Pages
 from cellplane.publisher_state import PublisherState
 from cellplane.settings import Listen, TlsFiles

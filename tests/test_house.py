@@ -34,6 +34,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "cellplane/demo/stub_cell.py": "tests/cellplane/demo/test_traffic.py",
     "cellplane/demo/topology_client.py": "tests/cellplane/demo/test_changes.py",
     "cellplane/demo/tour.py": "tests/integration/test_demo.py",
+    "cellplane/fleet_node.py": "tests/cellplane/test_fleet_record.py",
     "cellplane/histograms.py": "tests/cellplane/test_topology_metrics.py",
     "cellplane/operation_metrics.py": "tests/cellplane/test_operation_pages.py",
     "cellplane/operations.py": "tests/cellplane/test_operation_pages.py",

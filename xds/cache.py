@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from xds.nodes import Node
+from xds.resource import Reference
 from xds.snapshot import Change, Dangling, Snapshot, diff
 from xds.wire import ProtocolError, Status
 
@@ -111,6 +112,15 @@ class Cache:
         """
         of = self._groups.get(group)
         return of.of(node) if of is not None and of.current is not None else None
+
+    def wants(self, group: str, key: Reference, version: str) -> bool:
+        """Tell whether a version is in what some node of the group is to have."""
+        of = self._groups.get(group)
+        if of is None:
+            return False
+        kind, name = key
+        found = (each.of_type(kind).get(name) for each in (of.current, of.staged) if each is not None)
+        return any(one is not None and one.version == version for one in found)
 
     def snapshots(self) -> tuple[tuple[str, Snapshot], ...]:
         """Return the current snapshot of each group."""

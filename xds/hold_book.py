@@ -45,6 +45,10 @@ class HoldBook:
         self.store = store
         self.changed = changed
         """Called with a group of which somebody may be sent what was withheld."""
+        self.wants: Callable[[str, Reference, str], bool] = lambda _group, _key, _version: True
+        """Tells whether somebody of a group is to have this version now. What was taken back since stays
+        rejected, and nobody misses it.
+        """
         self._groups: dict[str, GroupHolds] = {}
         self._nodes: OrderedDict[tuple[str, str], Holds] = OrderedDict()
         self._streams: dict[tuple[str, str], int] = {}
@@ -106,24 +110,27 @@ class HoldBook:
         self.group(group).release(key)
 
     def at_node(self, group: str, node: str) -> Iterator[NodeHold]:
-        """List what one node is not sent, with the words of who rejected it."""
+        """List what one node is not sent that it is to have, with the words of who rejected it."""
         shared = self.group(group)
         for key, record in shared.records.items():
             for version in record.held:
+                if not self.wants(group, key, version):
+                    continue
                 words = record.versions[version].rejections
                 yield NodeHold(key, version, words[0].message if words else "", for_group=True)
         holds = self._nodes.get((group, node))
         for key, version, message in holds.held() if holds else ():
             known = shared.records.get(key)
-            if known is None or version not in known.held:
+            if (known is None or version not in known.held) and self.wants(group, key, version):
                 yield NodeHold(key, version, message, for_group=False)
 
     def counts(self) -> Counter[tuple[str, str, bool]]:
-        """Count held versions by group and type, and whether for the whole group or for single nodes."""
+        """Count what is wanted and held, by group and type, and whether for all of the group or one node."""
         found: Counter[tuple[str, str, bool]] = Counter()
         for name, group in self._groups.items():
-            for (kind, _), record in group.records.items():
-                found[name, kind.name, True] += len(record.held)
+            for key, record in group.records.items():
+                held = sum(self.wants(name, key, version) for version in record.held)
+                found[name, key[0].name, True] += held
         for name, node in self._nodes:
             for hold in self.at_node(name, node):
                 if not hold.for_group:

@@ -80,6 +80,7 @@ class AdsServer:
         )
         self._plain_terms = replace(self._terms, client_is_envoy=False)
         self.holds = HoldBook(changed=self._wake_soon)
+        self.holds.wants = cache.wants
         self._sessions: dict[Session, Served] = {}
         self._siblings: WeakValueDictionary[tuple[str, str], Siblings] = WeakValueDictionary()
         self._waking: set[str] = set()

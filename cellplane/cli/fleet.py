@@ -14,7 +14,7 @@ from urllib.parse import quote
 import click
 
 from cellplane.cli.asking import ask, control_plane_option, dump_of, listen
-from cellplane.cli.fleet_forget import forget
+from cellplane.cli.late import late_group
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
 from cellplane.fleet_diff import COLUMNS, differences, has_of
 from cellplane.fleet_record import WORST_FIRST, NodeRecord
@@ -62,12 +62,9 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_filter
 
 
-@click.group()
+@click.group(cls=late_group({"forget": "cellplane.cli.fleet_forget:forget"}))
 def fleet() -> None:
     """Fleet: the Envoys that are connected, and how far each has come."""
-
-
-fleet.add_command(forget)
 
 
 @fleet.command("status")

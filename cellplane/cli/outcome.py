@@ -10,14 +10,12 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
-from topology.model import Problem
+if TYPE_CHECKING:  # quick commands do without
+    from topology.model import Problem
 
 
 class Exit(IntEnum):
@@ -60,6 +58,11 @@ def print_table(
     if not rows:
         click.echo(empty)
         return
+    # A command that prints no table does not wait for this.
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     console = Console(highlight=False)
     # A pipe has no width of its own: a table that a script cuts up must not be folded at 80 columns.
     if not console.is_terminal:

@@ -5,12 +5,13 @@ A command's module is imported when it is asked for: `cellplane cells list` does
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 from collections.abc import Mapping
 from typing import Final
 
 import click
+
+from cellplane.cli.late import late_group
 
 COMMANDS: Final[Mapping[str, str]] = {
     "bootstrap": "cellplane.cli.bootstrap:bootstrap_command",
@@ -34,23 +35,10 @@ COMMANDS: Final[Mapping[str, str]] = {
 """Where each command is: its module, and its name there."""
 
 
-class Root(click.Group):
-    """A group whose commands are found in `COMMANDS`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Name all commands, in the order of the help."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  as above
-        """Import a command; none where there is no such name."""
-        if (place := COMMANDS.get(cmd_name)) is None:
-            return None
-        module, name = place.split(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-
-@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=late_group(COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(importlib.metadata.version("cellplane"), prog_name="cellplane")
 def cellplane() -> None:
     """Route a product's traffic to its cells: a topology in etcd, pushed to a fleet of Envoys.

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from cellplane.console_state import state_json
-from cellplane.fleet_record import NodeRecord, node_body
+from cellplane.fleet_node import node_body
+from cellplane.fleet_record import NodeRecord
 from cellplane.fleet_report import Filter
 from cellplane.fleet_wide import ReplicaRecord, WholeFleet
 from cellplane.held_versions import REJECTED, body_of

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from cellplane.fleet_record import NodeRecord, decode_part, encode_part, node_body
+from cellplane.fleet_node import node_body
+from cellplane.fleet_record import NodeRecord, decode_part, encode_part
 from tests.cellplane.fleets import connected, response, synced
 from xds.hold_book import NodeHold
 from xds.resource import CLUSTER
@@ -84,6 +85,23 @@ def test_what_is_held_for_the_node_alone_stays_a_rejection_and_what_is_held_for_
     assert stands(fleet, (alone,))[0] == "REJECTED"
     assert stands(fleet, (everybody,))[0] == "SYNCED"
     assert [hold["scope"] for hold in record(fleet, holds=(alone, everybody)).held] == ["node", "group"]
+
+
+def test_what_was_rejected_and_taken_back_is_over_though_nothing_more_was_sent() -> None:
+    clock = Clock()
+    fleet = Fleet(clock)
+    stream, bad = synced(fleet, "n"), response("8")
+    clock.now = 60
+    stream.sent(bad)
+    stream.rejected(bad, ("cell-1",), "no such thing")
+    hold = NodeHold((CLUSTER, "cell-1"), "v1", "no such thing", for_group=True)
+    clock.now = 61
+    stream.settled(8)
+    assert stands(fleet, (hold,)) == ("REJECTED", 60), "it goes on with what it had"
+    clock.now = 62
+    stream.settled(9)
+    assert stands(fleet) == ("SYNCED", 62)
+    assert record(fleet, target=9).state == "SYNCED"
 
 
 def test_a_node_stands_as_its_worst_type_or_stale_where_it_is_behind() -> None:

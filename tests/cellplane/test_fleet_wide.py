@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from cellplane.fleet_record import encode_part, node_body
+from cellplane.fleet_node import node_body
+from cellplane.fleet_record import encode_part
 from cellplane.fleet_wide import FleetReader
 from cellplane.operation_keys import FleetKeys
 from tests.cellplane.fleets import synced

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 
+from cellplane.fleet_node import node_body
 from envoy.certificates import KIND, NAME
 from envoy.edge import EdgeSettings, EdgeTls
 from tests.certificates import Authority, Identity
@@ -53,6 +55,15 @@ class TlsEdge:
             return await self.serial() == wanted
 
         await eventually(look, f"certificate {wanted} at the edge")
+
+    def told(self) -> dict[str, Any]:
+        """Give what the fleet tells of the one Envoy."""
+        (node,) = self.edge.server.fleet.nodes()
+        return node_body(node, self.edge.server.holds.at_node(node.group, node.node.id))
+
+    async def stands(self, state: str, held: int) -> bool:
+        told = self.told()
+        return (told["types"]["secret"]["state"], len(told["held"])) == (state, held)
 
 
 def number(identity: Identity) -> int:
@@ -114,6 +125,15 @@ async def test_certificates_change_while_it_runs_and_connections_stay(tmp_path: 
         await tls.edge.publish(replace(tls.view, revision=8, documents={(KIND, NAME): document}))
         await tls.shows(third)
         await tls.edge.settled(8)
+        # Files that are not there are rejected; once they are taken back nothing of it is left but the story.
+        lost = {**body, "certificate": "/nowhere/edge.pem"}
+        missing = replace(document, body=lost)
+        await tls.edge.publish(replace(tls.view, revision=9, documents={(KIND, NAME): missing}))
+        await eventually(lambda: tls.stands("REJECTED", 1), "the files to be rejected")
+        await tls.edge.publish(replace(tls.view, revision=10, documents={(KIND, NAME): document}))
+        await eventually(lambda: tls.stands("SYNCED", 0), "the rejection to be over")
+        assert tls.told()["types"]["secret"]["last_nack"] is not None
+        assert await tls.serial() == number(third)
         # None of it drained anybody.
         kept[1].write(b"GET / HTTP/1.1\r\nhost: edge.test\r\nconnection: close\r\n\r\n")
         assert (await kept[0].read(15)).startswith(b"HTTP/1.1 200")

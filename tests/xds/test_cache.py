@@ -165,3 +165,16 @@ def test_nothing_is_staged_that_contradicts_itself() -> None:
     assert isinstance(cache.stage("group", bad, canary), Refused)
     cache.unstage("group")
     assert not few.heard
+
+
+def test_a_version_is_wanted_while_some_node_is_to_have_it() -> None:
+    cache, key = Cache(), (ENDPOINT, "a")
+    first, second = snapshot(1, both("a")), snapshot(2, both("a", port=81))
+    versions = [one.of_type(ENDPOINT)["a"].version for one in (first, second)]
+    assert not cache.wants("group", key, versions[0])
+    cache.publish("group", first)
+    cache.stage("group", second, lambda node: node.id == "n")
+    assert [cache.wants("group", key, version) for version in versions] == [True, True]
+    cache.unstage("group")
+    assert [cache.wants("group", key, version) for version in versions] == [True, False]
+    assert not cache.wants("group", (ENDPOINT, "b"), versions[0])

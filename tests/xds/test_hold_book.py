@@ -105,6 +105,18 @@ def test_what_a_node_is_not_sent_is_listed_and_counted() -> None:
     assert book.counts() == {("g", "cluster", True): 1, ("g", "cluster", False): 1}
 
 
+def test_what_was_taken_back_is_missed_by_nobody() -> None:
+    book, wanted = HoldBook(), {cluster("a").version}
+    book.wants = lambda group, key, version: (group, key) == ("g", KEY) and version in wanted
+    node = book.joined("g", "n1", "v")
+    node.reject(cluster("a"), "no", None)
+    node.reject(cluster("b"), "b: cannot bind", None)
+    assert [hold.key for hold in book.at_node("g", "n1")] == [KEY]
+    wanted.clear()
+    assert (list(book.at_node("g", "n1")), book.counts()) == ([], {})
+    assert [record.key for _, record in book.held()] == [KEY], "it is never sent again"
+
+
 def test_rule_24_who_rejected_something_at_another_replica_is_not_believed_here() -> None:
     there, here = HoldBook(store := Kept()), HoldBook()
     there.joined("g", "n1", "v").reject(cluster("a"), "no", None)

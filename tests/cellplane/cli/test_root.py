@@ -40,6 +40,26 @@ print(*sys.modules)
     assert not {"cellplane.control_plane", "cellplane.topology_service", "aiohttp", "asyncpg"} & set(loaded)
 
 
+def test_the_fleet_is_shown_without_what_only_its_other_commands_need() -> None:
+    code = """
+import sys
+from cellplane.cli.root import cellplane
+cellplane(["fleet", "status", "-h"], standalone_mode=False)
+print(*sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    loaded = said.splitlines()[-1].split()
+    assert "cellplane.cli.fleet" in loaded
+    assert not {
+        "grpc",
+        "google.protobuf",
+        "rich.console",
+        "topology.model",
+        "cellplane.cli.fleet_forget",
+    } & set(loaded)
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["-h"], ["cells", "-h"], ["cells", "add", "--help"]])
 def test_help_and_version_end_well(arguments: list[str]) -> None:
     assert CliRunner().invoke(cellplane, arguments).exit_code == 0

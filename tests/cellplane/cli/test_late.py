@@ -1,0 +1,34 @@
+"""Commands that are found late stand beside those that a group has at once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.testing import CliRunner
+
+from cellplane.cli.late import late_group
+
+
+@click.group(cls=late_group({"forget": "cellplane.cli.fleet_forget:forget"}))
+def group() -> None:
+    """Do something."""
+
+
+@group.command("here")
+def here() -> None:
+    """Say so."""
+    click.echo("here")
+
+
+def test_both_are_listed_and_found() -> None:
+    sys.modules.pop("cellplane.cli.fleet_forget", None)
+    assert CliRunner().invoke(group, ["here"]).stdout == "here\n"
+    assert "cellplane.cli.fleet_forget" not in sys.modules
+    said = CliRunner().invoke(group, ["--help"]).stdout
+    assert said.index("forget") < said.index("here")
+    assert CliRunner().invoke(group, ["forget", "--help"]).exit_code == 0
+
+
+def test_one_that_is_nowhere_is_a_usage_error() -> None:
+    assert CliRunner().invoke(group, ["nowhere"]).exit_code == 2
