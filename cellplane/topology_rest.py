@@ -116,7 +116,9 @@ class RestPages:
             self._server.classify.decisions[NOT_UNDERSTOOD] += 1
             raise
         decision = self._server.classify.decide(asked)  # type: ignore[arg-type]  # of the operation's type
-        headers = self._kept(self._lifetimes.found, decision)
+        found = self._lifetimes.found
+        seconds = found if decision.seconds is None else min(found, decision.seconds)
+        headers = self._kept(seconds, decision)
         return web.json_response(_json(routed_message(decision.cell)), headers=headers)
 
     async def _read(self, operation: Operation, request: web.Request, caller: Caller) -> web.Response:

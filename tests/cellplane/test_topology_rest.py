@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,20 @@ from cellplane.settings import Listen, SettingsError, TlsFiles
 from cellplane.topology_rest import RestPages, tags_of
 from tests.topology.claims.samples import route
 from tests.topology.moves.rig import MOVE, wish
-from tests.topology.samples import cell
+from tests.topology.samples import STAMP, cell
 from tests.topology.service.stage import Stage, playing
-from tests.topology.service.test_claim_service import begin
+from tests.topology.service.test_claim_service import begin, commit
+from topology.codec import encode
+from topology.forms import format_utc
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
+from topology.model import Document
 from topology.moves import machine
 from topology.moves.book import MoveBook
 from topology.service.classify import Lifetimes, Routed
 from topology.service.identity import NO_MORE_NAMES, Role
 from topology.service.places import NO_LIMIT, CallLimit, Mode
+from topology.store import Txn
 
 ANYWHERE = Listen(host="127.0.0.1", port=0)
 
@@ -73,6 +77,23 @@ async def test_a_claim_is_routed_and_the_answer_may_be_kept(pages: Pages) -> Non
     assert (status, body) == (200, {"action": "PROXY", "proxy": {"address": "cell-2.example.com"}})
     assert headers["cache-control"] == "max-age=60, stale-if-error=100"
     assert headers["cache-tag"] == "cell-2,ROUTES:acme%2Fx"
+
+
+async def test_what_operators_override_is_kept_no_longer_than_it_holds(pages: Pages) -> None:
+    stage = pages.stage
+    await commit(stage.client(), 2, await begin(stage.client(), 2, ["acme"]))
+    await stage.caught_up()
+    ends = format_utc(datetime.now(UTC) + timedelta(seconds=30))
+    for body, expected in (
+        ({"action": "pin", "cell": 1}, (200, "max-age=2", "cell-1,ROUTES:acme")),
+        ({"action": "block"}, (403, "no-store", None)),
+    ):
+        key = stage.keyspace.document("overrides", "NAMESPACE/42")
+        document = Document(kind="overrides", name="NAMESPACE/42", body={"until": ends, **body}, stamp=STAMP)
+        await stage.store.commit(Txn(puts=((key, encode(document)),)))
+        await stage.put()
+        status, _, headers = await pages.ask({"claims": [{"route": "acme"}]})
+        assert (status, headers["cache-control"][:9].rstrip(","), headers.get("cache-tag")) == expected
 
 
 async def test_old_clients_are_still_understood(pages: Pages) -> None:

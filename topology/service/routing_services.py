@@ -7,6 +7,7 @@ Decision`, as gRPC has it.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import grpc
@@ -22,21 +23,27 @@ from pb.gitlab.cells.topology_service import (
 )
 from topology.claims.model import Bucket, Record
 from topology.model import Cell
+from topology.overrides import NONE, OverridesOf
 from topology.service.cell_info import address_of, cell_info, is_listed
 from topology.service.claim_wire import classified_claims
 from topology.service.classify import (
+    NOTHING,
+    Blocked,
     ByCellId,
     ByClaims,
     BySessionPrefix,
     ClassificationKey,
     FirstCell,
     NoCell,
+    Overruled,
     Routed,
     classify,
+    overruled,
 )
 from topology.service.failure import Failure, invalid, not_found
 from topology.service.gate import Context
 from topology.service.sources import Sources
+from topology.view import View
 
 NOT_UNDERSTOOD: Final = ("UNKNOWN", "invalid")
 
@@ -53,6 +60,7 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self.decisions: Counter[tuple[str, str]] = Counter()
+        self._overrides_of = OverridesOf()
         self._spelled: dict[int, tuple[Cell, classify_service_pb2.ClassifyResponse]] = {}
 
     async def GetCells(
@@ -77,15 +85,30 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
             self.decisions[NOT_UNDERSTOOD] += 1
             raise
         kind = type(key).__name__
-        decision = classify(self._sources.view, self._finder(key), key)
+        view = self._sources.view
+        decision = classify(view, self._finder(key), key, self._by_hand(view))
         if isinstance(decision, NoCell):
             self.decisions[kind, "not_found"] += 1
             raise not_found(decision.reason)
+        if isinstance(decision, Blocked):
+            self.decisions[kind, "blocked"] += 1
+            raise _blocked(decision)
         self.decisions[kind, "routed"] += 1
         return decision
 
+    def _by_hand(self, view: View) -> Overruled:
+        overrides = self._overrides_of(view)
+        return NOTHING if overrides is NONE else overruled(overrides, datetime.now(UTC))
+
     def _finder(self, key: ClassificationKey) -> Any:
         return self._sources.claims.find if isinstance(key, ByClaims) else _nothing
+
+
+def _blocked(decision: Blocked) -> Failure:
+    """Refuse, with what the edge's 403 is here; "not found" would send the owner to the default cell."""
+    words = f"{decision.bucket} is {decision.owner}'s, which operators block until {decision.until}"
+    about = {"owner": decision.owner, "until": decision.until}
+    return Failure(grpc.StatusCode.PERMISSION_DENIED, words, "OWNER_BLOCKED", about)
 
 
 def routed_message(cell: Cell) -> classify_service_pb2.ClassifyResponse:

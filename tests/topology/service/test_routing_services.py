@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -10,10 +11,13 @@ import pytest
 from pb.gitlab.cells.topology_service import cell_info_pb2, cell_service_pb2
 from pb.gitlab.cells.topology_service import classify_service_pb2 as wire
 from pb.gitlab.cells.topology_service.types.v1 import claim_pb2
-from tests.topology.samples import cell
+from tests.topology.samples import STAMP, cell
 from tests.topology.service.stage import Client, Stage, failure
 from tests.topology.service.test_claim_service import begin, commit
-from topology.model import CellState
+from topology.codec import encode
+from topology.forms import format_utc
+from topology.model import CellState, Document
+from topology.store import Txn
 
 Claim = claim_pb2.Claim
 Info, Range = cell_info_pb2.CellInfo, cell_info_pb2.SequenceRange
@@ -116,6 +120,40 @@ async def test_what_cannot_be_classified_is_said_and_counted(
     refused = await failure(client.classify.Classify(request_))
     assert (refused.code, refused.words) == (grpc.StatusCode.INVALID_ARGUMENT, words)
     assert stage.server.classify.decisions == {("UNKNOWN", "invalid"): 1}
+
+
+async def test_operators_overrides_hold_for_whoever_asks_here(stage: Stage, client: Client) -> None:
+    """An owner is where it is pinned, refused where it is blocked, and a cell that is passed over is none."""
+    await commit(client, 2, await begin(client, 2, ["acme"]))
+    await stage.caught_up()
+    acme: dict[str, Any] = {"claims": [Claim(route="acme")]}
+
+    async def override(name: str, body: dict[str, object] | None) -> None:
+        key = stage.keyspace.document("overrides", name)
+        until = {"until": format_utc(datetime.now(UTC) + timedelta(hours=1))}
+        document = Document(kind="overrides", name=name, body={**until, **(body or {})}, stamp=STAMP)
+        txn = Txn(deletes=(key,)) if body is None else Txn(puts=((key, encode(document)),))
+        await stage.store.commit(txn)
+        await stage.put()
+
+    await override("NAMESPACE/42", {"action": "pin", "cell": 1})
+    assert await address(client, **acme) == "cell-1.example.com"
+    await override("NAMESPACE/42", {"action": "block"})
+    refused = await failure(client.classify.Classify(wire.ClassifyRequest(claims=[Claim(route="acme")])))
+    assert (refused.code, refused.info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "OWNER_BLOCKED")
+    assert refused.words.startswith('ROUTES "acme" is NAMESPACE/42\'s, which operators block until ')
+    assert refused.info.metadata["owner"] == "NAMESPACE/42"
+    assert stage.server.classify.decisions["ByClaims", "blocked"] == 1
+    await override("NAMESPACE/42", None)
+    await override("cell/2", {"action": "pass"})
+    for request in (wire.ClassifyRequest(**acme), wire.ClassifyRequest(type=wire.CELL_ID, value="2")):
+        gone = await failure(client.classify.Classify(request))
+        assert (gone.code, gone.words) == (
+            grpc.StatusCode.NOT_FOUND,
+            "cell 2 is passed over by an operator",
+        )
+    await override("cell/2", None)
+    assert await address(client, **acme) == "cell-2.example.com:8443"
 
 
 async def test_decisions_are_counted_by_kind_and_outcome(stage: Stage, client: Client) -> None:
