@@ -55,6 +55,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "topology/claims/beginning.py": "tests/contract/test_claim_store.py",
     "topology/claims/transferring.py": "tests/contract/test_transfers.py",
     "envoy/translated.py": "tests/envoy/test_translate.py",
+    "topology/client/calls.py": "tests/topology/client/test_steps.py",
+    "topology/client/move_steps.py": "tests/topology/client/test_moves.py",
     "topology/leader.py": "tests/contract/test_leader.py",
     "topology/moves/book.py": "tests/topology/moves/test_runner.py",
     "topology/moves/crossing.py": "tests/topology/moves/test_runner.py",

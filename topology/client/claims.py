@@ -11,27 +11,17 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 import grpc
 import grpc.aio
 
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2_grpc
 from topology.claims.model import Bucket, BucketType, Metadata, SourceType
-from topology.client.errors import TooBusy
-from topology.client.failures import meaning
+from topology.client.calls import DEFAULT_PATIENCE, Patience, Steps, carry_out
 from topology.client.limiter import NO_LIMIT, Limiter
 from topology.client.reconcile import Action
-from topology.client.steps import (
-    DEFAULT_PATIENCE,
-    Call,
-    ClaimSteps,
-    HeldLease,
-    Local,
-    Patience,
-    Pause,
-    Steps,
-)
+from topology.client.steps import ClaimSteps, HeldLease
 from topology.client.verify import Drift, Stated
 
 T = TypeVar("T")
@@ -46,6 +36,14 @@ class OutstandingLeases(Protocol):
 
     async def forget(self, lease: str) -> None:
         """Delete the row of a lease."""
+        ...
+
+
+class ClaimedTable(Protocol):
+    """A table of the cell whose rows stand for claims, in the order of their ids."""
+
+    async def claims_behind(self, after: bytes, rows: int) -> Mapping[Bucket, Stated]:
+        """Give the claims of the next so many rows behind an id, all of each row; nothing: there are none."""
         ...
 
 
@@ -128,31 +126,15 @@ class ClaimClient:
         """Say what differs between a range of rows, from behind one id up to another, and its claims."""
         return await self._done(self._steps.verify(own, source, buckets, ids, now))
 
+    async def verify_all(
+        self, table: ClaimedTable, source: SourceType, buckets: Iterable[BucketType] = (), *, now: datetime
+    ) -> Drift:
+        """Say what differs between a whole table and its claims, which are read a stretch at a time."""
+        return await self._done(self._steps.verify_all(table.claims_behind, source, buckets, now))
+
     async def mend(self, found: Drift) -> tuple[Metadata, ...]:
         """Make the claims what the cell says they are. Give those that others hold: a person has to look."""
         return await self._done(self._steps.mend(found))
 
     async def _done(self, steps: Steps[T]) -> T:
-        """Carry steps out, one after the other."""
-        came_of_it: Any = None
-        failed: Exception | None = None
-        while True:
-            try:
-                step = steps.send(came_of_it) if failed is None else steps.throw(failed)
-            except StopIteration as end:
-                return cast("T", end.value)
-            came_of_it = failed = None
-            match step:
-                case Call(method, request, timeout):
-                    try:
-                        with self._limiter.place():
-                            came_of_it = await getattr(self._stub, method)(request, timeout=timeout)
-                    except TooBusy as error:
-                        failed = error
-                    except grpc.RpcError as error:
-                        failed = meaning(error)
-                        failed.__cause__ = error
-                case Pause(seconds):
-                    await self._sleep(seconds)
-                case Local(work):
-                    came_of_it = await work()
+        return await carry_out(steps, self._stub, self._limiter, self._sleep)

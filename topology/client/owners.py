@@ -16,6 +16,7 @@ import grpc.aio
 
 from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 from topology.client.failures import meaning
+from topology.client.limiter import NO_LIMIT, Limiter
 
 SECONDS: Final = 0.2  # somebody waits for it
 
@@ -38,15 +39,21 @@ class OwnerClient:
         self,
         channel: grpc.aio.Channel,
         cell_id: int,
+        *,
+        limiter: Limiter = NO_LIMIT,
     ) -> None:
         self._stub: Any = transfer_pb2_grpc.TransferServiceStub(channel)
         self._cell_id = cell_id
+        self._limiter = limiter
 
     async def whereabouts(self, owner: str) -> Whereabouts:
-        """Say where an owner is. Raises ServiceAway where nobody says: then the application decides."""
+        """Say where an owner is. Raises ServiceAway or TooBusy where nobody says: then the application
+        decides.
+        """
         request = transfer_pb2.GetOwnerRequest(owner=owner)
         try:
-            answer = await self._stub.GetOwner(request, timeout=SECONDS)
+            with self._limiter.place():
+                answer = await self._stub.GetOwner(request, timeout=SECONDS)
         except grpc.RpcError as error:
             return _nowhere(error)
         return _told(answer, self._cell_id)
@@ -59,15 +66,21 @@ class SyncOwnerClient:
         self,
         channel: grpc.Channel,
         cell_id: int,
+        *,
+        limiter: Limiter = NO_LIMIT,
     ) -> None:
         self._stub: Any = transfer_pb2_grpc.TransferServiceStub(channel)
         self._cell_id = cell_id
+        self._limiter = limiter
 
     def whereabouts(self, owner: str) -> Whereabouts:
-        """Say where an owner is. Raises ServiceAway where nobody says: then the application decides."""
+        """Say where an owner is. Raises ServiceAway or TooBusy where nobody says: then the application
+        decides.
+        """
         request = transfer_pb2.GetOwnerRequest(owner=owner)
         try:
-            answer = self._stub.GetOwner(request, timeout=SECONDS)
+            with self._limiter.place():
+                answer = self._stub.GetOwner(request, timeout=SECONDS)
         except grpc.RpcError as error:
             return _nowhere(error)
         return _told(answer, self._cell_id)

@@ -9,43 +9,27 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar
-
-from google.protobuf.message import Message
+from typing import Any, Final
 
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2
 from pb.gitlab.cells.topology_service.types.v1 import uuid_pb2
 from topology.claims.model import MAX_BATCH, Bucket, BucketType, Metadata, SourceType
-from topology.client.errors import ClaimError, NameHeld, NameTaken, ServiceAway, TooBusy
+from topology.client.calls import DEFAULT_PATIENCE, Call, Local, Patience, Persistence, Steps
+from topology.client.errors import ClaimError, ClaimRefused, NameHeld, NameTaken
 from topology.client.reconcile import Action, Commit, Forget, Rollback, actions
 from topology.client.verify import Drift, Stated, drift
 from topology.service.claim_wire import metadata_message, metadata_of
 
 log = logging.getLogger("topology.client")
-T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long things may take, in seconds. A begin is waited for inside a local transaction.
-
-    `close` and `listing` are for one attempt; `budget` is for all attempts of a call with the pauses between,
-    which double from `pause` on.
-    """
-
-    begin: float = 0.2
-    close: float = 1.0
-    listing: float = 10.0
-    attempts: int = 4
-    pause: float = 0.1
-    budget: float = 15.0
-
-
-DEFAULT_PATIENCE: Final = Patience()
+MAX_BATCH_BYTES: Final = 10 * 1000 * 1000
+ROWS_AT_ONCE: Final = 1000
+_AROUND_A_RECORD: Final = 8  # its tag and its length
+_GONE: Final = ("CLAIM_NOT_FOUND", "CLAIM_NOT_OWNED")
 
 
 @dataclass(slots=True)
@@ -64,32 +48,6 @@ class HeldLease:
         self.in_doubt = True
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Call a method of ClaimService, with so many seconds for it."""
-
-    method: str
-    request: Message
-    timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """Do something of the application's own."""
-
-    work: Callable[[], Any]
-
-
-Steps: TypeAlias = Generator[Call | Pause | Local, Any, T]
-
-
 class ClaimSteps:
     """The steps of one cell's calls."""
 
@@ -102,17 +60,18 @@ class ClaimSteps:
     ) -> None:
         self._cell_id = cell_id
         self._patience = patience
-        self._chance = chance
-        self._clock = clock
+        self._repeated = Persistence(patience, chance, clock).repeated
 
-    def begin(self, creates: Iterable[Metadata], destroys: Iterable[Metadata]) -> Steps[str]:
-        """Take a lease on all or none."""
+    def begin(
+        self, creates: Iterable[Metadata], destroys: Iterable[Metadata], seconds: float | None = None
+    ) -> Steps[str]:
+        """Take a lease on all or none. Somebody waits for it in a transaction, unless `seconds` is said."""
         request = service_pb2.BeginUpdateRequest(
             cell_id=self._cell_id,
             create_records=[metadata_message(each) for each in creates],
             destroy_records=[metadata_message(each) for each in destroys],
         )
-        answer = yield Call("BeginUpdate", request, self._patience.begin)
+        answer = yield Call("BeginUpdate", request, seconds or self._patience.begin)
         return str(answer.lease_uuid.value)
 
     def close(self, lease: str, *, commit: bool) -> Steps[None]:
@@ -191,44 +150,71 @@ class ClaimSteps:
         recorded = yield from self.records(source, buckets, *ids)
         return drift(own, recorded, now)
 
+    def verify_all(
+        self,
+        claims_behind: Callable[[bytes, int], Any],
+        source: SourceType,
+        buckets: Iterable[BucketType],
+        now: datetime,
+    ) -> Steps[Drift]:
+        """Say what differs between a whole table and its claims, a stretch of rows at a time."""
+        wanted, after, found = tuple(buckets), b"", Drift((), (), ())
+        while True:
+            own: Mapping[Bucket, Stated] = yield Local(partial(claims_behind, after, ROWS_AT_ONCE))
+            upto = max((side.metadata.source.id for side in own.values()), default=b"")
+            found = found.and_also((yield from self.verify(own, source, wanted, (after, upto), now)))
+            if not own:  # that was what is claimed behind the last row
+                return found
+            after = upto
+
     def mend(self, found: Drift) -> Steps[tuple[Metadata, ...]]:
         """Make the claims what the cell says they are. Give those that others hold: a person has to look.
 
         What is different is destroyed and then created: between the two nobody owns it.
         """
-        yield from self._claimed((), (*found.different, *found.extra))
-        return (yield from self._claimed((*found.missing, *found.different), ()))
+        yield from self._destroyed((*found.different, *found.extra))
+        return (yield from self._created((*found.missing, *found.different)))
 
-    def _claimed(
-        self, creates: tuple[Metadata, ...], destroys: tuple[Metadata, ...]
-    ) -> Steps[tuple[Metadata, ...]]:
+    def _created(self, wanted: Sequence[Metadata]) -> Steps[tuple[Metadata, ...]]:
         held: list[Metadata] = []
-        wanted = creates or destroys
-        for at in range(0, len(wanted), MAX_BATCH):
-            batch = wanted[at : at + MAX_BATCH]
+        for batch in _batches(wanted):
             try:
-                lease = yield from self.begin(batch if creates else (), batch if destroys else ())
+                lease = yield from self.begin(batch, (), self._patience.batch)
             except (NameTaken, NameHeld):
                 if len(batch) == 1:
                     held += batch
-                    continue
-                for each in batch:
-                    one = ((each,), ()) if creates else ((), (each,))
-                    held += yield from self._claimed(*one)
+                else:
+                    for each in batch:
+                        held += yield from self._created((each,))
             else:
                 yield from self.close(lease, commit=True)
         return tuple(held)
 
-    def _repeated(self, method: str, request: Message, timeout: float) -> Steps[Any]:
-        """Call until somebody answers, attempts or budget are used up. Who is too busy is given time, too."""
-        patience, until = self._patience, self._clock() + self._patience.budget
-        for attempt in range(1, patience.attempts + 1):
-            left = max(until - self._clock(), 0.001)
+    def _destroyed(self, wanted: Sequence[Metadata]) -> Steps[None]:
+        """Destroy what is still there and still ours; what a lease holds is left for the next time."""
+        for batch in _batches(wanted):
             try:
-                return (yield Call(method, request, min(timeout, left)))
-            except (ServiceAway, TooBusy):
-                pause = patience.pause * 2 ** (attempt - 1) * (0.5 + self._chance())
-                if attempt == patience.attempts or self._clock() + pause >= until:
+                lease = yield from self.begin((), batch, self._patience.batch)
+            except (NameHeld, ClaimRefused) as error:
+                if not isinstance(error, NameHeld) and error.reason not in _GONE:
                     raise
-            yield Pause(pause)
-        raise AssertionError("the last attempt returns or raises")
+                if len(batch) > 1:
+                    for each in batch:
+                        yield from self._destroyed((each,))
+            else:
+                yield from self.close(lease, commit=True)
+
+
+def _batches(wanted: Sequence[Metadata]) -> Iterator[list[Metadata]]:
+    """Divide what is wanted by what one request may hold."""
+    batch: list[Metadata] = []
+    size = 0
+    for each in wanted:
+        more = metadata_message(each).ByteSize() + _AROUND_A_RECORD
+        if batch and (len(batch) == MAX_BATCH or size + more > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(each)
+        size += more
+    if batch:
+        yield batch

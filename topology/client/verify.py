@@ -36,6 +36,10 @@ class Drift:
     different: tuple[Metadata, ...]
     extra: tuple[Metadata, ...]
 
+    def and_also(self, other: Drift) -> Drift:
+        """Put what was found in another range of rows to it."""
+        return Drift(self.missing + other.missing, self.different + other.different, self.extra + other.extra)
+
 
 def drift(
     own: Mapping[Bucket, Stated],

@@ -11,13 +11,14 @@ import pytest
 from tests.topology.claims.samples import metadata, route
 from tests.topology.samples import cell
 from tests.topology.service.stage import Stage, playing
-from topology.claims.model import Record, SourceType, Status
+from topology.claims.model import Bucket, Record, SourceType, Status
+from topology.client.calls import Patience
 from topology.client.claims import ClaimClient
 from topology.client.errors import ClaimRefused, NameHeld, NameTaken, ServiceAway, TooBusy
 from topology.client.limiter import Limiter, Mode
 from topology.client.reconcile import Commit, Forget, Rollback
-from topology.client.steps import HeldLease, Patience
-from topology.client.verify import Stated, drift
+from topology.client.steps import ROWS_AT_ONCE, HeldLease
+from topology.client.verify import Drift, Stated, drift
 from topology.keys import Keyspace
 from topology.memory import Faults, MemoryStore
 
@@ -186,6 +187,39 @@ async def test_verification_finds_the_drift(stage: Stage, claims: ClaimClient) -
     await stage.caught_up()
     again = await claims.records(SourceType.RAILS_TABLE_ROUTES)
     assert drift(rows, again, later) == drift({}, {}, later)
+
+
+class Table:
+    """A table of the cell, whose rows stand for a claim each."""
+
+    def __init__(self, rows: dict[int, str], changed_at: datetime) -> None:
+        self.rows = rows
+        self.changed_at = changed_at
+        self.asked: list[int] = []
+
+    async def claims_behind(self, after: bytes, rows: int) -> dict[Bucket, Stated]:
+        self.asked.append(rows)
+        first = int.from_bytes(after, "big")
+        # Two at a time, so that a few rows are several stretches.
+        found = [metadata(self.rows[row], row) for row in sorted(self.rows) if row > first][:2]
+        return {each.bucket: Stated(each, self.changed_at) for each in found}
+
+
+async def test_a_whole_table_is_verified_a_stretch_at_a_time(stage: Stage, claims: ClaimClient) -> None:
+    wanted = {row: f"n{row}" for row in range(1, 6)}
+    extra = [metadata("between", 2), metadata("behind", 99)]
+    async with claims.claiming(creates=[*(metadata(name, row) for row, name in wanted.items()), *extra]):
+        pass
+    await stage.caught_up()
+    table = Table({**wanted, 6: "missing"}, datetime.now(UTC))
+    later = datetime.now(UTC) + timedelta(hours=2)
+    found = await claims.verify_all(table, SourceType.RAILS_TABLE_ROUTES, now=later)
+    assert (found.missing, found.different) == ((metadata("missing", 6),), ())
+    assert set(found.extra) == set(extra)
+    assert table.asked == [ROWS_AT_ONCE] * 4
+    assert await claims.mend(found) == ()
+    await stage.caught_up()
+    assert await claims.verify_all(table, SourceType.RAILS_TABLE_ROUTES, now=later) == Drift((), (), ())
 
 
 async def test_many_leases_and_records_come_whole(stage: Stage, claims: ClaimClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2
 from tests.topology.claims.samples import LEASE_1, metadata
+from topology.claims.model import UserData
+from topology.client.calls import Call, Local, Patience, Pause
 from topology.client.errors import ClaimRefused, NameTaken, ServiceAway, TooBusy
 from topology.client.reconcile import Commit
-from topology.client.steps import Call, ClaimSteps, HeldLease, Local, Patience, Pause
+from topology.client.steps import MAX_BATCH_BYTES, ClaimSteps, HeldLease
 from topology.client.verify import Drift
 
 PATIENCE = Patience(close=1, pause=0.1, attempts=4, budget=10)
@@ -106,6 +109,41 @@ def test_reconciling_reads_leases_first_and_forgets_last() -> None:
     local.work()
     assert forgotten == [LEASE_1]
     assert ended(running) == (Commit(LEASE_1),)
+
+
+def test_a_batch_holds_no_more_than_a_request_may() -> None:
+    """A thousand long names with what else is kept of them would pass the service's limit of a message."""
+    data = UserData("type.googleapis.com/x", b"x" * 16_000)
+    big = [replace(metadata(f"n{at}"), user_data=data) for at in range(1000)]
+    running: Any = steps().mend(Drift(tuple(big), (), ()))
+    sizes, call = [], next(running)
+    while call is not None:
+        if call.method == "BeginUpdate":
+            assert call.timeout == PATIENCE.batch, "nobody waits for it in a transaction"
+            assert call.request.ByteSize() <= MAX_BATCH_BYTES
+            sizes.append(len(call.request.create_records))
+        try:
+            call = running.send(service_pb2.BeginUpdateResponse())
+        except StopIteration:
+            call = None
+    assert sum(sizes) == 1000
+    assert len(sizes) == 2
+
+
+def test_what_is_gone_already_need_not_be_destroyed() -> None:
+    gone, there = metadata("gone"), metadata("there")
+    running: Any = steps().mend(Drift((), (), (gone, there)))
+    assert next(running).method == "BeginUpdate"
+    missing = ClaimRefused("nobody claims it", "CLAIM_NOT_FOUND")
+    assert [each.bucket.value for each in running.throw(missing).request.destroy_records] == ["gone"]
+    again = running.throw(missing)
+    assert [each.bucket.value for each in again.request.destroy_records] == ["there"]
+    assert running.send(service_pb2.BeginUpdateResponse()).method == "CommitUpdate"
+    assert ended(running) == ()
+    running = steps().mend(Drift((), (), (gone,)))
+    next(running)
+    with pytest.raises(ClaimRefused, match="may not"):
+        running.throw(ClaimRefused("may not", "ACCESS_DENIED"))
 
 
 def test_mending_goes_set_by_set_and_tells_what_others_hold() -> None:

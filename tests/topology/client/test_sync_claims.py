@@ -14,11 +14,11 @@ import pytest
 from tests.topology.claims.samples import metadata, route
 from tests.topology.samples import cell
 from tests.topology.service.stage import playing
-from topology.claims.model import SourceType
+from topology.claims.model import Bucket, SourceType
+from topology.client.calls import Patience
 from topology.client.errors import NameHeld, NameTaken, ServiceAway, TooBusy
 from topology.client.limiter import Limiter, Mode
 from topology.client.reconcile import Commit, Rollback
-from topology.client.steps import Patience
 from topology.client.sync_claims import SyncClaimClient
 from topology.client.verify import Drift, Stated
 from topology.keys import Keyspace
@@ -116,6 +116,12 @@ def test_verification_finds_drift_and_mends_it(claims: SyncClaimClient) -> None:
     assert claims.mend(found) == ()
     caught_up(claims, "own")
     assert claims.verify(rows, ROUTES, now=later) == Drift((), (), ())
+
+    class Table:
+        def claims_behind(self, after: bytes, rows_wanted: int) -> Mapping[Bucket, Stated]:
+            return {} if after else rows
+
+    assert claims.verify_all(Table(), ROUTES, now=later) == Drift((), (), ())
 
 
 def test_threads_share_a_client_and_its_limit(port: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import grpc
@@ -30,8 +31,8 @@ from topology.moves.model import Step
 from topology.store import Txn
 
 
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+@asynccontextmanager
+async def with_an_owner() -> AsyncIterator[Stage]:
     """Play with ORGANIZATION/42 in cell 1, and a cell 3 that takes no newcomers."""
     cells = (cell(1), cell(2), cell(3, state=CellState.CORDONED))
     async with playing(MemoryStore(), Keyspace("/t"), cells) as stage:
@@ -40,6 +41,12 @@ async def stage() -> AsyncIterator[Stage]:
         assert isinstance(begun, Begun)
         await claims.commit(1, begun.lease.uuid, "CELL-1")
         await stage.caught_up()
+        yield stage
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with with_an_owner() as stage:
         yield stage
 
 
