@@ -17,7 +17,7 @@ USER 10001
 WORKDIR /var/lib/cellplane
 # 18000 is xDS, 18001 is status and metrics.
 EXPOSE 18000 18001
-HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:18001/readyz', timeout=2)"]
 ENTRYPOINT ["cellplane"]
 CMD ["control-plane", "--help"]

@@ -77,10 +77,13 @@ def test_the_start_waits_for_health() -> None:
             assert how == {"condition": expected}, f"{name} on {other}"
 
 
-def test_one_port_is_published_and_on_loopback() -> None:
+def test_the_edge_and_the_console_are_published_and_on_loopback() -> None:
     published = [port for service in services().values() for port in service.get("ports", [])]
 
-    assert published == ["127.0.0.1:${CELLPLANE_PORT:-8080}:8080"]
+    assert published == [
+        "127.0.0.1:${CELLPLANE_CONSOLE_PORT:-18001}:18001",
+        "127.0.0.1:${CELLPLANE_PORT:-8080}:8080",
+    ]
 
 
 def test_the_dockerfile_needs_no_buildkit_and_runs_as_nobody_special() -> None:
@@ -109,8 +112,9 @@ def test_the_bootstrap_is_what_the_command_prints() -> None:
 class Compose:
     """The example, brought up under a project name of its own."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, console_port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.console = f"http://127.0.0.1:{console_port}"
         has_plugin = (
             subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
         )
@@ -119,6 +123,7 @@ class Compose:
         self._environment = {
             **os.environ,
             "CELLPLANE_PORT": str(port),
+            "CELLPLANE_CONSOLE_PORT": str(console_port),
             "CELLPLANE_BUILD_NETWORK": "host",
             "DOCKER_BUILDKIT": "0",
             "COMPOSE_DOCKER_CLI_BUILD": "0",
@@ -177,7 +182,7 @@ def open_python_to_everyone() -> None:
 @pytest.fixture
 def compose() -> Iterator[Compose]:
     open_python_to_everyone()
-    compose = Compose(free_port())
+    compose = Compose(free_port(), free_port())
     compose("down", "--volumes", "--remove-orphans")
     try:
         compose("build", "control-plane")
@@ -189,13 +194,21 @@ def compose() -> Iterator[Compose]:
 
 @pytest.mark.docker
 @pytest.mark.timeout(600)
-def test_the_example_routes_and_drains(compose: Compose) -> None:
+def test_the_example_routes_claims_and_drains(compose: Compose) -> None:
     compose.until_routed("/acme/project", 3)
 
     assert compose.cell_of("/", Cookie="_gitlab_session=cell-2-abc") == 2
     assert {compose.cell_of("/explore") for _ in range(60)} == {1, 2, 3}
     inside = compose("exec", "-T", "control-plane", "python", "-c", EDGE_2)
     assert json.loads(inside)["cell"] == 3, "the other edge routes alike"
+
+    with urllib.request.urlopen(compose.console + "/", timeout=5) as page:  # noqa: S310  our own port
+        assert b"<title>Cellplane" in page.read()
+
+    compose(
+        "exec", "-T", "control-plane", "cellplane", "claims", "create", "--cell", "2", "ROUTES", "initech"
+    )
+    compose.until_routed("/initech/", 2)
 
     compose(
         "exec", "-T", "control-plane",
