@@ -89,7 +89,9 @@ class TopologyService:
         self._settings = settings
         self._claims = claims = open_claims(settings.claims, store, keyspace)
         self._follower = ClaimFollower(claims.store)
-        self.sources = Sources(lambda: watcher.view, self._follower, lambda: watcher.state.connected)
+        self.sources = Sources(
+            lambda: watcher.view, self._follower, lambda: watcher.state.connected, watcher.reached
+        )
         self._tracing = tracing_wanted("cellplane-topology")
         ports = move_ports(store, keyspace, settings.hooks)
         self._server = TopologyServer(

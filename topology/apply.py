@@ -6,8 +6,8 @@ Third road: the call that plans a `Txn` and commits it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from topology.changes import differences
@@ -15,7 +15,7 @@ from topology.errors import Compacted, OutcomeUnknown, StoreUnavailable
 from topology.keys import CellKey, Keyspace
 from topology.model import Cell
 from topology.planning import Outcome, Overtaken, Plan, Refusal
-from topology.store import Conflict, Listing, Store
+from topology.store import Compare, Conflict, Listing, Store
 from topology.view import View, from_listing
 
 __all__ = ["Applied", "Overtaken", "Plan", "Refusal", "apply", "read_view"]
@@ -37,19 +37,30 @@ async def read_view(store: Store, keyspace: Keyspace) -> View:
     return from_listing(await _list(store, keyspace), keyspace)
 
 
+async def nothing() -> tuple[Compare, ...]:
+    """Compare nothing else."""
+    return ()
+
+
 async def apply(
-    store: Store, keyspace: Keyspace, plan: Callable[[View], Outcome]
+    store: Store,
+    keyspace: Keyspace,
+    plan: Callable[[View], Outcome],
+    relied_on: Callable[[], Awaitable[tuple[Compare, ...]]] = nothing,
 ) -> Applied | Refusal | Overtaken:
     """Make one change. `plan` may be called several times, each with a newer View, and must not have effects.
 
     Where another writer changed the very record that the plan is about, the outcome tells who and what; where
     it only passed by (another cell was added), the change is planned anew. A commit whose answer got lost is
     looked for.
+
+    `relied_on` is asked before each attempt for what the plan leans on outside of the View.
     """
     seen: View | None = None
     planned: Outcome | None = None
     lost: OutcomeUnknown | None = None
     for _ in range(ATTEMPTS):
+        more = await relied_on()
         listing = await _list(store, keyspace)
         view = from_listing(listing, keyspace)
         if seen is not None and isinstance(planned, Plan):
@@ -61,7 +72,7 @@ async def apply(
         if not isinstance(planned, Plan):
             return planned
         try:
-            outcome = await store.commit(planned.txn)
+            outcome = await store.commit(replace(planned.txn, compares=(*planned.txn.compares, *more)))
         except OutcomeUnknown as error:
             # Committing once more is safe: whichever of the two comes second fails its compares.
             lost = error

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 
 from topology import lifecycle
 from topology.model import CellState, Problem
+from topology.store import Compare
 from topology.view import View
+
+
+def as_arrived_at(view: View, cell_id: int) -> tuple[Compare, ...]:
+    """Give what a transfer compares, so that its cell is still what was judged when the owners come."""
+    return (Compare(view.keyspace.cell(cell_id), view.cell_revision(cell_id)),)
 
 
 def arrival_problems(view: View, cell_id: int, *, force: bool) -> Iterator[Problem]:

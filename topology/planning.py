@@ -52,7 +52,8 @@ __all__ = [
 ]
 
 DEFAULT_DRAIN_SECONDS: Final = 300
-MAX_REMOVED_AT_ONCE: Final = (MAX_TXN_OPERATIONS - 1) // 2
+# For each: its record, its tombstone and its last begin; and the registry.
+MAX_REMOVED_AT_ONCE: Final = (MAX_TXN_OPERATIONS - 1) // 3
 
 
 def plan_add(view: View, cell: Cell, *, force: bool = False) -> Plan | Refusal:

@@ -17,10 +17,13 @@ from topology.view import View, fold
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change: what it is called in an error, and how it is planned."""
+    """One change: what it is called in an error, how it is planned, and which cells it relies on to own
+    nothing.
+    """
 
     what: str
     plan: Callable[[View], Outcome]
+    empties: tuple[int, ...] = ()
 
 
 def after(view: View, plan: Plan) -> View:

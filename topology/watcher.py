@@ -85,12 +85,18 @@ class Watcher:
         self._sleep = sleep
         self._chance = chance
         self._failures_in_a_row = 0
+        self._moved = asyncio.Event()
         self.state = WatcherState()
 
     @property
     def view(self) -> View | None:
         """The newest View; before the first listing the initial one, if there was one."""
         return self._view
+
+    async def reached(self, revision: int) -> None:
+        """Wait until the View holds everything up to a revision at which something in it was written."""
+        while self._view is None or self._view.revision < revision:
+            await self._moved.wait()
 
     async def run(self, publish: Callable[[View], None]) -> None:
         """Follow the store until cancelled, handing on a View after each listing and each batch that
@@ -142,6 +148,8 @@ class Watcher:
         self.state.revision = view.revision
         self.state.quarantined = len(view.quarantined)
         self.state.heard_at = self._clock()
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def _failed(self, error: StoreError) -> None:
         words = str(error) or type(error).__name__

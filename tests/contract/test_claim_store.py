@@ -20,7 +20,17 @@ from topology.claims.index import ClaimIndex
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import ClaimBatch, Phase, Record, Status
 from topology.claims.rules import Leased, NotThere, NotYours, Taken
-from topology.claims.store import Begun, ClaimStore, Closed, Gone, Invalid, Obstructed, WrongCell
+from topology.claims.store import (
+    Begins,
+    Begun,
+    CellChanged,
+    ClaimStore,
+    Closed,
+    Gone,
+    Invalid,
+    Obstructed,
+    WrongCell,
+)
 from topology.claims.stored import StoredClaims
 from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database
@@ -30,7 +40,7 @@ from topology.errors import OutcomeUnknown, StoreUnavailable
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
-from topology.store import Committed, Conflict, Store, Txn
+from topology.store import Committed, Compare, Conflict, Store, Txn
 from topology.view import View
 
 _numbers = itertools.count(1)
@@ -179,6 +189,22 @@ async def everything(store: ClaimStore) -> ClaimIndex:
 
 
 # Begin, commit, rollback
+
+
+async def test_admitted_a_begin_counts_only_while_its_cell_is_as_it_was_seen(subject: Subject) -> None:
+    unseen = Compare("/claims-contract/cells/1", 5)
+    for names in (["acme"], LARGE):
+        assert await subject.store.begin(batch(1, names), "CELL-1", unseen) == CellChanged(1)
+    assert len(await everything(subject.store)) == 0
+
+
+async def test_quiet_what_was_begun_before_is_told_of(subject: Subject) -> None:
+    async def told(begins: Callable[[], Awaitable[Begins]]) -> int:
+        return (await begins()).cursor
+
+    outcome = await subject.store.begin(batch(1, ["acme"]), "CELL-1")
+    assert isinstance(outcome, Begun)
+    assert await subject.another().quiet([1, 2], told) == outcome.cursor
 
 
 async def test_a_created_claim_is_there_from_the_beginning_and_stays(subject: Subject) -> None:

@@ -111,7 +111,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.follower.index.load(self.run(self.claims.list()))
         self.view = self.run(read_view(self.store, KEYSPACE))
         sources = Sources(lambda: self.view, self.follower)
-        self.cells = CellsService(sources, self.store, KEYSPACE)
+        self.cells = CellsService(sources, self.claims, self.store, KEYSPACE)
         self.service = ClaimService(sources, self.claims, self.store)
 
     def teardown(self) -> None:

@@ -18,10 +18,10 @@ from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Subj
 from topology.claims.owners import OwnerMoving, is_owner
 from topology.claims.plan import Opening, Seen, SeenOwner
 from topology.claims.rules import Leased, Obstacle, Unreadable, batch_problems, obstacles
-from topology.claims.store import Begun, Invalid, Obstructed
+from topology.claims.store import Begun, CellChanged, Invalid, Obstructed
 from topology.claims.transferring import Transfers
 from topology.errors import StoreUnavailable
-from topology.store import Conflict
+from topology.store import Compare, Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,9 @@ class Beginnings:
         self._clock = clock
         self._new_uuid = new_uuid
 
-    async def begin(self, batch: ClaimBatch, by: str) -> Whole | Begun | Invalid | Obstructed:
+    async def begin(
+        self, batch: ClaimBatch, by: str, cell: Compare | None = None
+    ) -> Whole | Begun | Invalid | Obstructed | CellChanged:
         """Take a lease on every record of a batch, or on none."""
         if problems := batch_problems(batch):
             return Invalid(problems)
@@ -75,9 +77,11 @@ class Beginnings:
                 before = standing
                 sight = await self._look(batch)
                 continue
-            outcome = await self._try(batch, self._opening(batch, by), sight)
+            outcome = await self._try(batch, self._opening(batch, by), sight, cell)
             if not isinstance(outcome, Conflict):
                 return outcome
+            if cell is not None and cell.key in outcome.keys:
+                return CellChanged(batch.cell_id)
             sight = self._after(outcome, sight)
         raise StoreUnavailable(f"other writers were faster {ATTEMPTS} times in a row: try again")
 
@@ -94,16 +98,18 @@ class Beginnings:
             owners |= await self._ledger.owners(others)
         return _Sight(found, owners)
 
-    async def _try(self, batch: ClaimBatch, opening: Opening, sight: _Sight) -> Whole | Begun | Conflict:
+    async def _try(
+        self, batch: ClaimBatch, opening: Opening, sight: _Sight, cell: Compare | None
+    ) -> Whole | Begun | Conflict:
         ledger = self._ledger
         seen = {bucket: each for bucket, each in sight.found.items() if isinstance(each, Seen)}
         writes = plan.writes(ledger.keyspace, batch, opening, seen)
         owners = {subject: each.revision for subject, each in sight.owners.items()}
         if not plan.fits(writes):
-            begun = await self._large.begin(batch, opening, writes, owners)
+            begun = await self._large.begin(batch, opening, writes, owners, cell)
             return begun if isinstance(begun, Conflict) else Begun(begun.lease, begun.revision)
         lease = plan.lease_of(batch, opening)
-        txn = plan.begin_whole(ledger.keyspace, lease, writes, owners)
+        txn = plan.begin_whole(ledger.keyspace, lease, writes, owners, cell)
         outcome = await ledger.commit(txn, ledger.keyspace.lease(lease.uuid))
         if isinstance(outcome, Conflict):
             return outcome

@@ -8,6 +8,7 @@ keys, not below them: a View of cells must not grow with claims. Third road: nam
     /cellplane/v1-claims/parts/<uuid>/0003        a part of one that a transaction can't hold
     /cellplane/v1-claims/owners/ORGANIZATION/42   an owner that was moved, or is about to be
     /cellplane/v1-claims/transfers/<uuid>         a transfer
+    /cellplane/v1-begun/4                         the last begin of a cell
 """
 
 from __future__ import annotations
@@ -111,6 +112,10 @@ class ClaimKeyspace:
     def transfer(self, transfer: str) -> str:
         """Spell the key of a transfer."""
         return f"{self.root}transfers/{transfer}"
+
+    def begun(self, cell_id: int) -> str:
+        """Spell the key that every begin of a cell rewrites. It is not among the claims."""
+        return f"{self.topology.prefix}-begun/{cell_id}"
 
     def parse(self, key: str) -> ParsedKey:
         """Say what a key stands for. Each thing has one spelling, so that no two keys mean the same."""

@@ -19,7 +19,7 @@ from topology.claims.model import ClaimBatch, Lease, Phase, Record, Subject
 from topology.claims.plan import Opening, Seen, SeenLease, Write
 from topology.claims.rules import DECIDED
 from topology.errors import StoreUnavailable
-from topology.store import Committed, Conflict
+from topology.store import Committed, Compare, Conflict
 
 GIVEN_UP_AFTER: Final = timedelta(seconds=30)
 """So long may a lease be prepared; whoever is still at it then finds it given up, and has changed nothing."""
@@ -38,12 +38,17 @@ class LargeLeases:
         opening: Opening,
         writes: tuple[Write, ...],
         owners: Mapping[Subject, int] = plan.NEVER_MOVED,
+        cell: Compare | None = None,
     ) -> SeenLease | Conflict:
         """Prepare a lease in parts and open it. A conflict: nothing of it is left."""
         keyspace = self._ledger.keyspace
         parts = plan.divide(writes)
         lease = plan.lease_of(batch, opening, len(parts))
-        begun = SeenLease(lease, await self._change(lease, 0))
+        started = plan.begin_lease(keyspace, lease, cell)
+        made = await self._ledger.commit(started, keyspace.lease(lease.uuid))
+        if isinstance(made, Conflict):
+            return made
+        begun = SeenLease(lease, made.revision)
         for number, part in enumerate(parts):
             txn = plan.write_part(keyspace, begun, number, part, owners)
             outcome = await self._ledger.commit(txn, keyspace.part(lease.uuid, number))

@@ -1,13 +1,13 @@
 """Decisions on claims, spelled as transactions: begin, close, and the parts of what one can't hold.
 
-The adapter asks for them after `rules` let a batch pass, and commits them. It reads no clock and makes no
-uuid. Third road: plans the `Txn`.
+The adapter asks for them after `rules` let a batch pass, and commits them. Third road: plans the `Txn`.
 
 How a batch stays whole: a lease that fits into one transaction begins and ends in one. A larger one is
 written as PREPARING, then its records in parts, each of which compares the lease's revision. It counts from
 the one write that makes it OPEN, and ends by the one that makes it COMMITTING or ROLLING_BACK, after which
 anybody may rewrite its parts. Whoever gives a lease up changes it first: no late part commits after that.
-Every write of a record compares the record of its owner, so that none slips past a transfer.
+Every write of a record compares the record of its owner, so that none slips past a transfer; every new lease
+compares the record of its cell and marks it, so that none slips past the end of a cell.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from topology.claims.codec import encode_lease, encode_part, encode_record
+from topology.claims.codec import SCHEMA, encode_lease, encode_part, encode_record
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Status, Subject
 from topology.claims.owners import Owner, is_owner
 from topology.store import MAX_TXN_BYTES, MAX_TXN_OPERATIONS, Compare, Txn
 
-MAX_RECORDS_WHOLE: Final = MAX_TXN_OPERATIONS - 1  # beside the lease; owners take room too
+MAX_RECORDS_WHOLE: Final = MAX_TXN_OPERATIONS - 2  # beside the lease and the cell; owners take room too
 NEVER_MOVED: Final[Mapping[Subject, int]] = {}
 MAX_RECORDS_PART: Final = MAX_TXN_OPERATIONS - 2  # beside the lease and the part
 _ROOM: Final = MAX_TXN_BYTES - 10_000  # for the lease or the part itself, without its buckets
@@ -169,21 +169,40 @@ def begin_whole(
     lease: Lease,
     batch: tuple[Write, ...],
     owners: Mapping[Subject, int] = NEVER_MOVED,
+    cell: Compare | None = None,
 ) -> Txn:
-    """Plan a lease and its records in one transaction; `owners` come with the revisions of their records."""
-    key = keyspace.lease(lease.uuid)
+    """Plan a lease and its records in one transaction; `owners` come with the revisions of their records,
+    `cell` is the record of the cell.
+    """
+    started = begin_lease(keyspace, lease, cell)
     return Txn(
         compares=(
-            Compare(key, 0),
+            *started.compares,
             *(Compare(each.key, each.revision) for each in batch),
             *guards(keyspace, batch, owners),
         ),
-        puts=((key, encode_lease(lease)), *((each.key, each.value) for each in batch)),
+        puts=(*started.puts, *((each.key, each.value) for each in batch)),
     )
 
 
+def begin_lease(keyspace: ClaimKeyspace, lease: Lease, cell: Compare | None = None) -> Txn:
+    """Plan a new lease alone: only while its cell is as it was seen, and never unseen by whoever asks for a
+    cell that owns nothing. Begins rewrite that mark and do not compare it, so they don't hinder each other.
+    """
+    key = keyspace.lease(lease.uuid)
+    return Txn(
+        compares=(Compare(key, 0), *(() if cell is None else (cell,))),
+        puts=((key, encode_lease(lease)), begun(keyspace, lease.cell_id, lease.uuid)),
+    )
+
+
+def begun(keyspace: ClaimKeyspace, cell_id: int, uuid: str) -> tuple[str, bytes]:
+    """Give what is put where a cell comes to own something: the lease or the transfer by which it does."""
+    return keyspace.begun(cell_id), f'{{"by": "{uuid}", "schema": {SCHEMA}}}'.encode()
+
+
 def change_lease(keyspace: ClaimKeyspace, lease: Lease, revision: int) -> Txn:
-    """Plan a lease alone, new (revision 0) or in another phase."""
+    """Plan a lease alone, in another phase."""
     key = keyspace.lease(lease.uuid)
     return Txn(compares=(Compare(key, revision),), puts=((key, encode_lease(lease)),))
 

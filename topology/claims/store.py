@@ -7,14 +7,17 @@ comes from.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from topology.claims.model import Bucket, ClaimBatch, Lease, Record
 from topology.claims.owners import Owner, OwnerGone
 from topology.claims.rules import Obstacle, Unreadable
 from topology.model import Problem
+from topology.store import Compare
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,23 @@ class Obstructed:
     """Nothing happened: these stand in the way."""
 
     obstacles: tuple[Obstacle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CellChanged:
+    """Nothing happened: the record of the cell is not as the caller saw it. Look again."""
+
+    cell_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """How far the begins of cells have come: all that may still count is there as of the cursor, and none
+    came after it where a transaction finds these as they are.
+    """
+
+    cursor: int
+    compares: tuple[Compare, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +123,29 @@ class ClaimStore(Protocol):
     `StoreUnavailable` and `StoreRefused` from every method; a begin that raised may have happened.
     """
 
-    async def begin(self, batch: ClaimBatch, by: str) -> Begun | Invalid | Obstructed:
+    async def begin(
+        self, batch: ClaimBatch, by: str, cell: Compare | None = None
+    ) -> Begun | Invalid | Obstructed | CellChanged:
         """Take a lease on every record of a batch, or on none.
+
+        `cell` is the record of the cell in the topology, as the caller saw it; with it:
+
+        - Admitted: at the moment of the begin that record is what the caller judged by.
 
         - Unique: of all begins on a bucket that nobody owns, one wins;
         - Untouchable: a leased record is changed by its own lease alone;
         - Owned: only the owner destroys;
         - Atomic: no other caller ever sees a part of a batch, also where the writer dies half-way.
+        """
+        ...
+
+    async def quiet(
+        self, cells: Collection[int], work: Callable[[Callable[[], Awaitable[Begins]]], Awaitable[T]]
+    ) -> T:
+        """Do something that relies on cells owning nothing, such that no begin of theirs slips past it.
+
+        `work` is given what tells how far begins have come; it asks anew before each transaction. Begins do
+        not wait for each other for it.
         """
         ...
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from topology.claims import closing as ending
 from topology.claims.beginning import Beginnings, Whole
@@ -25,12 +25,23 @@ from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Subj
 from topology.claims.owners import Owner, is_owner
 from topology.claims.plan import Seen, SeenLease
 from topology.claims.rules import Unreadable, amounts_to
-from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
+from topology.claims.store import (
+    Begins,
+    Begun,
+    CellChanged,
+    Changes,
+    Closed,
+    Entry,
+    Invalid,
+    Obstructed,
+    WrongCell,
+)
 from topology.claims.transfer import Hindered, Inventory, Previewed, Transferred, TransferWish, Unfit
 from topology.claims.transferring import Transfers
 from topology.errors import Compacted, OutcomeUnknown, StoreUnavailable
-from topology.store import Committed, Store
+from topology.store import Committed, Compare, Store
 
+T = TypeVar("T")
 REMEMBERED: Final = 50_000  # records
 READ_AT_ONCE: Final = 500
 
@@ -54,13 +65,28 @@ class StoredClaims:
         self._begun: OrderedDict[str, Whole] = OrderedDict()
         self._remembered = 0
 
-    async def begin(self, batch: ClaimBatch, by: str) -> Begun | Invalid | Obstructed:
+    async def begin(
+        self, batch: ClaimBatch, by: str, cell: Compare | None = None
+    ) -> Begun | Invalid | Obstructed | CellChanged:
         """Take a lease on every record of a batch, or on none."""
-        outcome = await self._beginnings.begin(batch, by)
+        outcome = await self._beginnings.begin(batch, by, cell)
         if isinstance(outcome, Whole):
             self._remember(outcome)
             return Begun(outcome.lease, outcome.revision)
         return outcome
+
+    async def quiet(
+        self, cells: Collection[int], work: Callable[[Callable[[], Awaitable[Begins]]], Awaitable[T]]
+    ) -> T:
+        """Do something that relies on cells owning nothing: its transaction compares their last begins."""
+        keys = [self._ledger.keyspace.begun(cell_id) for cell_id in cells]
+
+        async def begins() -> Begins:
+            found = {record.key: record.mod_revision for record in await self._ledger.fetch(keys)}
+            compares = tuple(Compare(key, found.get(key, 0)) for key in keys)
+            return Begins(max(found.values(), default=0), compares)
+
+        return await work(begins)
 
     async def commit(self, cell_id: int, lease: str, by: str) -> Closed | WrongCell:
         """Keep what was created, drop what was destroyed."""

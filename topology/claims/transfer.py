@@ -44,7 +44,8 @@ class TransferWish:
     known to be against it; it stops a wish that has not been carried out yet.
 
     `fenced` are the claims that the source refuses already (None: there is nobody who would), and `fence` the
-    keys of the topology that say so: the owners move only while these stand as they were seen.
+    keys of the topology that say so: the owners move only while these stand as they were seen. `arrival` is
+    the record of the cell that they come to, which must stand so too.
     """
 
     id: str
@@ -56,6 +57,7 @@ class TransferWish:
     unfit: tuple[Problem, ...] = ()
     fenced: frozenset[Bucket] | None = None
     fence: tuple[Compare, ...] = ()
+    arrival: tuple[Compare, ...] = ()
 
     @property
     def subjects(self) -> tuple[Subject, ...]:

@@ -22,7 +22,7 @@ from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Bucket, Subject
 from topology.claims.owner_codec import encode_owner, encode_transfer
 from topology.claims.owners import FIRST_EPOCH, Owner, Transfer, TransferPhase, name_of
-from topology.claims.plan import Seen, SeenOwner, Write
+from topology.claims.plan import Seen, SeenOwner, Write, begun
 from topology.claims.transfer import TransferWish
 from topology.codec import encode
 from topology.model import Departure, Stamp
@@ -123,13 +123,14 @@ def switch(
     buckets: Iterable[Bucket],
     now: datetime,
     fence: tuple[Compare, ...] = (),
+    arrival: tuple[Compare, ...] = (),
 ) -> tuple[Transfer, Txn]:
     """Plan the one write that moves all: owners, where they went, and generations, as many as it holds.
 
     It compares the fence that stands before it, and takes its place.
     """
     touched = generations.slots(buckets)
-    room = MAX_TXN_OPERATIONS - 1 - 2 * len(transfer.owners) - len(fence)
+    room = MAX_TXN_OPERATIONS - 2 - 2 * len(transfer.owners) - len(fence)
     stamp = replace(transfer.stamp, updated_at=forms.format_utc(now))
     moved = replace(transfer, phase=TransferPhase.MOVED, slots=touched[room:], stamp=stamp)
     key, puts = keyspace.transfer(transfer.id), []
@@ -146,8 +147,8 @@ def switch(
         puts.append((keyspace.topology.departure(departure.owner), encode(departure)))
     puts += generations.written(keyspace.topology, touched[:room], _told(moved))
     txn = Txn(
-        compares=(Compare(key, revision), *fence),
-        puts=((key, encode_transfer(moved)), *puts),
+        compares=(Compare(key, revision), *fence, *arrival),
+        puts=((key, encode_transfer(moved)), begun(keyspace, moved.to_cell, moved.id), *puts),
         deletes=tuple(each.key for each in fence),
     )
     return moved, txn

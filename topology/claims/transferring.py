@@ -133,11 +133,15 @@ class Transfers:
                 raise _overtaken(held)
         listed = replace(held.transfer, records=len(records))
         buckets = [each.record.bucket for each in records]
-        moved, txn = transfer_plan.switch(keyspace, listed, held.revision, buckets, self._clock(), wish.fence)
+        moved, txn = transfer_plan.switch(
+            keyspace, listed, held.revision, buckets, self._clock(), wish.fence, wish.arrival
+        )
         outcome = await ledger.commit(txn, keyspace.transfer(moved.id))
         if isinstance(outcome, Conflict):
             if not {each.key for each in wish.fence}.isdisjoint(outcome.keys):
                 return Hindered(tuple(FenceLifted(subject) for subject in wish.subjects))
+            if not {each.key for each in wish.arrival}.isdisjoint(outcome.keys):
+                raise StoreUnavailable(f"cell {wish.to_cell} was changed at the same moment: try again")
             raise _overtaken(held)
         return _SeenTransfer(moved, outcome.revision)
 

@@ -19,8 +19,8 @@ from topology.claims_postgresql import statements
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.contents import Contents, Part, contents_of
 from topology.claims_postgresql.failures import told
+from topology.claims_postgresql.listing import read_all
 from topology.claims_postgresql.rows import row_of
-from topology.claims_postgresql.store import read_all
 from topology.errors import StoreRefused
 
 if TYPE_CHECKING:

@@ -140,6 +140,9 @@ PUBLISHED: Final = "UPDATE claim_log SET published = greatest(published, $1)"
 NEWEST: Final = f"SELECT {_NEWEST} AS cursor FROM claim_log log"
 # Begins for an owner share the lock of its slot, a transfer has it alone.
 OWNER_LOCK: Final = 0x43656C6C
+# Begins of a cell share its lock; who relies on it owning nothing has it alone.
+CELL_LOCK: Final = 0x43656C6D
+CELL_SLOTS: Final = 1024
 OWNER_SLOTS: Final = 64
 
 _OWNER_COLUMNS: Final = (

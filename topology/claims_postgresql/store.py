@@ -11,40 +11,54 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from topology.claims.model import Bucket, ClaimBatch, Record, Status, Subject
 from topology.claims.owners import Owner
 from topology.claims.rules import Unreadable, batch_problems, obstacles
-from topology.claims.store import Begun, Changes, Closed, Entry, Invalid, Obstructed, WrongCell
+from topology.claims.store import (
+    Begins,
+    Begun,
+    CellChanged,
+    Changes,
+    Closed,
+    Invalid,
+    Obstructed,
+    WrongCell,
+)
 from topology.claims.transfer import Inventory, TransferWish
 from topology.claims_postgresql import statements
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.failures import MIGRATE, Clash, told
+from topology.claims_postgresql.listing import read_all
 from topology.claims_postgresql.rows import (
     columns_of,
     digest,
     found_in,
-    lease_of,
-    owner_of,
-    record_of,
 )
 from topology.claims_postgresql.schema import NEWEST
-from topology.claims_postgresql.transferring import Outcome, Stands, locked, owners_by, transfer_once
+from topology.claims_postgresql.transferring import (
+    Outcome,
+    Stands,
+    admitted,
+    locked,
+    owners_by,
+    transfer_once,
+)
 from topology.claims_postgresql.wanted import Wanted, wanted_of
 from topology.claims_postgresql.watch import changes_after
-from topology.claims_postgresql.writing import commit_changes, commit_end, found_by
+from topology.claims_postgresql.writing import commit_changes, commit_end, found_by, prune_log
 from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from topology.store import Compare
 
 if TYPE_CHECKING:
     from topology.claims_postgresql.connection import Connection
 
+T = TypeVar("T")
 ATTEMPTS: Final = 5
-READ_AT_ONCE: Final = 2000
 POLL_SECONDS: Final = 5.0
 KEPT_FOR: Final = timedelta(hours=1)
 """So long a change stays in the log: a watcher that was away for longer lists again."""
-PRUNED_AT_ONCE: Final = 1000
 
 
 class PostgresClaims:
@@ -66,7 +80,9 @@ class PostgresClaims:
         self._stands = stands
         self._checked = False
 
-    async def begin(self, batch: ClaimBatch, by: str) -> Begun | Invalid | Obstructed:
+    async def begin(
+        self, batch: ClaimBatch, by: str, cell: Compare | None = None
+    ) -> Begun | Invalid | Obstructed | CellChanged:
         """Take a lease on every record of a batch, or on none."""
         if problems := batch_problems(batch):
             return Invalid(problems)
@@ -75,13 +91,26 @@ class PostgresClaims:
         lost: StoreUnavailable | None = None
         for _ in range(ATTEMPTS):
             try:
-                outcome = await self._try_begin(wanted)
+                outcome = await self._try_begin(wanted, cell)
             except (Clash, OutcomeUnknown) as error:
                 lost = error
                 continue
             if outcome is not None:
                 return outcome
         raise lost or StoreUnavailable(f"other writers were faster {ATTEMPTS} times in a row: try again")
+
+    async def quiet(
+        self, cells: Collection[int], work: Callable[[Callable[[], Awaitable[Begins]]], Awaitable[T]]
+    ) -> T:
+        """Do something that relies on cells owning nothing, under the locks that their begins share."""
+        await self.check()
+        async with self._database.transaction(admitted(cells, shared=False)) as connection:
+
+            async def begins() -> Begins:
+                with told():
+                    return Begins(int(await connection.fetchval(statements.NEWEST)))
+
+            return await work(begins)
 
     async def commit(self, cell_id: int, lease: str, by: str) -> Closed | WrongCell:
         """Keep what was created, drop what was destroyed."""
@@ -139,17 +168,7 @@ class PostgresClaims:
     async def prune(self, kept_for: timedelta = KEPT_FOR) -> int:
         """Throw away changes that are older, and say how many. Several may do it at the same time."""
         await self.check()
-        pruned = 0
-        while True:
-            async with self._database.transaction() as connection:
-                with told():
-                    found: int = await connection.fetchval(
-                        statements.PRUNE, self._clock() - kept_for, PRUNED_AT_ONCE
-                    )
-                    await connection.execute("COMMIT")
-            pruned += found
-            if found < PRUNED_AT_ONCE:
-                return pruned
+        return await prune_log(self._database, self._clock() - kept_for)
 
     async def check(self) -> None:
         """See that the tables are there and complete. Raises StoreRefused with what to do about it."""
@@ -164,10 +183,16 @@ class PostgresClaims:
             )
         self._checked = True
 
-    async def _try_begin(self, wanted: Wanted) -> Begun | Obstructed | None:
+    async def _try_begin(
+        self, wanted: Wanted, cell: Compare | None
+    ) -> Begun | Obstructed | CellChanged | None:
         """Try once; None: somebody was faster, or is gone by now."""
         batch = wanted.batch
-        async with self._database.transaction(locked(wanted.subjects, shared=True)) as connection:
+        locks = admitted((batch.cell_id,), shared=True) + locked(wanted.subjects, shared=True)
+        async with self._database.transaction(locks) as connection:
+            # Under the lock: whoever ends the cell has it alone until that is written.
+            if cell is not None and (self._stands is None or not await self._stands((cell,))):
+                return CellChanged(batch.cell_id)
             held: tuple[Record, ...] = ()
             if batch.destroys:
                 found = await found_by(connection, statements.FIND_AND_HOLD, batch.buckets)
@@ -221,15 +246,3 @@ class PostgresClaims:
                 return Closed(found=isinstance(lost, OutcomeUnknown))
             return WrongCell(lease, owner)
         raise lost or AssertionError("an attempt ends, or says why not")
-
-
-async def read_all(database: Database) -> Changes:
-    """Read everything at one cursor, whether or not somebody may work there."""
-    async with database.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
-        with told():
-            cursor = await connection.fetchval(statements.NEWEST)
-            entries: list[Entry] = [lease_of(row) for row in await connection.fetch(statements.ALL_LEASES)]
-            entries += map(owner_of, await connection.fetch(statements.ALL_OWNERS))
-            claims = connection.cursor(statements.ALL_CLAIMS, prefetch=READ_AT_ONCE)
-            entries.extend([record_of(row) async for row in claims])
-    return Changes(cursor, tuple(entries))

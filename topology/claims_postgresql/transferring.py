@@ -35,7 +35,7 @@ from topology.claims_postgresql.failures import told
 from topology.claims_postgresql.rows import owner_of, record_of
 from topology.claims_postgresql.writing import commit_changes
 from topology.codec import Undecodable, encode
-from topology.errors import StoreRefused
+from topology.errors import StoreRefused, StoreUnavailable
 from topology.model import Departure, Problem
 from topology.store import Compare
 
@@ -58,6 +58,13 @@ def locked(subjects: Iterable[Subject], *, shared: bool) -> str:
     return "; " + "; ".join(f"SELECT {how}({statements.OWNER_LOCK}, {slot})" for slot in slots)
 
 
+def admitted(cells: Iterable[int], *, shared: bool) -> str:
+    """Give what a transaction begins with by which cells come to own something, or must not."""
+    slots = sorted({cell_id % statements.CELL_SLOTS for cell_id in cells})
+    how = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    return "".join(f"; SELECT {how}({statements.CELL_LOCK}, {slot})" for slot in slots)
+
+
 async def owners_by(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, Owner]:
     """Read the owners that were moved, of these."""
     with told():
@@ -75,7 +82,9 @@ async def transfer_once(
     """
     if problems := tuple(wish_problems(wish)):
         return Invalid(problems)
-    async with database.transaction(locked(wish.subjects, shared=False)) as connection:
+    # First the cell's, then the owners', as begins take them: nobody waits in a circle.
+    locks = admitted((wish.to_cell,), shared=True) + locked(wish.subjects, shared=False)
+    async with database.transaction(locks) as connection:
         with told():
             await connection.execute(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
         earlier = await _earlier(connection, wish)
@@ -95,6 +104,8 @@ async def transfer_once(
             return Previewed(len(records))
         if wish.fence and (stands is None or not await stands(wish.fence)):
             return Hindered(tuple(FenceLifted(subject) for subject in wish.subjects))
+        if wish.arrival and (stands is None or not await stands(wish.arrival)):
+            raise StoreUnavailable(f"cell {wish.to_cell} was changed at the same moment: try again")
         return await _move(connection, wish, by, now, records)
 
 

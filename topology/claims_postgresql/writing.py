@@ -1,12 +1,14 @@
 """The ends of transactions: what they did is noted down in the log, and they commit at the next cursor.
 
-The store and transfers write through it. Nothing else gives cursors. Third road: where a transaction commits.
+The store and transfers write through it. Nothing else gives cursors, or throws away what is old. Third road:
+where a transaction commits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 from topology.claims.generations import slots
 from topology.claims.model import Bucket, Lease, Record
@@ -20,7 +22,9 @@ from topology.errors import StoreError
 from topology.model import Departure
 
 if TYPE_CHECKING:
-    from topology.claims_postgresql.connection import Connection
+    from topology.claims_postgresql.connection import Connection, Database
+
+PRUNED_AT_ONCE: Final = 1000
 
 
 async def found_by(
@@ -72,3 +76,16 @@ async def commit_changes(
             return int(await connection.fetchval(statements.CURSOR))
     except StoreError:  # it is committed all the same
         return 0
+
+
+async def prune_log(database: Database, before: datetime) -> int:
+    """Throw away what is older, and say how much. Several may do it at the same time."""
+    pruned = 0
+    while True:
+        async with database.transaction() as connection:
+            with told():
+                found: int = await connection.fetchval(statements.PRUNE, before, PRUNED_AT_ONCE)
+                await connection.execute("COMMIT")
+        pruned += found
+        if found < PRUNED_AT_ONCE:
+            return pruned

@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from topology import forms
-from topology.arrivals import arrival_problems
+from topology.arrivals import arrival_problems, as_arrived_at
 from topology.claims import generations
 from topology.claims.index import ClaimIndex
 from topology.claims.model import Subject
@@ -103,6 +103,7 @@ class Crossing:
     async def go(self, move: Move, *, back: bool) -> Gone | Stays:
         """Have the claims go, or back, and the freeze end with it: once, however often it is asked."""
         wish = wish_of(move, back=back)
+        wish = replace(wish, arrival=as_arrived_at(self._view(), wish.to_cell))
         if not back:
             unfit = tuple(arrival_problems(self._view(), move.to_cell, force=move.force))
             wish = replace(wish, unfit=unfit)

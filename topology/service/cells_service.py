@@ -16,6 +16,7 @@ from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
 from topology import guards
 from topology.checks import cell_problems
 from topology.claims.index import ClaimIndex
+from topology.claims.store import ClaimStore
 from topology.drain_load import Load, drain_problems
 from topology.keys import Keyspace
 from topology.model import Cell, CellState, Problem
@@ -32,6 +33,7 @@ from topology.planning import (
 )
 from topology.service.cells_wire import changed_cell, new_cell, seconds_of, state_of
 from topology.service.changer import Changer, stamp_of_caller
+from topology.service.claimants import Claimants
 from topology.service.failure import invalid, invalid_fields, not_found
 from topology.service.gate import Context
 from topology.service.owners_in_cell import owners_in
@@ -48,10 +50,10 @@ _EMPTY_HANDED: Final = (CellState.DRAINED, CellState.DECOMMISSIONED)
 class CellsService(cells_pb2_grpc.CellServiceServicer):
     """Cells, with all that is known of them."""
 
-    def __init__(self, sources: Sources, store: Store, keyspace: Keyspace) -> None:
+    def __init__(self, sources: Sources, claims: ClaimStore, store: Store, keyspace: Keyspace) -> None:
         self._sources = sources
         self._reader = Reader(sources, store, keyspace)
-        self._changer = Changer(store, keyspace)
+        self._changer = Changer(store, keyspace, Claimants(sources, claims, store))
         self._placements = Placements(store, keyspace)
         self.watches = Watches(store, keyspace)
 
@@ -146,7 +148,8 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
                     return Refusal(problems=problems)
             return outcome
 
-        return Step(f"moving cell {request.id} to {to}", plan)
+        empties = (request.id,) if to in _EMPTY_HANDED and not request.force else ()
+        return Step(f"moving cell {request.id} to {to}", plan, empties)
 
     async def _load_of(self, cell_id: int) -> Load:
         owners = await owners_in(self._sources.claims, cell_id)
@@ -167,7 +170,8 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
                 return Refusal(problems=tuple(problems))
             return plan_remove(view, request.ids, stamp, force=request.force)
 
-        return Step(f"removing cell {', '.join(map(str, request.ids))}", plan)
+        empties = () if request.force else tuple(dict.fromkeys(request.ids))
+        return Step(f"removing cell {', '.join(map(str, request.ids))}", plan, empties)
 
 
 def still_owned(index: ClaimIndex, cell_id: int, to: CellState | None) -> Iterator[Problem]:

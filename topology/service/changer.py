@@ -7,9 +7,9 @@ road: a service call plans a `Txn`; its effect comes back as an Event.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol, TypeVar
 
 import grpc
 
@@ -19,24 +19,36 @@ from topology.apply import Applied, apply, read_view
 from topology.checks import stamp_problems
 from topology.keys import Keyspace
 from topology.model import Cell, Stamp
-from topology.planning import Overtaken, Plan, Refusal
+from topology.planning import Outcome, Overtaken, Plan, Refusal
 from topology.service import audit
 from topology.service.cells_wire import cell_message
 from topology.service.failure import Failure, invalid, invalid_fields
 from topology.service.gate import current_caller
 from topology.steps import Step, after, as_shown, overtaken_by
-from topology.store import Store
+from topology.store import Compare, Store
+from topology.view import View
 
+T = TypeVar("T")
+RelyOn = Callable[[], Awaitable[tuple[Compare, ...]]]
 MAX_STEPS: Final = 3000
 _LINES_TOLD: Final = 20
 
 
-class Changer:
-    """Makes changes on one store."""
+class Emptiness(Protocol):
+    """Sees to it that cells on which a change relies come to own nothing meanwhile."""
 
-    def __init__(self, store: Store, keyspace: Keyspace) -> None:
+    async def relied_on(self, cells: Collection[int], work: Callable[[RelyOn], Awaitable[T]]) -> T:
+        """Make the change, which asks before each attempt to commit it."""
+        ...
+
+
+class Changer:
+    """Makes changes on one store. Without `emptiness` no change relies on a cell that owns nothing."""
+
+    def __init__(self, store: Store, keyspace: Keyspace, emptiness: Emptiness | None = None) -> None:
         self._store = store
         self._keyspace = keyspace
+        self._emptiness = emptiness
 
     async def change(
         self, steps: Sequence[Step], *, dry_run: bool, shown: Sequence[str] = ()
@@ -47,6 +59,8 @@ class Changer:
         """
         if not 1 <= len(steps) <= MAX_STEPS:
             raise invalid(f"changes: {len(steps)} are named: name 1 to {MAX_STEPS}")
+        if self._emptiness is not None and (cells := {each for step in steps for each in step.empties}):
+            await self._emptiness.relied_on(cells, lambda relied_on: relied_on())
         plans = await self._planned(steps, shown)
         summary = tuple(line for plan in plans for line in plan.summary)
         if dry_run:
@@ -55,7 +69,7 @@ class Changer:
         last = Applied(revision=0, cell=None)
         for step, plan in zip(steps, plans, strict=True):
             try:
-                outcome = await apply(self._store, self._keyspace, as_shown(step, plan))
+                outcome = await self._made(step, as_shown(step, plan))
                 if not isinstance(outcome, Applied):
                     _stop(outcome, step.what)
             except Failure as failure:
@@ -65,6 +79,15 @@ class Changer:
             done += plan.summary
             audit.topology_changed(outcome.revision, plan.summary)
         return _changed(last.revision, summary, last.cell)
+
+    async def _made(self, step: Step, plan: Callable[[View], Outcome]) -> Applied | Refusal | Overtaken:
+        if not step.empties:
+            return await apply(self._store, self._keyspace, plan)
+        if self._emptiness is None:
+            raise AssertionError(f"{step.what}: nobody here knows what cells own")
+        return await self._emptiness.relied_on(
+            step.empties, lambda relied_on: apply(self._store, self._keyspace, plan, relied_on)
+        )
 
     async def _planned(self, steps: Sequence[Step], shown: Sequence[str]) -> list[Plan]:
         view = await read_view(self._store, self._keyspace)

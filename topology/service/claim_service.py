@@ -23,9 +23,8 @@ from topology.claims.generations import bucket_name
 from topology.claims.index import LeaseQuery, RecordQuery
 from topology.claims.model import BucketType, ClaimBatch, Lease, SourceType
 from topology.claims.rules import Unreadable, value_problem
-from topology.claims.store import Begun, ClaimStore, Closed, Invalid, Obstructed, WrongCell
+from topology.claims.store import Begun, CellChanged, ClaimStore, Closed, Invalid, Obstructed, WrongCell
 from topology.departing import FenceOf, plan_strike
-from topology.model import CellState
 from topology.service import audit
 from topology.service.cell_info import cell_info
 from topology.service.claim_wire import (
@@ -36,6 +35,7 @@ from topology.service.claim_wire import (
     record_message,
     uuid_of,
 )
+from topology.service.claimants import Claimants
 from topology.service.failure import Failure, invalid, invalid_fields, not_found, obstructed
 from topology.service.gate import Context, current_caller
 from topology.service.routing_services import all_cells
@@ -49,7 +49,6 @@ DEFAULT_LEASES: Final = 100
 MAX_RECORDS: Final = 1000
 _ATTEMPTS: Final = 3
 _NAMED: Final = 10  # in a line of the log
-_NO_CLAIMS: Final = (CellState.DRAINED, CellState.DECOMMISSIONED)
 
 
 class ClaimService(service_pb2_grpc.ClaimServiceServicer):
@@ -58,6 +57,7 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
     def __init__(self, sources: Sources, store: ClaimStore, topology: Store) -> None:
         self._sources = sources
         self._store = store
+        self._claimants = Claimants(sources, store, topology)
         self._topology = topology
         self._fence_of = FenceOf()
 
@@ -90,10 +90,11 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
         self, request: service_pb2.BeginUpdateRequest, context: Context
     ) -> service_pb2.BeginUpdateResponse:
         batch = batch_of(request)
-        self._check_cell(batch)
         caller = current_caller().name
-        outcome = await self._store.begin(batch, caller)
-        match outcome:
+        match await self._begun(batch, caller):
+            case CellChanged(cell_id):
+                words = f"cell {cell_id} was changed {_ATTEMPTS} times meanwhile: try again"
+                raise Failure(grpc.StatusCode.UNAVAILABLE, words, "OVERTAKEN", retry_seconds=0.1)
             case Invalid(problems):
                 raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "BATCH_INVALID")
             case Obstructed(obstacles):
@@ -175,19 +176,16 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
             case Closed(found, cursor):
                 audit.lease_closed(request.cell_id, lease, cursor, commit=commit, found=found)
 
-    def _check_cell(self, batch: ClaimBatch) -> None:
-        """See that there is such a cell, and that it may own something new."""
-        cell = self._sources.view.cells.get(batch.cell_id)
-        if cell is None:
-            raise Failure(
-                grpc.StatusCode.FAILED_PRECONDITION, f"there is no cell {batch.cell_id}", "CELL_UNKNOWN"
-            )
-        if batch.creates and cell.state in _NO_CLAIMS:
-            raise Failure(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"cell {cell.id} is {cell.state} and can't claim anything new",
-                "CELL_STATE",
-            )
+    async def _begun(self, batch: ClaimBatch, caller: str) -> Begun | Invalid | Obstructed | CellChanged:
+        """Begin for a cell that may, and look at it again where it was changed meanwhile."""
+        creates = bool(batch.creates)
+        outcome: Begun | Invalid | Obstructed | CellChanged = CellChanged(batch.cell_id)
+        for attempt in range(_ATTEMPTS):
+            cell = await self._claimants.admitted(batch.cell_id, creates=creates, again=attempt > 0)
+            outcome = await self._store.begin(batch, caller, cell)
+            if not isinstance(outcome, CellChanged):
+                break
+        return outcome
 
 
 def batch_of(request: service_pb2.BeginUpdateRequest) -> ClaimBatch:

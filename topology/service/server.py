@@ -124,7 +124,7 @@ class TopologyServer:
         self.counts = Counts()
         self.places = Places(options.limit)
         self.classify = ClassifyService(sources)
-        self.cells = CellsService(sources, store, keyspace)
+        self.cells = CellsService(sources, claims, store, keyspace)
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
         self._claims = ClaimService(sources, claims, store)
         self._transfers = TransferService(sources, claims, store, keyspace)

@@ -6,7 +6,7 @@ halves of a decision lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from topology.claims.follower import ClaimFollower
@@ -15,13 +15,20 @@ from topology.service.failure import not_ready
 from topology.view import View
 
 
+async def _there_already(_: int) -> None:
+    """Wait for nothing: a View that nobody moves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The View and the claims, as they are now. `followed` tells whether the View is kept up to date."""
+    """The View and the claims, as they are now. `followed` tells whether the View is kept up to date,
+    `reached` waits until it holds everything up to a revision.
+    """
 
     newest_view: Callable[[], View | None]
     follower: ClaimFollower
     followed: Callable[[], bool] = lambda: True
+    reached: Callable[[int], Awaitable[None]] = _there_already
 
     @property
     def view(self) -> View:

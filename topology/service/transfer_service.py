@@ -20,7 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 from topology import forms
-from topology.arrivals import arrival_problems
+from topology.arrivals import arrival_problems, as_arrived_at
 from topology.checks import stamp_problems
 from topology.claims.model import Subject
 from topology.claims.owners import FIRST_EPOCH, name_of, subject_of
@@ -70,7 +70,11 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         _check_stamp(caller, wish.reason)
         if problems := tuple(wish_problems(wish)):
             raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "TRANSFER_INVALID")
-        wish = replace(wish, unfit=tuple(self._unfit(wish, force=request.force)))
+        wish = replace(
+            wish,
+            unfit=tuple(self._unfit(wish, force=request.force)),
+            arrival=as_arrived_at(self._sources.view, wish.to_cell),
+        )
         outcome = await self._gate.transfer(wish, caller, self._sources.follower)
         match outcome:
             case Invalid(problems):

@@ -20,6 +20,7 @@ KEYS = ClaimKeyspace.beside(Keyspace("/c"))
 RECORD_A = "00000000-0000-4000-9000-00000000000a"
 OWNER = Compare("/c-claims/owners/NAMESPACE/42", 0)
 LEASE_KEY = f"/c-claims/leases/{LEASE_1}"
+BEGUN = "/c-begun/1"
 
 
 def opening(wanted: ClaimBatch) -> Opening:
@@ -46,6 +47,7 @@ def test_a_small_batch_is_one_transaction() -> None:
     assert txn.deletes == ()
     assert dict(txn.puts) == {
         LEASE_KEY: encode_lease(begun),
+        BEGUN: b'{"by": "%s", "schema": 1}' % LEASE_1.encode(),
         "/c-claims/records/ROUTES/new": encode_record(
             record("new", status=Status.LEASE_CREATING, lease=LEASE_1)
         ),
@@ -53,6 +55,17 @@ def test_a_small_batch_is_one_transaction() -> None:
             record("old", status=Status.LEASE_DESTROYING, lease=LEASE_1)
         ),
     }
+
+
+def test_a_begin_compares_its_cell_and_rewrites_its_mark_uncompared() -> None:
+    cell = Compare("/c/cells/1", 9)
+    for txn in (
+        plan.begin_lease(KEYS, lease(), cell),
+        plan.begin_whole(KEYS, lease(), writes(batch(1, ["a"])), cell=cell),
+    ):
+        assert cell in txn.compares
+        assert BEGUN in dict(txn.puts)
+        assert BEGUN not in {each.key for each in txn.compares}
 
 
 def test_a_destroyed_record_keeps_what_it_is() -> None:
@@ -64,7 +77,7 @@ def test_a_destroyed_record_keeps_what_it_is() -> None:
     )
 
 
-@pytest.mark.parametrize(("size", "whole", "parts"), [(126, True, 2), (127, False, 2), (1000, False, 8)])
+@pytest.mark.parametrize(("size", "whole", "parts"), [(125, True, 1), (126, False, 2), (1000, False, 8)])
 def test_as_many_as_etcd_takes_at_once(size: int, whole: bool, parts: int) -> None:
     found = writes(batch(1, [str(number) for number in range(size)]))
     assert plan.fits(found) is whole

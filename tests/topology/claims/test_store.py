@@ -9,7 +9,7 @@ import pytest
 from topology.claims.store import Changes, ClaimStore
 from topology.claims.stored import StoredClaims
 
-METHODS = ("begin", "commit", "rollback", "get", "settle", "list", "watch")
+METHODS = ("begin", "quiet", "commit", "rollback", "get", "settle", "list", "watch")
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -49,7 +49,7 @@ async def begun(claims: StoredClaims, *creates: str, destroys: tuple[str, ...] =
 async def test_creating_takes_one_trip_to_begin_and_one_to_close(
     store: Counting, claims: StoredClaims
 ) -> None:
-    lease = await begun(claims, *(f"n{number}" for number in range(126)))
+    lease = await begun(claims, *(f"n{number}" for number in range(125)))
     assert store.trips == 1
     await claims.commit(1, lease, "CELL-1")
     assert store.trips == 2

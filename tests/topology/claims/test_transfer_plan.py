@@ -66,12 +66,12 @@ def test_generations_that_have_no_room_are_written_next() -> None:
     buckets = [route(str(number * 7919)) for number in range(3000)]
     moved, txn = transfer_plan.switch(KEYS, HELD, 80, buckets, NOON)
     assert len(txn.puts) == 128
-    assert len(moved.slots) == 256 - 123
+    assert len(moved.slots) == 256 - 122
     rest, second = transfer_plan.write_slots(KEYS, moved, 81)
     assert second.compares == (Compare(KEY, 81),)
-    assert (len(second.puts), len(rest.slots)) == (128, 6)
+    assert (len(second.puts), len(rest.slots)) == (128, 7)
     last, third = transfer_plan.write_slots(KEYS, rest, 82)
-    assert (len(third.puts), last.slots) == (7, ())
+    assert (len(third.puts), last.slots) == (8, ())
 
 
 def test_records_are_rewritten_where_they_are_of_the_owners_and_not_there_yet() -> None:

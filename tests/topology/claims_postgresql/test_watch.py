@@ -157,7 +157,7 @@ async def test_what_was_thrown_away_is_told(store: PostgresClaims) -> None:
 
 
 async def test_pruning_goes_on_in_pieces(store: PostgresClaims, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("topology.claims_postgresql.store.PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr("topology.claims_postgresql.writing.PRUNED_AT_ONCE", 2)
     for number in range(5):
         await begin(store, f"n{number}")
     assert sum(await asyncio.gather(*(store.prune(timedelta(seconds=-60)) for _ in range(2)))) == 5

@@ -135,7 +135,7 @@ async def playing(
     """Run a service on a store."""
     claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
     watcher, follower = Watcher(store, keyspace, backoff=EAGER), ClaimFollower(claims, backoff=EAGER)
-    sources = Sources(lambda: watcher.view, follower, lambda: watcher.state.connected)
+    sources = Sources(lambda: watcher.view, follower, lambda: watcher.state.connected, watcher.reached)
     server = TopologyServer(
         sources,
         claims,
