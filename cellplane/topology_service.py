@@ -38,7 +38,8 @@ from topology.overrides import KIND, overrides_of
 from topology.service.classify import Lifetimes
 from topology.service.identity import Names
 from topology.service.places import NO_LIMIT, CallLimit
-from topology.service.server import ListenFailed, ServerOptions, TopologyServer
+from topology.service.server import ListenFailed, TopologyServer
+from topology.service.server_options import ServerOptions
 from topology.service.sources import Sources
 from topology.store import LeasingStore
 from topology.view import View

@@ -64,11 +64,14 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "topology/moves/model.py": "tests/topology/moves/test_machine.py",
     "topology/moves/works.py": "tests/topology/moves/test_runner.py",
     "topology/placement_records.py": "tests/contract/test_placements.py",
+    "topology/placement_txns.py": "tests/contract/test_placements.py",
     "topology/placements.py": "tests/contract/test_placements.py",
     "topology/service/announcements.py": "tests/topology/service/test_departure_gate.py",
     "topology/service/move_planner.py": "tests/topology/service/test_moves_service.py",
     "topology/service/moves_wire.py": "tests/topology/service/test_moves_service.py",
     "topology/service/owners_in_cell.py": "tests/topology/service/test_transfer_service.py",
+    "topology/service/placement_follower.py": "tests/topology/service/test_placement_service.py",
+    "topology/service/server_options.py": "tests/topology/service/test_server.py",
     "topology/service/open_watches.py": "tests/topology/service/test_watches.py",
 }
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 from topology.claims.keys import ClaimKeyspace
 from topology.errors import OutcomeUnknown
 from topology.keys import Keyspace
+from topology.moves.codec import moves_root
 from topology.placement_records import placements_root
 from topology.store import MAX_TXN_BYTES, MAX_TXN_OPERATIONS, Compare, Conflict, Store, Txn
 
@@ -72,6 +73,7 @@ def spaces(keyspace: Keyspace) -> Mapping[str, str]:
         "topology": keyspace.root,
         "claims": ClaimKeyspace.beside(keyspace).root,
         "placements": placements_root(keyspace),
+        "moves": moves_root(keyspace),
     }
 
 

@@ -43,12 +43,25 @@ class Count:
     revision: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """By which requests an owner has places, and the revision at which that was written."""
+
+    requests: tuple[str, ...] = ()
+    revision: int = 0
+
+
 def encode_placement(placement: Placement) -> bytes:
     """Write a placement."""
     wish = placement.wish
     wished = {"key": wish.key, "region": wish.region, "ring": wish.ring, "owner": wish.owner}
     placed = {"cell_id": placement.cell_id, "why": placement.why}
     return to_json({"schema": SCHEMA, **wished, **placed, **stamp_body(placement.stamp)})
+
+
+def encode_owned(owned: Owned, stamp: Stamp) -> bytes:
+    """Write by which requests an owner has places."""
+    return to_json({"schema": SCHEMA, "requests": list(owned.requests), **stamp_body(stamp)})
 
 
 def encode_count(count: Count, stamp: Stamp) -> bytes:
@@ -76,6 +89,13 @@ def placed_of(fields: Fields) -> int:
     placed = fields.integer("placed")
     read_stamp(fields)
     return placed
+
+
+def requests_of(fields: Fields) -> tuple[str, ...]:
+    """Read by which requests an owner has places."""
+    requests = tuple(str(each) for each in fields.take("requests", list, "list"))
+    read_stamp(fields)
+    return requests
 
 
 def read_kept(record: Record, read: Callable[[Fields], Kept]) -> Kept:

@@ -1,10 +1,7 @@
 """Placements on record: a newcomer's cell, reserved together with its place in the cell's count.
 
-The service hands it wishes and the View. `placement` chooses. Third road: plans the `Txn`, commits it, and
-chooses anew where others were faster.
-
-    /cellplane/v1-placements/requests/signup-7f3a    who went where, and why
-    /cellplane/v1-placements/counts/4                how many a cell has
+The service hands it wishes and the View. `placement` chooses, `placement_txns` says what is written. Third
+road: commits the `Txn`, and chooses anew where others were faster.
 """
 
 from __future__ import annotations
@@ -12,27 +9,27 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
 
 from topology.apply import read_view
 from topology.checks import stamp_problems
 from topology.errors import OutcomeUnknown, StoreUnavailable
 from topology.keys import Keyspace
 from topology.model import Problem, Stamp
-from topology.placement import Chosen, NoRoom, PlacementWish, choose, placement_problems
+from topology.placement import NoRoom, PlacementWish, choose, placement_problems
 from topology.placement_records import (
     Count,
+    Owned,
     Placement,
-    encode_count,
-    encode_placement,
     placed_of,
     placement_of,
     placements_root,
     read_kept,
+    requests_of,
 )
-from topology.store import Compare, Conflict, Store, Txn
+from topology.placement_txns import PlacementKeys, released, reserved, taken_along
+from topology.store import Compare, Conflict, Record, Store, Txn
 from topology.view import View
 
 ATTEMPTS: Final = 40  # of newcomers at once some get into each other's way
@@ -64,6 +61,15 @@ class Released:
     revision: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A place went along with its owner, from this cell."""
+
+    key: str
+    from_cell: int
+    revision: int
+
+
 class Placements:
     """Places of newcomers on a store."""
 
@@ -77,7 +83,7 @@ class Placements:
     ) -> None:
         self._store = store
         self._keyspace = keyspace
-        self._root = placements_root(keyspace)
+        self._keys = PlacementKeys(placements_root(keyspace))
         self._sleep = sleep
         self._chance = chance
 
@@ -99,10 +105,12 @@ class Placements:
             placement = Placement(wish=wish, cell_id=choice.cell.id, why=choice.why, stamp=stamp)
             if dry_run:
                 return Placed(placement, 0, choice.considered)
-            outcome = await self._commit(self._reserved(view, choice, placement, counts))
+            cell = Compare(self._keyspace.cell(choice.cell.id), view.cell_revision(choice.cell.id))
+            owned = await self._owned(wish.owner)
+            outcome = await self._commit(reserved(self._keys, placement, counts, owned, cell))
             if isinstance(outcome, int):
                 return Placed(placement, outcome, choice.considered)
-            if outcome is not None and self._keyspace.cell(choice.cell.id) in outcome.keys:
+            if outcome is not None and cell.key in outcome.keys:
                 view = await read_view(self._store, self._keyspace)  # the cell is not as it was seen
             await self._pause(attempt)
         raise StoreUnavailable(f"other newcomers were faster {ATTEMPTS} times in a row: try again")
@@ -114,19 +122,27 @@ class Placements:
             if earlier is None:
                 return Released(None)
             placement, revision = earlier
-            count = (await self._counts()).get(placement.cell_id, Count())
-            left = replace(count, placed=max(0, count.placed - 1))
-            txn = Txn(
-                compares=(
-                    Compare(self._request(key), revision),
-                    Compare(self._count(placement.cell_id), count.revision),
-                ),
-                puts=((self._count(placement.cell_id), encode_count(left, stamp)),),
-                deletes=(self._request(key),),
-            )
-            outcome = await self._commit(txn)
+            counts, owned = await self._counts(), await self._owned(placement.wish.owner)
+            outcome = await self._commit(released(self._keys, placement, revision, counts, owned, stamp))
             if isinstance(outcome, int):
                 return Released(placement, outcome)
+            await self._pause(attempt)
+        raise StoreUnavailable(f"others were faster {ATTEMPTS} times in a row: try again")
+
+    async def follow(self, owner: str, cell_id: int, stamp: Stamp) -> tuple[Followed, ...]:
+        """Take an owner's places along to the cell where it is by now, and the counts with them."""
+        found = [await self._followed(key, cell_id, stamp) for key in (await self._owned(owner)).requests]
+        return tuple(each for each in found if each is not None)
+
+    async def _followed(self, key: str, cell_id: int, stamp: Stamp) -> Followed | None:
+        for attempt in range(ATTEMPTS):
+            earlier = await self._placement(key)
+            if earlier is None or earlier[0].cell_id == cell_id:
+                return None
+            txn = taken_along(self._keys, *earlier, await self._counts(), cell_id, stamp)
+            outcome = await self._commit(txn)
+            if isinstance(outcome, int):
+                return Followed(key, earlier[0].cell_id, outcome)
             await self._pause(attempt)
         raise StoreUnavailable(f"others were faster {ATTEMPTS} times in a row: try again")
 
@@ -139,22 +155,6 @@ class Placements:
         """Count who is in each cell; a cell that never had anybody is left out."""
         return {cell_id: count.placed for cell_id, count in (await self._counts()).items()}
 
-    def _reserved(self, view: View, choice: Chosen, placement: Placement, counts: dict[int, Count]) -> Txn:
-        cell_id = choice.cell.id
-        count = counts.get(cell_id, Count())
-        taken = replace(count, placed=count.placed + 1)
-        return Txn(
-            compares=(
-                Compare(self._request(placement.wish.key), 0),
-                Compare(self._count(cell_id), count.revision),
-                Compare(self._keyspace.cell(cell_id), view.cell_revision(cell_id)),
-            ),
-            puts=(
-                (self._request(placement.wish.key), encode_placement(placement)),
-                (self._count(cell_id), encode_count(taken, placement.stamp)),
-            ),
-        )
-
     async def _commit(self, txn: Txn) -> int | Conflict | None:
         """Give the revision; None where the answer got lost, which looking again will tell."""
         try:
@@ -164,14 +164,19 @@ class Placements:
         return outcome if isinstance(outcome, Conflict) else outcome.revision
 
     async def _placement(self, key: str) -> tuple[Placement, int] | None:
-        wanted = self._request(key)
-        outcome = await self._store.commit(Txn(compares=(Compare(wanted, 0),)))
-        for record in outcome.records if isinstance(outcome, Conflict) else ():
-            return read_kept(record, placement_of), record.mod_revision
-        return None
+        record = await self._read(self._keys.request(key))
+        return None if record is None else (read_kept(record, placement_of), record.mod_revision)
+
+    async def _owned(self, owner: str) -> Owned:
+        record = await self._read(self._keys.owner(owner)) if owner else None
+        return Owned() if record is None else Owned(read_kept(record, requests_of), record.mod_revision)
+
+    async def _read(self, key: str) -> Record | None:
+        outcome = await self._store.commit(Txn(compares=(Compare(key, 0),)))
+        return next(iter(outcome.records), None) if isinstance(outcome, Conflict) else None
 
     async def _counts(self) -> dict[int, Count]:
-        listing = await self._store.list(f"{self._root}counts/")
+        listing = await self._store.list(f"{self._keys.root}counts/")
         return {
             int(record.key.rpartition("/")[2]): Count(read_kept(record, placed_of), record.mod_revision)
             for record in listing.records
@@ -179,12 +184,6 @@ class Placements:
 
     async def _pause(self, attempt: int) -> None:
         await self._sleep(_PAUSE_SECONDS * self._chance() * min(attempt + 1, 10))
-
-    def _request(self, key: str) -> str:
-        return f"{self._root}requests/{quote(key, safe='')}"
-
-    def _count(self, cell_id: int) -> str:
-        return f"{self._root}counts/{cell_id}"
 
 
 def _again(wish: PlacementWish, placement: Placement, revision: int) -> Placed | Refused:

@@ -33,7 +33,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 @service_options
 @output_option
 def backup_command(file: Path, service: ServiceSettings, output: str) -> None:
-    """Write all cells, rules, claims, leases and placements of one moment to a file.
+    """Write all cells, rules, claims, leases, placements and moves of one moment to a file.
 
     Claims that are kept in PostgreSQL are backed up there.
     """

@@ -74,7 +74,9 @@ async def test_a_newcomer_is_placed_once(stage: Stage) -> None:
 async def test_what_is_kept_is_readable(stage: Stage) -> None:
     view, places = await stage.put(cell(1, capacity=10)), stage.client()
     await placed(places, view, replace(wish("a/b c"), owner="ORGANIZATION/42"))
-    count, request = (await stage.base.list(f"{stage.keyspace.prefix}-placements/")).records
+    count, owned, request = (await stage.base.list(f"{stage.keyspace.prefix}-placements/")).records
+    assert owned.key.endswith("-placements/owners/ORGANIZATION/42")
+    assert json.loads(owned.value)["requests"] == ["a/b c"]
     assert count.key.endswith("-placements/counts/1")
     assert json.loads(count.value)["placed"] == 1
     assert request.key.endswith("-placements/requests/a%2Fb%20c")
@@ -122,6 +124,43 @@ async def test_a_place_that_is_released_is_free(stage: Stage) -> None:
     assert await places.find("signup-1") is None
     await placed(places, view, wish("signup-2"))
     assert await places.occupancy() == {1: 1}
+
+
+async def test_places_go_along_with_their_owner_and_counts_with_them(stage: Stage) -> None:
+    view, places, owner = await stage.put(cell(1), cell(2, capacity=1, weight=0)), stage.client(), "USER/7"
+    for key in ("signup-1", "signup-2"):
+        await placed(places, view, replace(wish(key), owner=owner))
+    await placed(places, view, replace(wish("signup-3"), owner="USER/8"))
+    assert await places.occupancy() == {1: 3}
+    # However many follow at the same time; and beyond the capacity, for the owner is there already.
+    followed = await asyncio.gather(*(stage.client().follow(owner, 2, STAMP) for _ in range(3)))
+    assert sorted((each.key, each.from_cell) for those in followed for each in those) == [
+        ("signup-1", 1),
+        ("signup-2", 1),
+    ]
+    assert await places.occupancy() == {1: 1, 2: 2}
+    found = await places.find("signup-1")
+    assert (found and (found.cell_id, found.why)) == (2, "its owner went there from cell 1")
+    again = await placed(places, view, replace(wish("signup-1"), owner=owner))
+    assert (again.repeated, again.placement.cell_id) == (True, 2)
+    assert await places.follow(owner, 2, STAMP) == ()
+    assert await places.follow("USER/9", 2, STAMP) == ()
+    # What is released frees the place where the owner is, and is followed no more.
+    await places.release("signup-1", STAMP)
+    assert await places.occupancy() == {1: 1, 2: 1}
+    assert [each.key for each in await places.follow(owner, 1, STAMP)] == ["signup-2"]
+    await places.release("signup-2", STAMP)
+    assert await places.follow(owner, 2, STAMP) == ()
+    left = (await stage.base.list(f"{stage.keyspace.prefix}-placements/owners/")).records
+    assert [each.key.rpartition("owners/")[2] for each in left] == ["USER/8"]
+
+
+async def test_an_answer_that_got_lost_over_a_place_that_goes_along_is_found(stage: Stage) -> None:
+    view, mortal = await stage.put(cell(1), cell(2, weight=0)), Mortal(stage.base)
+    await placed(stage.client(), view, replace(wish(), owner="USER/7"))
+    mortal.dies_after = 0
+    assert await stage.client(mortal).follow("USER/7", 2, STAMP) == ()
+    assert await stage.client().occupancy() == {1: 0, 2: 1}
 
 
 async def test_a_cell_that_closed_its_doors_meanwhile_gets_nobody(stage: Stage) -> None:

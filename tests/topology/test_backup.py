@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from topology.backup import Backup, Damaged, Kept, Occupied, lines_of, missing, read, restore, take
+from tests.topology.claims.samples import NOON
+from tests.topology.moves.rig import MOVE, OTHER_MOVE, wish
+from topology.backup import Backup, Damaged, Kept, Occupied, lines_of, missing, read, restore, spaces, take
 from topology.errors import StoreUnavailable
+from topology.keys import Keyspace
 from topology.memory import Faults, MemoryStore
+from topology.moves import machine
+from topology.moves.book import Busy, MoveBook, SeenMove
 from topology.store import Txn
 
 SPACES = {"topology": "/a/", "claims": "/a-claims/"}
@@ -40,6 +45,21 @@ async def test_what_is_taken_comes_back() -> None:
     assert await restore(store, ELSEWHERE, rest) == (await store.list("/b/")).revision
     assert (await take(store, ELSEWHERE)).records == backup.records
     assert await missing(store, ELSEWHERE, backup) == ()
+
+
+async def test_moves_go_on_where_they_stood() -> None:
+    store, here, there = MemoryStore(), Keyspace("/a"), Keyspace("/b")
+    begun = await MoveBook(store, here).begin(machine.begun(wish(), NOON))
+    assert isinstance(begun, SeenMove)
+    backup = await take(store, spaces(here))
+    assert [each.space for each in backup.records] == ["moves", "moves"]
+    await restore(store, spaces(there), backup.records)
+    restored = await MoveBook(store, there).read(MOVE)
+    assert restored is not None
+    assert restored.move == begun.move
+    assert await MoveBook(store, there).begin(machine.begun(wish(OTHER_MOVE), NOON)) == Busy(
+        "ORGANIZATION/42", MOVE
+    )
 
 
 async def test_all_is_of_one_revision() -> None:

@@ -19,7 +19,7 @@ from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from topology.fields import Fields, MalformedError, parse
 from topology.keys import Keyspace
 from topology.leader import Leadership
-from topology.moves.codec import decode_move, encode_move
+from topology.moves.codec import decode_move, encode_move, moves_root
 from topology.moves.model import Move
 from topology.store import Committed, Compare, Conflict, Record, Store, Txn
 
@@ -54,8 +54,8 @@ class MoveBook:
 
     def __init__(self, store: Store, keyspace: Keyspace) -> None:
         self._store = store
-        self.root = f"{keyspace.prefix}-moves/records/"
-        self._owners = f"{keyspace.prefix}-moves/owners/"
+        self.root = f"{moves_root(keyspace)}records/"
+        self._owners = f"{moves_root(keyspace)}owners/"
 
     async def begin(self, move: Move) -> SeenMove | Busy:
         """Put a move on record, once however often it is sent, and never two of one owner."""

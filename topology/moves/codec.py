@@ -10,11 +10,17 @@ from typing import Any, Final, TypeVar
 
 from topology.codec import Undecodable, read_stamp, stamp_body, to_json
 from topology.fields import Fields, MalformedError, parse
+from topology.keys import Keyspace
 from topology.moves.machine import move_problems
 from topology.moves.model import Entry, Happened, Move, Order, Said, Step
 
 SCHEMA: Final = 1
 Word = TypeVar("Word", bound=StrEnum)
+
+
+def moves_root(keyspace: Keyspace) -> str:
+    """Spell what all keys of moves begin with: they lie beside the topology's."""
+    return f"{keyspace.prefix}-moves/"
 
 
 def encode_move(move: Move) -> bytes:

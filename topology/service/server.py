@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -57,14 +56,16 @@ from topology.service.claim_service import ClaimService
 from topology.service.claim_watch_service import ClaimWatchService
 from topology.service.counts import Counts
 from topology.service.documents_service import DocumentsService, Writers
-from topology.service.gate import Around, Gate, rules_of
+from topology.service.gate import Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.move_planner import NO_PORTS, MovePorts
 from topology.service.moves_service import MoveService
+from topology.service.placement_follower import PlacementFollower
 from topology.service.placement_service import PlacementService
-from topology.service.places import NO_LIMIT, CallLimit, Places
+from topology.service.places import Places
 from topology.service.reader import Reader
 from topology.service.routing_services import CellService, ClassifyService, HealthService
+from topology.service.server_options import DEFAULT_OPTIONS, ServerOptions
 from topology.service.sources import Sources
 from topology.service.transfer_service import TransferService
 from topology.store import Store
@@ -91,21 +92,6 @@ class ListenFailed(Exception):
     """The address can't be had."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerOptions:
-    """How the server treats its clients. Clients send batches of up to 10 MB."""
-
-    max_message_bytes: int = 16 * 1024 * 1024
-    max_concurrent_calls: int = 4096
-    keepalive_seconds: float = 30.0
-    keepalive_timeout_seconds: float = 10.0
-    limit: CallLimit = NO_LIMIT
-    around: Around | None = None
-
-
-DEFAULT_OPTIONS: Final = ServerOptions()
-
-
 class TopologyServer:
     """Serves what the sources know. Ready from the moment they have been read, and from then on."""
 
@@ -129,7 +115,9 @@ class TopologyServer:
         self._claims = ClaimService(sources, claims, store)
         self._transfers = TransferService(sources, claims, store, keyspace)
         self.claim_watches = ClaimWatchService(claims)
-        self._placements = PlacementService(sources, Placements(store, keyspace))
+        placements = Placements(store, keyspace)
+        self._placements = PlacementService(sources, placements)
+        self._placement_follower = PlacementFollower(sources, placements)
         self.moves = MoveService(sources, claims, store, keyspace, move_ports)
         self._cell = CellService(sources)
         self._backups = BackupService(store, keyspace)
@@ -160,7 +148,7 @@ class TopologyServer:
             places=self.places,
         )
         server = grpc.aio.server(
-            options=self._channel_options(),
+            options=self._options.channel(),
             maximum_concurrent_rpcs=self._options.max_concurrent_calls,
         )
         self._register(server, gate.guarding(server))
@@ -186,8 +174,10 @@ class TopologyServer:
         return answered
 
     async def sweep(self) -> None:
-        """Tidy up behind services that died, until cancelled."""
-        await self._transfers.sweep()
+        """Tidy up behind services that died, and behind transfers, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._transfers.sweep())
+            tasks.create_task(self._placement_follower.run())
 
     async def refresh_health(self) -> None:
         """Say whether questions can be answered by now. Called when sources may have become ready."""
@@ -227,23 +217,3 @@ class TopologyServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-
-    def _channel_options(self) -> list[tuple[str, int]]:
-        options = self._options
-        return [
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", options.max_message_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.keepalive_time_ms", int(options.keepalive_seconds * 1000)),
-            ("grpc.keepalive_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
-            # Without it a mute peer is noticed only after a minute, whatever the line above says.
-            ("grpc.http2.ping_timeout_ms", int(options.keepalive_timeout_seconds * 1000)),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0),
-            # The probe pings with nearly each message, to find this window; large batches are what needs one.
-            ("grpc.http2.bdp_probe", 0),
-            ("grpc.http2.lookahead_bytes", 1024 * 1024),
-            # Clients ping too; gRPC's default would end them as too eager.
-            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
-            ("grpc.http2.max_ping_strikes", 0),
-        ]

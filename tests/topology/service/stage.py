@@ -39,7 +39,8 @@ from topology.service.gate import Around
 from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.move_planner import NO_PORTS, MovePorts
 from topology.service.places import NO_LIMIT, CallLimit
-from topology.service.server import ServerOptions, TopologyServer
+from topology.service.server import TopologyServer
+from topology.service.server_options import ServerOptions
 from topology.service.sources import Sources
 from topology.store import Committed, Store, Txn
 from topology.watcher import Backoff, Watcher
