@@ -75,6 +75,9 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
             allow_connect=True,  # WebSockets over HTTP/2
         ),
     )
+    if settings.tls or not settings.trusted_hops:
+        # The cell is told how the client came, not what it says of it: HTTP/2 and HTTP/3 carry a scheme.
+        message.scheme_header_transformation.scheme_to_overwrite = "https" if settings.tls else "http"
     if settings.tracing:
         message.tracing.CopyFrom(tracing(settings.tracing))
     message.access_log.append(access_log(everything=settings.access_log))

@@ -35,11 +35,12 @@ class Http3Client(QuicConnectionProtocol):
         *,
         method: str = "GET",
         body: bytes = b"",
+        scheme: str = "https",
     ) -> Answer:
         """Send a request and wait for the whole answer."""
         stream = self._quic.get_next_available_stream_id()
         self._ends[stream] = asyncio.get_running_loop().create_future()
-        pairs = [(":method", method), (":scheme", "https"), (":authority", "edge.test"), (":path", path)]
+        pairs = [(":method", method), (":scheme", scheme), (":authority", "edge.test"), (":path", path)]
         self._http.send_headers(
             stream,
             [(name.encode(), value.encode("latin-1")) for name, value in (*pairs, *headers)],

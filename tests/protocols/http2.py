@@ -1,0 +1,79 @@
+"""HTTP/2 by hand, for tests: a client that sends what no well-behaved one would, and a cell that notes what
+it was sent, pseudo-headers too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ConnectionTerminated, RequestReceived, ResponseReceived, StreamReset
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def request(*headers: tuple[str, str], scheme: str = "http", path: str = "/") -> Pairs:
+    """Give the headers of a request."""
+    return (
+        (":method", "GET"), (":scheme", scheme), (":authority", "edge.test"), (":path", path), *headers
+    )  # fmt: skip
+
+
+async def send_http2(port: int, headers: Pairs, tls: ssl.SSLContext | None = None) -> int:
+    """Send a request over a connection of its own, headers as given; 0 where it was not answered at all."""
+    if tls is not None:
+        tls.set_alpn_protocols(["h2"])
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=tls, server_hostname="edge.test" if tls else None
+    )
+    connection = H2Connection(
+        H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
+    )
+    connection.initiate_connection()
+    connection.send_headers(1, list(headers), end_stream=True)
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                writer.write(connection.data_to_send())
+                data = await reader.read(65_536)
+                if not data:
+                    return 0
+                for event in connection.receive_data(data):
+                    match event:
+                        case ResponseReceived(headers=found):
+                            return int(dict(found)[b":status"])
+                        case StreamReset() | ConnectionTerminated():
+                            return 0
+    except ConnectionError:
+        return 0
+    finally:
+        writer.close()
+
+
+@dataclass
+class Http2Cell:
+    """Answers 200, and keeps the headers of each request."""
+
+    seen: list[dict[str, str]] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
+        connection.initiate_connection()
+        try:
+            while True:
+                writer.write(connection.data_to_send())
+                data = await reader.read(65_536)
+                if not data:
+                    break
+                for event in connection.receive_data(data):
+                    if isinstance(event, RequestReceived):
+                        self.seen.append({str(name): str(value) for name, value in event.headers})
+                        connection.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()

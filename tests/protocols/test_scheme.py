@@ -1,0 +1,86 @@
+"""Neither scheme nor port comes from a request: hostile clients of HTTP/1.1, HTTP/2 and HTTP/3."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envoy.edge import EdgeSettings, EdgeTls
+from tests.envoy.certificates import Operators
+from tests.envoy.edge_rig import Edge, cell, running_edge, view_of
+from tests.processes import free_port
+from tests.protocols.http2 import Http2Cell, request, send_http2
+from tests.protocols.http3 import http3_client
+
+SCHEMES = ("http", "https", "HTTPS", "gopher", "file", "h" * 100)
+
+
+@asynccontextmanager
+async def edge_before(folder: Path, **settings: Any) -> AsyncIterator[tuple[Edge, Http2Cell]]:
+    noting = Http2Cell()
+    chosen = EdgeSettings(
+        listen_address="127.0.0.1", listen_port=free_port(), health_check_path="", **settings
+    )
+    async with (
+        await asyncio.start_server(noting.serve, "127.0.0.1", 0) as server,
+        running_edge(folder, (), settings=chosen) as edge,
+    ):
+        await edge.publish(view_of(cell(1, ports=(server.sockets[0].getsockname()[1],), http2=True)))
+        await edge.envoy.ready()
+        yield edge, noting
+
+
+def said(noting: Http2Cell) -> set[tuple[str, str, str]]:
+    """Give what the cell was told of how its clients came."""
+    return {(each[":scheme"], each["x-forwarded-proto"], each[":authority"]) for each in noting.seen}
+
+
+async def test_a_scheme_in_clear_text_is_http_whatever_the_client_says(tmp_path: Path) -> None:
+    async with edge_before(tmp_path) as (edge, noting):
+        for scheme in SCHEMES:
+            forged = request(("x-forwarded-proto", scheme), scheme=scheme)
+            assert await send_http2(edge.port, forged) == 200
+        assert len(noting.seen) == len(SCHEMES)
+        assert said(noting) == {("http", "http", "edge.test")}
+        none = (
+            request(scheme=""),
+            request(scheme=" https"),
+            request(scheme="http\n"),
+            (*request(), (":scheme", "https")),
+            [pair for pair in request() if pair[0] != ":scheme"],
+        )
+        assert await asyncio.gather(*(send_http2(edge.port, headers) for headers in none)) == [0] * len(none)
+        for target in ("https://edge.test:99/x", "gopher://edge.test/x", "https://elsewhere.test/x"):
+            assert (await edge.send(target)).status in (400, 403)
+        assert len(noting.seen) == len(SCHEMES), "no cell sees a request that is none"
+        assert (await edge.send("http://elsewhere.test:99/x")).status == 200
+        assert noting.seen[-1][":scheme"] == "http"
+        assert edge.envoy.running
+
+
+async def test_a_scheme_over_tls_is_https_whatever_the_client_says(tmp_path: Path) -> None:
+    authority = Operators(tmp_path)
+    certificate, key = authority.issue("edge", names=("edge.test",))
+    tls = EdgeTls(certificate=str(certificate), key=str(key), http3=True)
+    async with edge_before(tmp_path, tls=tls) as (edge, noting):
+        for scheme in SCHEMES:
+            forged = request(("x-forwarded-proto", scheme), scheme=scheme)
+            assert await send_http2(edge.port, forged, authority.client(None)) == 200
+        async with http3_client(edge.port, authority.ca) as client:
+            for scheme in SCHEMES:
+                answer = await client.send("/", (("x-forwarded-proto", scheme),), scheme=scheme)
+                assert answer.status == 200
+        assert len(noting.seen) == 2 * len(SCHEMES)
+        assert said(noting) == {("https", "https", "edge.test")}
+
+
+@pytest.mark.parametrize("told", ["http", "https"])
+async def test_a_proxy_that_is_trusted_says_how_its_clients_came(tmp_path: Path, told: str) -> None:
+    async with edge_before(tmp_path, trusted_hops=1) as (edge, noting):
+        assert (await edge.send("/", ("x-forwarded-proto", told))).status == 200
+        assert said(noting) == {(told, told, "edge.test")}
