@@ -1,4 +1,7 @@
-"""A sidecar that is cut off while an owner leaves its cell: the transfer waits, no write is taken twice."""
+"""A sidecar that is cut off while an owner leaves its cell: the transfer waits, no write is taken twice.
+
+With claims in etcd's stead and in a real PostgreSQL, where the topology hears of a transfer after it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from cellplane.claim_stores import open_claims
 from cellplane.identities import classify
+from cellplane.settings import ClaimStoreSettings
 from cellplane.sidecars import Sidecars
 from envoy.bootstrap import bootstrap
 from envoy.sidecar import SidecarSettings
@@ -21,24 +26,28 @@ from tests.envoy.rule_documents import document
 from tests.envoy.sidecar_rig import Application
 from tests.envoy_process import EnvoyProcess
 from tests.faults.proxy import Proxy
+from tests.postgresql_server import NEEDS_POSTGRESQL, PostgresServer
 from tests.processes import eventually, free_port
 from tests.protocols.cells import web_cell
 from tests.topology.claims.samples import OWNER, batch
 from tests.topology.samples import STAMP, cell
 from topology.claims.follower import ClaimFollower
-from topology.claims.keys import ClaimKeyspace
-from topology.claims.owners import Owner
+from topology.claims.model import Bucket, BucketType
+from topology.claims.owners import Owner, name_of
 from topology.claims.store import Begun
-from topology.claims.stored import StoredClaims
-from topology.claims.transfer import Hindered, Transferred, TransferWish
-from topology.claims.transfer_obstacles import SidecarsBehind
+from topology.claims.transfer import Hindered, Transferred, TransferStore, TransferWish
+from topology.claims.transfer_obstacles import FenceLifted, SidecarsBehind
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
+from topology.claims_postgresql.migration import migrate
 from topology.codec import encode
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.model import Document, Endpoint
+from topology.service.announcements import Announcements
 from topology.service.departure_gate import DepartureGate
 from topology.sidecars import SidecarKeys
-from topology.store import Txn
+from topology.store import Committed, Conflict, Txn
 from topology.watcher import Watcher
 from xds.cache import Cache
 from xds.server import AdsServer
@@ -47,13 +56,27 @@ KEYS = Keyspace("/fence")
 LIMIT = 60.0
 
 
+class Topology(MemoryStore):
+    """Hears of departures only while it is to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hears = asyncio.Event()
+        self.hears.set()
+
+    async def commit(self, txn: Txn) -> Committed | Conflict:
+        if any(key == KEYS.departure(name_of(OWNER)) for key, _ in txn.puts):
+            await self.hears.wait()
+        return await super().commit(txn)
+
+
 @dataclass
 class Rig:
     """A control plane's part for sidecars, a gate, and a sidecar of cell 1 behind a proxy."""
 
-    claims: StoredClaims
+    claims: TransferStore
     follower: ClaimFollower
-    store: MemoryStore
+    store: Topology
     proxy: Proxy
     application: Application
     url: str
@@ -78,14 +101,31 @@ class Rig:
         await eventually(so, f"a write to be answered {status}", LIMIT)
 
 
+@pytest.fixture(params=["stored", pytest.param("postgresql", marks=NEEDS_POSTGRESQL)])
+def database(request: pytest.FixtureRequest) -> PostgresServer | None:
+    """Give what keeps the claims; None: the store of the topology."""
+    if request.param == "stored":
+        return None
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    return server
+
+
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(database: PostgresServer | None, tmp_path: Path) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as stack:
-        store = MemoryStore()
+        store = Topology()
         rules = Document(kind="rules", name="current", body=document(PATH, reserved=["users"]), stamp=STAMP)
         puts = [(KEYS.cell(each), encode(cell(each))) for each in (1, 2)]
         await store.commit(Txn(puts=(*puts, (KEYS.document("rules", "current"), encode(rules)))))
-        claims = StoredClaims(store, ClaimKeyspace.beside(KEYS))
+        chosen = None
+        if database is not None:
+            address = Address(await database.schema())
+            await migrate(Database(address))
+            chosen = ClaimStoreSettings(address=address)
+        opened = open_claims(chosen, store, KEYS)
+        stack.push_async_callback(opened.close)
+        claims = opened.store
+        assert isinstance(claims, TransferStore)
         begun = await claims.begin(batch(1, ["acme"]), "CELL")
         assert isinstance(begun, Begun)
         await claims.commit(1, begun.lease.uuid, "CELL")
@@ -105,6 +145,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         works: list[Callable[[], Awaitable[None]]] = [lambda: watcher.run(part.seen), follower.run]
         running = [asyncio.ensure_future(work()) for work in works]
         running += [asyncio.ensure_future(work) for work in part.running()]
+        running += opened.run(tasks)
         proxy = Proxy(f"127.0.0.1:{port}", tasks)
         await proxy.start()
         made = bootstrap(role="sidecar", cell_id=1, node_id="pod", xds_addresses=[proxy.endpoint])
@@ -152,3 +193,38 @@ async def test_what_it_acknowledged_it_refuses_however_long_it_is_cut_off(rig: R
     for _ in range(20):
         assert await rig.write() in (421, 423)
     assert len(rig.application.seen) == taken
+
+
+@pytest.mark.parametrize("database", [pytest.param("postgresql", marks=NEEDS_POSTGRESQL)], indirect=True)
+async def test_until_the_topology_hears_of_it_writes_are_refused_and_nothing_lets_them_in(rig: Rig) -> None:
+    """PostgreSQL commits first. What was announced stands till then, and a service that sweeps leaves it."""
+    await rig.until(200)
+    rig.store.hears.clear()
+    outcome = await rig.transfer(LIMIT)
+    assert isinstance(outcome, Transferred)
+    taken = len(rig.application.seen)
+    announcements = Announcements(rig.claims, rig.store, KEYS)
+    await announcements.lift((OWNER,), outcome.transfer.id)
+    for _ in range(10):
+        assert await rig.write() == 423
+    rig.store.hears.set()
+    await rig.until(421)
+    assert len(rig.application.seen) == taken
+
+
+async def test_an_announcement_that_is_taken_back_stops_the_transfer(rig: Rig) -> None:
+    """Between the last sidecar's word and the commit somebody lets the owner in again."""
+    await rig.until(200)
+    bucket = Bucket(BucketType.ROUTES, "acme")
+    wish = TransferWish(id=str(uuid.uuid4()), owners=((OWNER, 1),), from_cell=1, to_cell=2, reason="room")
+    announcements = Announcements(rig.claims, rig.store, KEYS)
+    announced = await announcements.announce(wish, "ada", (bucket,))
+    assert not isinstance(announced, Hindered)
+    await rig.until(423)
+    await announcements.lift((OWNER,), wish.id)
+    fenced = replace(wish, fenced=frozenset((bucket,)), fence=announced[0])
+    assert await rig.claims.transfer(fenced, "ada", rig.follower) == Hindered((FenceLifted(OWNER),))
+    assert await rig.owner() is None
+    await rig.until(200)
+    assert isinstance(await rig.transfer(LIMIT), Transferred), "another one is not hindered by it"
+    await rig.until(421)
