@@ -7,7 +7,7 @@ passed over is counted, by rule and reason, as `cellplane.rule.<name>.<reason>.i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
 from envoy import matchers, sessions
@@ -46,18 +46,20 @@ def branch(
     manners: Manners = ORDINARY,
     *,
     limits: bool = False,
+    follows: Container[int] = (),
 ) -> tuple[Entry, ...]:
     """Make a rule's entries; the default has none, for it is what is left when no entry leads anywhere.
 
-    `limits`: what clients steer is counted and limited.
+    `limits`: what clients steer is counted and limited. Who is refused by a cell of `follows` is tried once
+    more where they are; but where an operator sent it, a refusal is the answer.
     """
     match rule:
         case OverrideRule():
             return _override(rule, standings, retry_after_seconds, manners)
         case PathPrefixRule():
-            return _paths(rule, standings, retry_after_seconds, manners)
+            return _paths(rule, standings, retry_after_seconds, manners, follows)
         case SessionCookieRule():
-            return _sessions(rule, standings, retry_after_seconds, manners, limits=limits)
+            return _sessions(rule, standings, retry_after_seconds, manners, follows, limits=limits)
         case DefaultRule():
             return ()
 
@@ -109,7 +111,11 @@ def _allowed(rule: OverrideRule) -> Predicate | None:
 
 
 def _paths(
-    rule: PathPrefixRule, standings: Standings, retry_after_seconds: int, manners: Manners
+    rule: PathPrefixRule,
+    standings: Standings,
+    retry_after_seconds: int,
+    manners: Manners,
+    follows: Container[int],
 ) -> tuple[Entry, ...]:
     live: dict[str, OnMatch] = {}
     dead: list[str] = []
@@ -118,7 +124,9 @@ def _paths(
         if cell is None or cell.owned is Access.CLOSED:
             dead.append(prefix)
         else:
-            live[prefix] = at_cell(rule.name, cell_id, cell.owned, retry_after_seconds, manners)
+            live[prefix] = at_cell(
+                rule.name, cell_id, cell.owned, retry_after_seconds, manners, follows=cell_id in follows
+            )
     for prefix, below in _below(live, dead).items():
         # Envoy would go on with the next shorter prefix; but what belongs to a cell that does not serve must
         # not land on the cell that has the path above.
@@ -161,6 +169,7 @@ def _sessions(
     standings: Standings,
     retry_after_seconds: int,
     manners: Manners,
+    follows: Container[int],
     *,
     limits: bool,
 ) -> tuple[Entry, ...]:
@@ -168,7 +177,13 @@ def _sessions(
     once, twice = sessions.once(rule.cookie), sessions.twice(rule.cookie)
     leaves = {
         f"{cell.session_prefix}-": at_cell(
-            rule.name, cell.cell_id, cell.owned, retry_after_seconds, manners, mark
+            rule.name,
+            cell.cell_id,
+            cell.owned,
+            retry_after_seconds,
+            manners,
+            mark,
+            follows=cell.cell_id in follows,
         )
         for cell in standings.values()
         if cell.owned is not Access.CLOSED

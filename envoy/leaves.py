@@ -6,7 +6,7 @@ is said once, by the virtual host in `routes`. `View -> Snapshot`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -19,7 +19,7 @@ from envoy.durations import seconds
 from envoy.edge import CELL_HEADER, OPERATOR_HEADER
 from envoy.matchers import OnMatch, leaf
 from envoy.moved import follow
-from envoy.shares import Shares, tree
+from envoy.shares import HANDFUL, Shares, tree
 from envoy.standing import Access, cluster_name
 from envoy.traffic import ORDINARY, Manners
 from pb.envoy.config.core.v3 import base_pb2
@@ -55,11 +55,12 @@ def at_cell(
     retry_after_seconds: int,
     manners: Manners = ORDINARY,
     mark: Mark = Mark.NOTHING,
-    key: int = 0,
+    *,
+    follows: bool = False,
 ) -> OnMatch:
     """End at a cell: its cluster, or while it is quarantined an answer in its name. Not to be edited.
 
-    `key`: the number of the rule's key that led here, where owners have left the cell and are to be followed.
+    `follows`: who is refused there is tried once more where they are.
     """
     if access is Access.CLOSED:
         raise AssertionError(f"rule {rule} has no leaf for cell {cell_id}, which is closed")
@@ -79,8 +80,8 @@ def at_cell(
             base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=OPERATOR_HEADER, value=each))
             for each in names
         )
-    if key:
-        follow(route, rule, key, replay=manners.retries)
+    if follows and manners.retries:
+        follow(route)
     return leaf(route)
 
 
@@ -111,20 +112,32 @@ def divided(
     weights: Iterable[tuple[int, int]],
     retry_after_seconds: int,
     manners: Manners = ORDINARY,
+    follows: Container[int] = (),
 ) -> OnMatch:
-    """Divide requests among cells by weight; with none to take them, say so."""
+    """Divide requests among cells by weight; with none to take them, say so.
+
+    Who is refused by a cell of `follows` is tried once more where they are; a route among several can't.
+    """
     shares = [(cell_id, weight) for cell_id, weight in weights if weight > 0]
     if not shares:
         body = (
             "No cell takes new traffic now: every cell is full, draining or quarantined. Try again later.\n"
         )
         return leaf(_unavailable(rule, Outcome.NO_CELL, body, retry_after_seconds))
-    return tree(shares, lambda few: _handful(rule, few, retry_after_seconds, manners))
+    apart = manners.retries and any(cell_id in follows for cell_id, _ in shares)
+    return tree(
+        shares,
+        lambda few: _handful(rule, few, retry_after_seconds, manners, follows),
+        1 if apart else HANDFUL,
+    )
 
 
-def _handful(rule: str, shares: Shares, retry_after_seconds: int, manners: Manners) -> OnMatch:
+def _handful(
+    rule: str, shares: Shares, retry_after_seconds: int, manners: Manners, follows: Container[int]
+) -> OnMatch:
     if len(shares) == 1:
-        return at_cell(rule, shares[0][0], Access.OPEN, retry_after_seconds, manners)
+        cell_id = shares[0][0]
+        return at_cell(rule, cell_id, Access.OPEN, retry_after_seconds, manners, follows=cell_id in follows)
     clusters = route_pb2.WeightedCluster(
         clusters=(
             route_pb2.WeightedCluster.ClusterWeight(

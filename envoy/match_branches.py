@@ -7,7 +7,7 @@ cells, in the rule's place in the order. `View -> Snapshot`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from envoy import matchers
@@ -45,7 +45,7 @@ from envoy.matchers import (
 )
 from envoy.re2_text import header_text, path_text
 from envoy.regex_compiler import literal_start
-from envoy.standing import Access, fixed_cluster_name
+from envoy.standing import Access, Standing, fixed_cluster_name
 from envoy.traffic import ORDINARY, Manners
 
 _PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
@@ -56,7 +56,7 @@ class Ground:
     """What all branches for requests of some manners stand on. `fallback` is where the default leads.
 
     With `lookups` owners are asked for; with `limits` what clients steer is counted and limited; `left` are
-    the cells that owners have left.
+    the cells that owners have left, and who is refused by one of `follows` is tried once more elsewhere.
     """
 
     standings: Standings
@@ -66,7 +66,8 @@ class Ground:
     manners: Manners = ORDINARY
     lookups: Lookups | None = None
     limits: bool = False
-    left: frozenset[int] = frozenset()
+    left: Container[int] = ()
+    follows: Container[int] = ()
 
 
 def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
@@ -131,7 +132,7 @@ def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterat
     """Look the keys up in their order; then follow the outcome."""
     keys = rule.action.keys if isinstance(rule.action, Classify) else ()
     for at, key in enumerate(keys, 1):
-        leaves = _leaves(rule.name, key, at, ground)
+        leaves = _leaves(rule.name, key, ground)
         if leaves:
             yield _always(exactly(matchers.filter_state(key_state(rule.name, at)), leaves))
     outcomes = {
@@ -154,30 +155,24 @@ def _act(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
         case ToCell(cell_id):
             cell = ground.standings.get(cell_id)
             if cell is not None and cell.owned is not Access.CLOSED:
-                yield _always(
-                    at_cell(rule.name, cell_id, cell.owned, ground.retry_after_seconds, ground.manners)
-                )
+                yield _always(_at(rule.name, cell, ground))
             else:
                 yield from _passed(rule, Skip.UNKNOWN, ground)
         case Classify():
             raise AssertionError("a classify ends at its keys")
 
 
-def _leaves(rule: str, key: KeyTemplate, at: int, ground: Ground) -> dict[str, OnMatch]:
+def _leaves(rule: str, key: KeyTemplate, ground: Ground) -> dict[str, OnMatch]:
     if key.type is KeyType.FIRST_CELL:
         first = _first_cell(rule, ground)
         return {} if first is None else {FIRST: first}
     # Who owns a claim the servers say; any other key the client says.
     mark = Mark.STEERED if ground.limits and key.type not in BUCKETS else Mark.NOTHING
+    # Who was told to be there, and is refused, left that cell; others may be refused by any.
+    apart = ground.left if key.type in BUCKETS else None
     found = {
-        cell.session_prefix if key.type is KeyType.SESSION_PREFIX else str(cell.cell_id): at_cell(
-            rule,
-            cell.cell_id,
-            cell.owned,
-            ground.retry_after_seconds,
-            ground.manners,
-            mark,
-            at if cell.cell_id in ground.left else 0,
+        cell.session_prefix if key.type is KeyType.SESSION_PREFIX else str(cell.cell_id): _at(
+            rule, cell, ground, mark, apart
         )
         for cell in ground.standings.values()
         if cell.owned is not Access.CLOSED
@@ -191,8 +186,22 @@ def _leaves(rule: str, key: KeyTemplate, at: int, ground: Ground) -> dict[str, O
 def _first_cell(rule: str, ground: Ground) -> OnMatch | None:
     for cell in ground.standings.values():
         if cell.owned is not Access.CLOSED:
-            return at_cell(rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners)
+            return _at(rule, cell, ground)
     return None
+
+
+def _at(
+    rule: str,
+    cell: Standing,
+    ground: Ground,
+    mark: Mark = Mark.NOTHING,
+    left: Container[int] | None = None,
+) -> OnMatch:
+    """End at a cell. `left`: only from these who is refused is followed."""
+    follows = cell.cell_id in ground.follows and (left is None or cell.cell_id in left)
+    return at_cell(
+        rule, cell.cell_id, cell.owned, ground.retry_after_seconds, ground.manners, mark, follows=follows
+    )
 
 
 def _passed(rule: MatchRule, skip: Skip, ground: Ground) -> Iterator[Entry]:

@@ -1,25 +1,22 @@
 """Once more, to the cell where the owner is now: what the edge does where a sidecar refuses.
 
-Leaves of cells that owners have left carry it, and no others: a cluster that is chosen anew for a retry,
-first by what Lua heard upstream of the refusal (`pending`), else by the key that led here. A body that is not
-kept whole is not sent again, and its client gets the refusal. `View -> Snapshot`.
+Leaves carry it where somebody may be refused, and no others: a cluster that is chosen anew for a retry, first
+by what Lua heard upstream of the refusal (`pending`), else that of the leaf. A body that is not kept whole is
+not sent again, and its client gets the refusal. `View -> Snapshot`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf import wrappers_pb2
 
 from envoy import matchers
-from envoy.classification import KeyType
 from envoy.durations import seconds
 from envoy.edge import OWNER_HEADER
-from envoy.lua_program import key_state
-from envoy.match_rules import Classify, KeyTemplate
 from envoy.matchers import Input, Matcher, OnMatch, packed
-from envoy.ruleset import Ruleset
 from envoy.standing import Access, Standing, cluster_name
 from pb.envoy.config.core.v3 import extension_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -36,6 +33,9 @@ SCRIPT: Final = "read"
 RETRIES: Final = 2
 REPLAYED_BYTES: Final = 65_536
 """How much of a request's body is kept for a retry. A bigger one goes through once, as it comes."""
+MOST_CHOICES: Final = 10_000
+"""Of cells to go to instead, in the whole table; each takes some 120 bytes."""
+_NONE: Final[frozenset[int]] = frozenset()
 _REFRESH: Final = 14  # RetryPolicy.refresh_cluster_on_retry; the API that we generate from has it not yet
 _PLUGINS: Final = table_pb2.RouteConfiguration.DESCRIPTOR.fields_by_name["cluster_specifier_plugins"].number
 
@@ -60,11 +60,24 @@ def retries() -> route_pb2.RetryPolicy:
     )
 
 
-def follow(route: route_pb2.Route, rule: str, at: int, *, replay: bool) -> None:
-    """Have a route that leads to the cell of a rule's key follow the owner. `replay`: it may be repeated."""
-    route.route.cluster_specifier_plugin = plugin_name(rule, at)
-    if not replay:
-        return
+def followed(
+    left: Mapping[int, frozenset[int]], standings: Mapping[int, Standing]
+) -> Mapping[int, frozenset[int]]:
+    """Say of each cell that serves where those are whom it may refuse: `left` has who left it, and to where.
+
+    Whoever left any cell is refused by all but the one where they are. Where cells are so many that the
+    choices would outgrow the table, a cell's own are followed, and no others.
+    """
+    serving = [cell.cell_id for cell in standings.values() if cell.owned is Access.OPEN]
+    anywhere = _NONE.union(*left.values()).intersection(serving)
+    few = len(anywhere) * len(serving) <= MOST_CHOICES
+    found = {at: (anywhere if few else left.get(at, _NONE) & anywhere) - {at} for at in serving}
+    return {at: there for at, there in found.items() if there}
+
+
+def follow(route: route_pb2.Route) -> None:
+    """Have a route to a cell follow who is refused there. It has to be one that may be repeated."""
+    route.route.cluster_specifier_plugin = plugin_name(route.route.cluster)
     policy = retries()
     policy.retry_on += ",retriable-headers"
     policy.retriable_headers.add(name=OWNER_HEADER, present_match=True)
@@ -73,25 +86,21 @@ def follow(route: route_pb2.Route, rule: str, at: int, *, replay: bool) -> None:
     route.typed_per_filter_config[MOVED_FILTER].CopyFrom(packed(_script()))
 
 
-def plugin_name(rule: str, at: int) -> str:
-    """Name the choice of a cluster by a rule's key of this number, from 1."""
-    return f"owner.{rule}.{at}"
+def plugin_name(cluster: str) -> str:
+    """Name the choice of a cluster instead of this one."""
+    return f"owner.{cluster}"
 
 
-def plugins(ruleset: Ruleset, standings: Mapping[int, Standing]) -> bytes:
-    """Make the choices of the whole table, as a part of it: one for each key, with all cells that serve."""
-    cells = [cell for cell in standings.values() if cell.owned is Access.OPEN]
-    moved = {str(cell.cell_id): _cluster(cell.cell_id) for cell in cells}
-    found = b""
-    for rule in ruleset.matches:
-        for at, key in enumerate(rule.action.keys if isinstance(rule.action, Classify) else (), 1):
-            if key.type is not KeyType.FIRST_CELL:
-                choice = matchers.exactly(matchers.filter_state(MOVED_STATE), moved).matcher
-                choice.on_no_match.CopyFrom(
-                    matchers.exactly(matchers.filter_state(key_state(rule.name, at)), _by_key(key, cells))
-                )
-                found += field(_PLUGINS, _plugin(plugin_name(rule.name, at), choice))
-    return found
+def plugins(follows: Mapping[int, frozenset[int]]) -> bytes:
+    """Make the choices of the whole table, as a part of it: one for each cell that may refuse."""
+    found = []
+    for cell_id, there in follows.items():
+        choice = matchers.exactly(
+            matchers.filter_state(MOVED_STATE), {str(each): _cluster(each) for each in sorted(there)}
+        ).matcher
+        choice.on_no_match.CopyFrom(_cluster(cell_id))
+        found.append(field(_PLUGINS, _plugin(plugin_name(cluster_name(cell_id)), choice)))
+    return b"".join(found)
 
 
 def _script() -> lua_pb2.LuaPerRoute:
@@ -106,15 +115,7 @@ def _plugin(name: str, choice: Matcher) -> bytes:
     return route_pb2.ClusterSpecifierPlugin(extension=extension).SerializeToString(deterministic=True)
 
 
-def _by_key(key: KeyTemplate, cells: Iterable[Standing]) -> dict[str, OnMatch]:
-    return {
-        cell.session_prefix if key.type is KeyType.SESSION_PREFIX else str(cell.cell_id): _cluster(
-            cell.cell_id
-        )
-        for cell in cells
-    }
-
-
+@lru_cache(maxsize=4096)
 def _cluster(cell_id: int) -> OnMatch:
     action = matcher_pb2.ClusterAction(cluster=cluster_name(cell_id))
     return OnMatch(action=Input(name="cluster", typed_config=packed(action)))

@@ -20,8 +20,8 @@ from envoy.edge import CELL_HEADER, IDENTITY_HEADER, OWNER_HEADER, RULE_HEADER, 
 from envoy.leaves import divided, header
 from envoy.match_branches import Ground, match_branch
 from envoy.match_rules import MatchRule, Otherwise
-from envoy.matchers import Entry, Matcher, OnMatch, Predicate
-from envoy.moved import REPLAYED_BYTES, plugins, retries
+from envoy.matchers import PATH, Entry, Matcher, OnMatch, Predicate, entry, starts
+from envoy.moved import REPLAYED_BYTES, followed, plugins, retries
 from envoy.pending import READ, UNREAD, needs_lua, pending
 from envoy.route_resource import NO_GENERATIONS, route_resource
 from envoy.ruleset import Rule, Ruleset
@@ -36,6 +36,8 @@ VIRTUAL_HOST: Final = "edge"
 ALTERNATIVE_SECONDS: Final = 86_400
 """How long a client may remember that the edge takes HTTP/3."""
 
+NO_CELLS: Final[Mapping[int, frozenset[int]]] = {}
+
 Fact = tuple[int, str, Access, Access]
 Branches = Mapping[Rule, tuple[Entry, ...]]
 
@@ -46,11 +48,12 @@ class RouteTable:
 
     ruleset: Ruleset
     retry_after_seconds: int
-    left: frozenset[int]
+    left: Mapping[int, frozenset[int]]
+    follows: Mapping[int, frozenset[int]]
     standings: Mapping[int, Standing]
     facts: tuple[Fact, ...]
     weights: tuple[tuple[int, int], ...]
-    branches: Mapping[Manners, Branches]
+    branches: Mapping[tuple[Manners, bool], Branches]
     pending: tuple[Entry, ...]
     generations: Mapping[int, int]
     shown: int
@@ -61,27 +64,38 @@ class RouteTable:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Where the rules lead requests of some manners, and what is left when none leads anywhere."""
+    """Where the rules lead requests of some manners, and what is left when none leads anywhere.
+
+    `read` are the parts for requests that Lua has read; other parts only where somebody may be followed.
+    """
 
     parts: Branches
     fallback: OnMatch
+    read: Branches
+    read_fallback: OnMatch
 
     def fill(self, matcher: Matcher, first: tuple[Entry, ...]) -> None:
         """Add it in place: made apart, every leaf would be copied once more.
 
         Rules before the first that needs Lua are asked of unread requests alone, and so only once. Rules that
         need it stand together behind one look, so that requests that were never read pass them by at once.
+        A request in which no name was looked for can't be refused for one, and pays nothing for what follows.
         """
-        unread = bool(first)
+        unread, apart = bool(first), self.read is not self.parts
         for needed, group in groupby(self.parts, needs_lua):
-            found = [each for rule in group for each in self.parts[rule]]
+            rules = list(group)
+            found = [each for rule in rules for each in self.parts[rule]]
             if unread:
                 _below(matcher, UNREAD, [*(() if needed else found), *first])
-            if needed:
-                _below(matcher, READ, found)
-            elif found and not unread:
+            if needed or (apart and found and not unread):
+                _below(matcher, READ, [each for rule in rules for each in self.read[rule]])
+            if apart and found and not needed and not unread:
+                _below(matcher, UNREAD, found)
+            elif found and not needed and not unread:
                 matcher.matcher_list.matchers.extend(found)
             unread = False
+        if apart:
+            _below(matcher, READ, [entry(starts(PATH, "/"), self.read_fallback)])
         matcher.on_no_match.CopyFrom(self.fallback)
 
 
@@ -96,45 +110,61 @@ def route_table(
     settings: EdgeSettings,
     previous: RouteTable | None,
     generations: Mapping[int, int] = NO_GENERATIONS,
-    left: frozenset[int] = frozenset(),
+    left: Mapping[int, frozenset[int]] = NO_CELLS,
     shown: int = 0,
 ) -> RouteTable:
     """Make the route table, or give the previous one where nothing that it depends on changed.
 
     A changed weight makes a new default only; the rest is taken from the previous table. Risen `generations`
     cost next to nothing: they are written behind what is there, and so is `shown`, the requests of ten
-    thousand that ext_proc is shown. Owners that a cell in `left` refuses are followed.
+    thousand that ext_proc is shown. Owners that `left` cells, for others, are followed where a cell refuses
+    them.
     """
     if not settings.lookups:
-        generations, left, shown = NO_GENERATIONS, frozenset(), 0
+        generations, left, shown = NO_GENERATIONS, NO_CELLS, 0
     retry_after = settings.retry_after_seconds
-    if previous is not None and (previous.retry_after_seconds, previous.left) != (retry_after, left):
+    if previous is not None and previous.left is left and previous.standings is standings:
+        follows, choices = previous.follows, previous.choices
+    else:
+        follows = followed(left, standings)
+        choices = plugins(follows)
+    if previous is not None and (
+        previous.retry_after_seconds,
+        previous.left.keys(),
+        previous.follows.keys(),
+    ) != (retry_after, left.keys(), follows.keys()):
         previous = None
     if previous is not None and previous.standings is standings and previous.ruleset == ruleset:
-        if (previous.generations, previous.shown) == (generations, shown):
-            return previous
-        resource = route_resource(
-            previous.host, generations, previous.resource.references, previous.choices, shown
+        told = replace(
+            previous, generations=generations, shown=shown, left=left, follows=follows, choices=choices
         )
-        return replace(previous, generations=generations, shown=shown, resource=resource)
+        if (previous.generations, previous.shown, previous.choices) == (generations, shown, choices):
+            return previous if previous.left is left else told
+        resource = route_resource(previous.host, generations, previous.resource.references, choices, shown)
+        return replace(told, resource=resource)
     facts = tuple(
         (cell.cell_id, cell.session_prefix, cell.owned, cell.override) for cell in standings.values()
     )
     weights = tuple((cell.cell_id, cell.weight) for cell in standings.values() if cell.weight > 0)
-    known: Mapping[Manners, Branches] = {}
+    known: Mapping[tuple[Manners, bool], Branches] = {}
     if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
         known = previous.branches if previous.weights == weights else _without_fallbacks(previous.branches)
     limits = settings.steered_per_second > 0
-    branches: dict[Manners, Branches] = {}
+    branches: dict[tuple[Manners, bool], Branches] = {}
     ways: dict[Manners, _Way] = {}
     for manners in (ORDINARY, *all_manners(ruleset.traffic)):
-        fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners)
-        ground = Ground(
-            standings, retry_after, ruleset.reserved, fallback, manners, settings.lookups, limits, left
-        )
-        same = known.get(manners, {})
-        made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
-        branches[manners], ways[manners] = made, _Way(made, fallback)
+        ends: list[tuple[Branches, OnMatch]] = []
+        for there in (NO_CELLS, follows) if follows and manners.retries else (NO_CELLS,):
+            fallback = divided(ruleset.rules[-1].name, weights, retry_after, manners, there)
+            ground = Ground(
+                standings, retry_after, ruleset.reserved, fallback, manners, settings.lookups, limits,
+                left, there,
+            )  # fmt: skip
+            same = known.get((manners, bool(there)), {})
+            made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
+            branches[manners, bool(there)] = made
+            ends.append((made, fallback))
+        ways[manners] = _Way(*ends[0], *ends[-1])
     if previous is not None and previous.ruleset == ruleset:
         first = previous.pending
     else:
@@ -142,13 +172,12 @@ def route_table(
     host = _host(ruleset, settings, first, ways).SerializeToString(deterministic=True)
     references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
     references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
-    choices = plugins(ruleset, standings) if left else b""
     resource = route_resource(host, generations, references, choices, shown)
     if previous is not None and previous.resource.version == resource.version:
         resource = previous.resource
     return RouteTable(
-        ruleset, retry_after, left, standings, facts, weights, branches, first, generations, shown, host,
-        choices, resource,
+        ruleset, retry_after, left, follows, standings, facts, weights, branches, first, generations, shown,
+        host, choices, resource,
     )  # fmt: skip
 
 
@@ -159,13 +188,22 @@ def _is_named(cell: Standing) -> bool:
 def _branch(rule: Rule, ground: Ground) -> tuple[Entry, ...]:
     if isinstance(rule, MatchRule):
         return match_branch(rule, ground)
-    return branch(rule, ground.standings, ground.retry_after_seconds, ground.manners, limits=ground.limits)
+    return branch(
+        rule,
+        ground.standings,
+        ground.retry_after_seconds,
+        ground.manners,
+        limits=ground.limits,
+        follows=ground.follows,
+    )
 
 
-def _without_fallbacks(branches: Mapping[Manners, Branches]) -> Mapping[Manners, Branches]:
+def _without_fallbacks(
+    branches: Mapping[tuple[Manners, bool], Branches],
+) -> Mapping[tuple[Manners, bool], Branches]:
     return {
-        manners: {rule: made for rule, made in each.items() if not _has_fallback(rule)}
-        for manners, each in branches.items()
+        key: {rule: made for rule, made in each.items() if not _has_fallback(rule)}
+        for key, each in branches.items()
     }
 
 

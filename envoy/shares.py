@@ -22,12 +22,12 @@ Shares = Sequence[tuple[int, int]]
 """Cells with their weights, none of them zero."""
 
 
-def tree(shares: Shares, end: Callable[[Shares], OnMatch], depth: int = 0) -> OnMatch:
+def tree(shares: Shares, end: Callable[[Shares], OnMatch], handful: int = HANDFUL, depth: int = 0) -> OnMatch:
     """Divide among the shares: a handful at each end, forks above them.
 
     Each level hashes with a seed of its own, or the lower ones would repeat what the upper ones decided.
     """
-    if len(shares) <= HANDFUL:
+    if len(shares) <= handful:
         return end(shares)
     middle = len(shares) // 2
     left, right = shares[:middle], shares[middle:]
@@ -39,7 +39,7 @@ def tree(shares: Shares, end: Callable[[Shares], OnMatch], depth: int = 0) -> On
             threshold=here,
             modulo=whole,
             seed=depth,
-            above=tree(right, end, depth + 1),
-            below=tree(left, end, depth + 1),
+            above=tree(right, end, handful, depth + 1),
+            below=tree(left, end, handful, depth + 1),
         )
     )

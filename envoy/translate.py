@@ -28,7 +28,7 @@ from envoy.tls_names import Named, tls_listeners
 from envoy.tracing import collector_cluster
 from envoy.translated import Translated, translated, unchanged
 from topology.departing import left_cells
-from topology.model import Cell, Document
+from topology.model import Cell, Departure, Document
 from topology.overrides import Overrides, overrides_of
 from topology.view import View
 from topology.zones import Drains, zone_drains
@@ -51,7 +51,8 @@ class Memo:
     fixed: Mapping[str, Resource]
     named: Mapping[str, Named]
     documents: Mapping[tuple[str, str], Document]
-    left: frozenset[int]
+    departed: Mapping[str, Departure]
+    left: Mapping[int, frozenset[int]]
     drains: Drains
     overrides: Overrides
     passed: frozenset[int]
@@ -93,7 +94,8 @@ def translate(
     }
     cells = {cell_id: fresh.get(cell_id) or known[cell_id] for cell_id in view.cells} if touched else known
     standings = _standings(cells, touched, memo)
-    left = memo.left if memo and memo.documents is documents else left_cells(view)
+    same = memo and memo.documents is documents and memo.departed is view.departed
+    left = memo.left if memo and same else left_cells(view)
     shown = shown_parts(view)
     routes = route_table(
         ruleset, standings, settings, memo.routes if memo else None, view.generations, left, shown
@@ -124,6 +126,7 @@ def translate(
         fixed,
         named,
         documents,
+        view.departed,
         left,
         drains,
         orders,

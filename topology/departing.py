@@ -105,12 +105,20 @@ def fence(view: View) -> Fence:
     return Fence(gone, leaving)
 
 
-def left_cells(view: View) -> frozenset[int]:
-    """Name the cells that owners have left or are leaving."""
-    found = (
-        document.body.get("from_cell") for (kind, _), document in view.documents.items() if kind == NAMES
-    )
-    return frozenset(cell_id for cell_id in found if isinstance(cell_id, int))
+def left_cells(view: View) -> Mapping[int, frozenset[int]]:
+    """Name the cells that owners have left or are leaving, each with the cells where those are now."""
+    moving, found = departing(view), dict[int, set[int]]()
+    for (kind, name), document in view.documents.items():
+        source = document.body.get("from_cell") if kind == NAMES else None
+        if isinstance(source, int):
+            owner, epoch = _owner_of(name)
+            left, wish = view.departed.get(owner), moving.get(owner)
+            to = found.setdefault(source, set())
+            if left is not None and left.epoch >= epoch:
+                to.add(left.to_cell)
+            elif wish is not None and wish.epoch == epoch:
+                to.add(wish.to_cell)
+    return {source: frozenset(to) for source, to in found.items()}
 
 
 class FenceOf:

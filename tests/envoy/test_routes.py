@@ -76,7 +76,8 @@ def test_a_weight_makes_a_new_default_and_no_new_branches() -> None:
     after = table(cell(1, weight=7), cell(2), previous=first)
     assert after.resource.version != first.resource.version
     assert all(
-        after.branches[ORDINARY][rule] is first.branches[ORDINARY][rule] for rule in DEFAULT_RULESET.rules
+        after.branches[ORDINARY, False][rule] is first.branches[ORDINARY, False][rule]
+        for rule in DEFAULT_RULESET.rules
     )
     assert table(cell(1), cell(2), previous=after).resource.version == first.resource.version
 

@@ -13,7 +13,7 @@ import pytest
 
 from envoy.edge import EdgeSettings, Lookups
 from tests.envoy.edge_rig import cell, running_edge, send, view_of
-from tests.envoy.owners_rig import PATH, AskingEdge, serving_owners
+from tests.envoy.owners_rig import OVERRIDE, PATH, SESSION, AskingEdge, serving_owners
 from tests.envoy.rule_documents import document, parsed
 from tests.envoy.sidecar_rig import Sidecar, sidecar_before
 from tests.processes import free_port
@@ -22,8 +22,10 @@ from topology.model import Document, Endpoint
 from topology.service.classify import Lifetimes
 from topology.view import View
 
-BODY = dict(PATH, otherwise={})
-RULES = Document(kind="rules", name="current", body=document(BODY, reserved=["users"]), stamp=wish().stamp)
+PINNED = {"name": "pinned", "type": "path_prefix", "prefixes": {"/pinned": 1}}
+BODY = (OVERRIDE, dict(PATH, otherwise={}), PINNED, SESSION)
+RULES = Document(kind="rules", name="current", body=document(*BODY, reserved=["users"]), stamp=wish().stamp)
+SESSION_OF_ONE = ("cookie", "_gitlab_session=cell-1-0123")
 
 
 @dataclass
@@ -58,13 +60,15 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
             health_check_path="",
             lookups=Lookups(endpoints=(Endpoint(host="127.0.0.1", port=owners.port),), timeout_seconds=0.9),
         )
-        ruleset = parsed(BODY, reserved=["users"])
+        ruleset = parsed(*BODY, reserved=["users"])
         edge = await stack.enter_async_context(running_edge(tmp_path, (), ruleset, settings))
         one = await stack.enter_async_context(sidecar_before(tmp_path, edge, 1))
         two = await stack.enter_async_context(sidecar_before(tmp_path, edge, 2))
         rig = Rig(AskingEdge(edge, owners), one, two, View())
         base = replace(
-            view_of(cell(1, ports=(one.port,)), cell(2, ports=(two.port,), weight=0)),
+            view_of(
+                cell(1, ports=(one.port,), session_prefix="cell-1"), cell(2, ports=(two.port,), weight=0)
+            ),
             documents={("rules", "current"): RULES},
         )
         for sidecar in (one, two):
@@ -176,3 +180,46 @@ async def test_writes_wait_while_the_owner_is_leaving(rig: Rig) -> None:
     assert (answer.status, answer.get("retry-after"), answer.all("x-cellplane-owner")) == (423, "1", [])
     assert (await rig.asking.edge.send("/acme")).body == "application 1"
     assert rig.seen == ([("GET", "/acme", b"")], [])
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "headers"),
+    [
+        ("default", "/acme/web", ()),
+        ("session", "/acme/web", (SESSION_OF_ONE,)),
+        ("pinned", "/pinned", ()),
+    ],
+)
+async def test_whoever_decided_what_was_refused_goes_to_the_owner(
+    rig: Rig, rule: str, path: str, headers: tuple[tuple[str, str], ...]
+) -> None:
+    """The edge knows of no owner, so another rule than the claim's sends it to the cell that was left."""
+    rig.asking.owners.drop("acme")
+    answer = await rig.asking.edge.send(path, *headers)
+    assert (answer.body, answer.get("x-cellplane-rule")) == ("application 1", rule)
+    await rig.tell(leave(announce(rig.view, wish(), "ROUTES/acme", "ROUTES/pinned"), wish()))
+    rig.forget()
+    answer = await rig.asking.edge.send(path, *headers)
+    assert (answer.status, answer.body) == (200, "application 2")
+    assert (answer.get("x-cellplane-cell"), answer.get("x-cellplane-rule")) == ("cell-2", rule)
+    assert answer.all("x-cellplane-owner") == []
+    async with (
+        aiohttp.ClientSession(headers=dict(headers)) as session,
+        session.post(f"http://127.0.0.1:{rig.asking.edge.port}{path}", data=b"x" * 60_000) as posted,
+    ):
+        assert (posted.status, await posted.text()) == (200, "application 2")
+    assert rig.seen == ([], [("GET", path, b""), ("POST", path, b"x" * 60_000)])
+    assert (await rig.asking.edge.send("/other", *headers)).body == "application 1"
+    assert await rig.asking.edge.envoy.stat("http.edge.lua.errors") == 0
+
+
+async def test_where_an_operator_sent_it_the_refusal_is_the_answer(rig: Rig) -> None:
+    await remembered_then_left(rig)
+    answer = await rig.asking.edge.send("/acme", ("x-cellplane-override", "cell-1"))
+    assert (answer.status, answer.get("x-cellplane-rule"), answer.get("retry-after")) == (
+        421,
+        "override",
+        "1",
+    )
+    assert answer.all("x-cellplane-owner") == []
+    assert rig.seen == ([], [])

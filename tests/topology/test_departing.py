@@ -87,8 +87,11 @@ def test_many_names_take_several_documents() -> None:
 
 def test_the_cells_that_are_left_are_known() -> None:
     view = announce(View(), wish(), "ROUTES/acme")
-    assert left_cells(view) == left_cells(leave(view, wish())) == {1}
-    assert left_cells(View()) == set()
+    assert left_cells(view) == left_cells(leave(view, wish())) == {1: {2}}
+    on = wish(epoch=3, source=2, to=4)
+    gone_on = leave(announce(leave(view, wish()), on, "ROUTES/acme"), on)
+    assert left_cells(gone_on) == {1: {4}, 2: {4}}, "where they are now, not where they went first"
+    assert left_cells(View()) == {}
 
 
 def test_what_is_no_announcement_is_left_out() -> None:
