@@ -77,7 +77,9 @@ class ControlPlaneCollector(Collector):
         state = self._publisher
         yield _counter("cellplane_publishes", "Snapshots published.", state.publishes)
         yield _counter(
-            "cellplane_publishes_held", "Snapshots held because they lost too many clusters.", state.holds
+            "cellplane_publishes_held",
+            "Snapshots held because they lost too much, or an Envoy refused them.",
+            state.holds,
         )
         yield _counter(
             "cellplane_publishes_refused", "Snapshots refused by the reference check.", state.refusals

@@ -27,7 +27,6 @@ from cellplane.recorder import Wish
 from cellplane.sender import Sender
 from cellplane.translator import Translator
 from envoy.edge import EdgeSettings
-from envoy.guard import count
 from envoy.translate import Translation
 from topology.view import View
 from xds.cache import Cache
@@ -71,7 +70,7 @@ class Publisher:
             Translator(settings, wall_clock, self.state.builds) for _ in range(3)
         )
         self.check = check or EnvoyCheck(None, lambda: None)
-        self._guard = PushGuard(self._saved_clusters, wall_clock, self.check.verdict)
+        self._guard = PushGuard(self._saved_translation, wall_clock, self.check.verdict)
         self._sender = Sender(cache, self.state, tell, delivery.withdraw if delivery else lambda _: None)
         self._full: View | None = None
         self._arrived_at: float | None = None
@@ -141,8 +140,8 @@ class Publisher:
         good = self.state.published
         if good is not None and good.stale:
             good = None
-        clusters = self._guard.good_clusters
-        self._recorder.wish(Wish(group=EDGE, view=view, save=good, clusters=clusters, held=kept))
+        counts = self._guard.good_counts
+        self._recorder.wish(Wish(group=EDGE, view=view, save=good, good=counts, held=kept))
         return translation.next_change_seconds
 
     def arrived(self, _: View) -> None:
@@ -167,7 +166,7 @@ class Publisher:
         if held is None:
             if self._sender.to_all(view, translation, arrived_at):
                 self._full = view
-                self._guard.note_good(translation.snapshot)
+                self._guard.note_good(translation)
                 self.check.note_good(translation.snapshot)
             self._sender.end_stage()
             return None
@@ -188,7 +187,7 @@ class Publisher:
             self._sender.to_all(split.everyone, everyone, arrived_at, split.wave.good)
         elif self._sender.to_all(view, translation, arrived_at, split.wave.good):
             self._full = view
-        self._guard.note_good(everyone.snapshot)
+        self._guard.note_good(everyone)
         self.check.note_good(everyone.snapshot)
         tried = self._tried.make(split.staged, everyone) if split.staged is not None else None
         if tried is not None and split.staged is not None:
@@ -209,7 +208,7 @@ class Publisher:
         return held or (self._guard.released if change and tried is None else None), held
 
     def _looked_at(self, view: View, translation: Translation) -> HeldPush | None:
-        held = self._guard.held(view, translation.snapshot, self.state.held)
+        held = self._guard.held(view, translation, self.state.held)
         self.state.holds = self._guard.holds
         return held
 
@@ -226,8 +225,5 @@ class Publisher:
         if translation is not None and self._sender.to_all(passing, translation, arrived_at):
             log.warning("quarantine_published revision=%d", passing.revision)
 
-    def _saved_clusters(self) -> int | None:
-        if self._saved is None:
-            return None
-        saved = self._everyone.make(self._saved)
-        return count(saved.snapshot) if saved is not None else 0
+    def _saved_translation(self) -> Translation | None:
+        return self._everyone.make(self._saved) if self._saved is not None else None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from topology.model import Problem, Stamp
+from topology.model import Document, Problem, Stamp
 from topology.planning import Outcome, Plan, Refusal, plan_document
 from topology.view import View
 
@@ -26,8 +26,8 @@ EVERYTHING = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldPush:
-    """A snapshot that was not sent. `id` follows from the group and the clusters, so every replica names it
-    alike.
+    """A snapshot that was not sent. `id` follows from the group and what is left of what was lost, so every
+    replica names it alike.
     """
 
     id: str
@@ -37,6 +37,8 @@ class HeldPush:
     clusters_before: int
     clusters_after: int
     held_at: str
+    routes_before: int = 0
+    routes_after: int = 0
 
     def body(self) -> dict[str, Any]:
         """Return the document's body."""
@@ -48,20 +50,24 @@ class HeldPush:
             "clusters_before": self.clusters_before,
             "clusters_after": self.clusters_after,
             "held_at": self.held_at,
+            "routes_before": self.routes_before,
+            "routes_after": self.routes_after,
         }
 
 
-def push_id(group: str, clusters: Iterable[str]) -> str:
-    """Return the id of a push that leaves a group with these clusters: 8 hex digits."""
-    text = "\n".join([group, *sorted(clusters)])
+def push_id(group: str, left: Iterable[str]) -> str:
+    """Return the id of a push that leaves a group with these clusters or routes: 8 hex digits."""
+    text = "\n".join([group, *sorted(left)])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def good_clusters(view: View, group: str) -> int | None:
-    """Return how many clusters the last good snapshot of a group had, None where none was ever published."""
+def good_counts(view: View, group: str) -> tuple[int, int] | None:
+    """Return how many clusters and routes the last good snapshot of a group had, None where none was ever
+    published. Routes were not always counted.
+    """
     document = view.documents.get((GOOD, group))
-    count = document.body.get("clusters") if document else None
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+    clusters = _count(document, "clusters")
+    return None if clusters is None else (clusters, _count(document, "routes") or 0)
 
 
 def held_pushes(view: View) -> tuple[HeldPush, ...]:
@@ -128,6 +134,11 @@ def _refused(message: str, field: str = "freeze") -> Refusal:
     return Refusal(problems=(Problem(field=field, message=message),))
 
 
+def _count(document: Document | None, name: str) -> int | None:
+    count = document.body.get(name) if document else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+
+
 def _held(body: Mapping[str, Any]) -> HeldPush | None:
     try:
         return HeldPush(
@@ -138,6 +149,8 @@ def _held(body: Mapping[str, Any]) -> HeldPush | None:
             clusters_before=int(body["clusters_before"]),
             clusters_after=int(body["clusters_after"]),
             held_at=str(body["held_at"]),
+            routes_before=int(body.get("routes_before", 0)),
+            routes_after=int(body.get("routes_after", 0)),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cellplane.latest import Latest
-from cellplane.pushes import GOOD, HELD, RELEASED, HeldPush, good_clusters
+from cellplane.pushes import GOOD, HELD, RELEASED, HeldPush, good_counts
 from topology.apply import apply
 from topology.errors import StoreError
 from topology.keys import Keyspace
@@ -32,14 +32,14 @@ log = logging.getLogger("cellplane.recorder")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What should be on record: the View to save, the good count of a group, and the push that is held, if
-    one is.
+    """What should be on record: the View to save, how many clusters and routes of a group were good, and the
+    push that is held, if one is.
     """
 
     group: str
     view: View
     save: View | None
-    clusters: int | None
+    good: tuple[int, int] | None
     held: HeldPush | None
 
 
@@ -126,9 +126,11 @@ class Recorder:
         view, group = wish.view, wish.group
         if view.stale:
             return
-        # The good count first: by it every other replica sees that a push is no longer to be held.
-        if wish.clusters is not None and wish.clusters != good_clusters(view, group):
-            await self._document(GOOD, group, {"clusters": wish.clusters, "revision": view.revision})
+        # The good counts first: by them every other replica sees that a push is no longer to be held.
+        if wish.good is not None and wish.good != good_counts(view, group):
+            clusters, routes = wish.good
+            body: dict[str, object] = {"clusters": clusters, "routes": routes, "revision": view.revision}
+            await self._document(GOOD, group, body)
         held = view.documents.get((HELD, group))
         if wish.held is None and held is not None:
             await self._remove(HELD, group)

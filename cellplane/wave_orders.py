@@ -94,6 +94,7 @@ def settings_problems(settings: WaveSettings) -> Iterator[Problem]:
         ("patience_seconds", 1, _DAY),
         ("lost_seconds", 0, _DAY),
         ("most_lost_percent", 0, 100),
+        ("most_gone_percent", 0, 100),
     ):
         if not least <= getattr(settings, field) <= most:
             yield Problem(field=field, message=f"{getattr(settings, field):g}: give {least} to {most:g}")

@@ -76,6 +76,7 @@ class Query:
 class WaveSettings:
     """How a group's changes go out.
 
+    A push that takes away more than `most_gone_percent` of the clusters or routes does not go out by itself.
     After the last stage all nodes follow. A node has `patience_seconds` to acknowledge everything, and may be
     away for `lost_seconds`; more than `most_lost_percent` of a stage that do neither halt it.
     """
@@ -91,6 +92,7 @@ class WaveSettings:
     patience_seconds: float = 60.0
     lost_seconds: float = 30.0
     most_lost_percent: float = 10.0
+    most_gone_percent: float = 50.0
     prometheus: str = ""
     queries: tuple[Query, ...] = ()
 
@@ -183,6 +185,7 @@ def read_settings(body: Mapping[str, Any]) -> WaveSettings:
         patience_seconds=float(body["patience_seconds"]),
         lost_seconds=float(body["lost_seconds"]),
         most_lost_percent=float(body["most_lost_percent"]),
+        most_gone_percent=float(body.get("most_gone_percent", 50.0)),
         prometheus=str(body["prometheus"]),
         queries=tuple(
             Query(name=str(one["name"]), expression=str(one["expression"]), limit=float(one["limit"]))

@@ -60,11 +60,15 @@ class Memo:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A Snapshot, and in how many seconds it changes by itself (None: not)."""
+    """A Snapshot, and in how many seconds it changes by itself (None: not).
+
+    `rules` are the names of the rules that it was made by, those too whose time is over.
+    """
 
     snapshot: Snapshot
     next_change_seconds: float | None
     memo: Memo
+    rules: tuple[str, ...]
 
 
 def translate(
@@ -74,6 +78,7 @@ def translate(
     memo = previous.memo if previous is not None and previous.memo.settings == settings else None
     known: Mapping[int, Translated] = memo.cells if memo else {}
     waits = [(end - now).total_seconds() for end in ends(ruleset) if end > now]
+    rules = tuple(rule.name for rule in ruleset.rules)
     ruleset = ruleset_at(ruleset, now)
     documents = view.documents
     drains = memo.drains if memo and memo.documents is documents else zone_drains(view)
@@ -145,6 +150,7 @@ def translate(
         ),
         next_change_seconds=min(waits, default=None),
         memo=after,
+        rules=rules,
     )
 
 

@@ -113,7 +113,7 @@ def _warn_of_waiting(page: dict[str, Any], control_plane: str) -> None:
 @service_options
 @output_option
 def held(service: ServiceSettings, output: str) -> None:
-    """List what is held: snapshots that would take away too many clusters, and versions Envoys rejected."""
+    """List what is held: snapshots that would take away too much, and versions Envoys rejected."""
     found = held_pushes(read_documents(service, HELD))
     versions = held_versions(read_documents(service, REJECTED))
     if output == "json":
@@ -127,6 +127,7 @@ def held(service: ServiceSettings, output: str) -> None:
             push.id,
             push.group,
             f"{push.clusters_before} → {push.clusters_after}",
+            f"{push.routes_before} → {push.routes_after}",
             str(push.revision),
             push.held_at,
             push.reason,
@@ -135,7 +136,9 @@ def held(service: ServiceSettings, output: str) -> None:
     ]
     if rows or not versions:
         print_table(
-            ("ID", "GROUP", "CLUSTERS", "REVISION", "HELD AT", "REASON"), rows, empty="Nothing is held."
+            ("ID", "GROUP", "CLUSTERS", "ROUTES", "REVISION", "HELD AT", "REASON"),
+            rows,
+            empty="Nothing is held.",
         )
     if versions:
         print_table(

@@ -100,6 +100,7 @@ def show(control_plane: str, output: str) -> None:
             f"{settings['patience_seconds']:g} s to acknowledge, {settings['lost_seconds']:g} s away"
         )
         fields["halts above"] = f"{settings['most_lost_percent']:g} % late or lost"
+        fields["holds above"] = f"{settings['most_gone_percent']:g} % of clusters or routes gone"
         fields["prometheus"] = settings["prometheus"] or "-"
         print_fields(fields)
         click.echo()
@@ -135,6 +136,12 @@ def show(control_plane: str, output: str) -> None:
 @click.option(
     "--most-lost", type=float, metavar="PERCENT", help="More nodes of a stage late or lost halt it."
 )
+@click.option(
+    "--most-gone",
+    type=float,
+    metavar="PERCENT",
+    help="Hold a push that takes away more of the clusters or of the routes (rules); waves or not.",
+)
 @click.option("--prometheus", metavar="URL", help="Whom to ask while a wave goes.")
 @click.option(
     "--query",
@@ -160,7 +167,12 @@ def set_waves(
         --query 'errors=sum(rate(envoy_http_downstream_rq_xx{envoy_response_code_class="5"}[1m]))>5'
     """  # noqa: D301  click wants the character itself
     view = read_documents(service, SETTINGS)
-    names = {"patience": "patience_seconds", "lost": "lost_seconds", "most_lost": "most_lost_percent"}
+    names = {
+        "patience": "patience_seconds",
+        "lost": "lost_seconds",
+        "most_lost": "most_lost_percent",
+        "most_gone": "most_gone_percent",
+    }
     changed = {
         names.get(name, name): value
         for name, value in given.items()

@@ -17,6 +17,7 @@ from cellplane.push_tracker import Pushed
 from cellplane.pushes import EDGE, EVERYTHING, FROZEN, GOOD, RELEASED
 from cellplane.recorder import Wish
 from envoy.edge import EdgeSettings
+from envoy.rules import DEFAULT_RULESET
 from tests.cellplane.views import STAMP, cell, view
 from tests.processes import eventually
 from topology.model import CellState, Document, Endpoint
@@ -26,6 +27,8 @@ from xds.debounce import Debounce
 from xds.nodes import Node
 from xds.resource import CLUSTER, ENDPOINT, ROUTE
 from xds.snapshot import Change, Snapshot
+
+RULES = len(DEFAULT_RULESET.rules)
 
 START = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
 
@@ -108,7 +111,7 @@ def test_a_view_becomes_the_current_snapshot_of_its_revision(rig: Rig) -> None:
     assert current is not None
     assert (current.revision, rig.clusters()) == (7, {"cell-1", "cell-2"})
     assert rig.publisher.state.published is rig.publisher.state.view
-    assert (rig.wishes.told[-1].clusters, rig.wishes.told[-1].held) == (2, None)
+    assert (rig.wishes.told[-1].good, rig.wishes.told[-1].held) == ((2, RULES), None)
 
 
 def test_an_endpoint_change_never_waits_and_sends_endpoints_alone(rig: Rig) -> None:
@@ -173,7 +176,7 @@ def test_the_loss_of_most_clusters_is_held_and_the_last_good_stands(rig: Rig) ->
     assert held is not None
     assert (held.clusters_before, held.clusters_after, held.revision) == (4, 1, 8)
     assert rig.clusters() == {"cell-1", "cell-2", "cell-3", "cell-4"}
-    assert (rig.wishes.told[-1].clusters, rig.wishes.told[-1].held) == (4, held)
+    assert (rig.wishes.told[-1].good, rig.wishes.told[-1].held) == ((4, RULES), held)
     published = rig.wishes.told[-1].save
     assert published is not None
     assert published.revision == 7, "what is saved is what was published"

@@ -16,7 +16,7 @@ from cellplane.pushes import (
     RELEASED,
     HeldPush,
     frozen_of,
-    good_clusters,
+    good_counts,
     held_pushes,
     is_released,
     plan_freeze,
@@ -62,16 +62,16 @@ def test_a_document_that_is_not_ours_is_left_out(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({"clusters": 4}, 4),
-        ({"clusters": 0}, 0),
+        ({"clusters": 4, "routes": 7}, (4, 7)),
+        ({"clusters": 0}, (0, 0)),
         ({"clusters": -1}, None),
         ({"clusters": True}, None),
         ({}, None),
     ],
 )
-def test_the_last_good_count(body: dict[str, Any], expected: int | None) -> None:
-    assert good_clusters(view_with(GOOD, EDGE, body), EDGE) == expected
-    assert good_clusters(EMPTY, EDGE) is None
+def test_the_last_good_counts(body: dict[str, Any], expected: tuple[int, int] | None) -> None:
+    assert good_counts(view_with(GOOD, EDGE, body), EDGE) == expected
+    assert good_counts(EMPTY, EDGE) is None
 
 
 def test_a_release_names_one_push() -> None:

@@ -44,8 +44,10 @@ async def recording(store: MemoryStore, path: Path | None = None) -> AsyncIterat
         await asyncio.gather(task, return_exceptions=True)
 
 
-def wish(view: View, clusters: int | None = 3, held: HeldPush | None = None, save: bool = True) -> Wish:
-    return Wish(group=EDGE, view=view, save=view if save else None, clusters=clusters, held=held)
+def wish(
+    view: View, good: tuple[int, int] | None = (3, 5), held: HeldPush | None = None, save: bool = True
+) -> Wish:
+    return Wish(group=EDGE, view=view, save=view if save else None, good=good, held=held)
 
 
 async def documents(store: MemoryStore) -> dict[tuple[str, str], dict[str, object]]:
@@ -83,7 +85,7 @@ async def test_a_push_that_is_over_is_taken_back_with_its_release() -> None:
     await apply(store, KEYSPACE, lambda view: plan_document(view, HELD, EDGE, PUSH.body(), stamp))
     await apply(store, KEYSPACE, lambda view: plan_document(view, RELEASED, PUSH.id, {}, stamp))
     async with recording(store) as recorder:
-        recorder.wish(wish(await read_view(store, KEYSPACE), clusters=None))
+        recorder.wish(wish(await read_view(store, KEYSPACE), good=None))
 
         async def gone() -> bool:
             return not await documents(store)
