@@ -119,7 +119,9 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     keeper = HoldKeeper(store, server.holds, replica)
     if saved is not None:
         keeper.learn(saved)
-    sidecars = Sidecars(settings.sidecar, cache, server, store, SidecarKeys.beside(keyspace), replica)
+    sidecars = Sidecars(
+        settings.sidecar, cache, server, store, SidecarKeys.beside(keyspace), replica, publisher
+    )
     registry = CollectorRegistry()
     registry.register(
         ControlPlaneCollector(server.fleet, publisher.state, watcher.state, server.holds, cache)

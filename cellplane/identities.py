@@ -13,7 +13,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from cellplane.pushes import EDGE
-from cellplane.sidecar_publisher import PREFIX, group_of
+from cellplane.sidecar_groups import PREFIX, group_of
 from xds.nodes import Identity, Node, Refusal
 
 GROUPS = {"edge": EDGE}

@@ -72,6 +72,8 @@ class Publisher:
         self.check = check or EnvoyCheck(None, lambda: None)
         self._guard = PushGuard(self._saved_translation, wall_clock, self.check.verdict)
         self._sender = Sender(cache, self.state, tell, delivery.withdraw if delivery else lambda _: None)
+        self.offered: Callable[[], None] = lambda: None
+        """Told after each look: the rules that edges have may be others now."""
         self._full: View | None = None
         self._arrived_at: float | None = None
         self._pending: Translation | None = None
@@ -86,6 +88,7 @@ class Publisher:
                 continue
             try:
                 wait_seconds = self.offer(view)
+                self.offered()
             except Exception:  # the last good Snapshot stands, and the next View is tried
                 wait_seconds = RETRY_SECONDS
                 self.state.failures += 1

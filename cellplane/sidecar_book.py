@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from cellplane.sidecar_publisher import PREFIX
+from cellplane.sidecar_groups import PREFIX, is_sidecar
 from topology import forms
 from topology.departing import departing
 from topology.errors import StoreError
@@ -69,7 +69,7 @@ class SidecarBook:
         leaving = {each.from_cell for each in departing(view).values()} if view is not None else set()
         here: set[str] = set()
         for node in self._fleet.nodes():
-            if node.group.startswith(PREFIX):
+            if is_sidecar(node.group):
                 here.add(node.node.id)
                 await self._put(self._record(node, leaving))
         for name in self._written.keys() - here:

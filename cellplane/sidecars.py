@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from cellplane.latest import Latest
+from cellplane.publisher import Publisher
 from cellplane.sidecar_book import SidecarBook
 from cellplane.sidecar_publisher import SidecarPublisher
 from envoy.sidecar import SidecarSettings
@@ -22,7 +23,9 @@ from xds.server import AdsServer
 
 
 class Sidecars:
-    """The publisher and the book, on a store that somebody else opens."""
+    """The publisher and the book, on a store that somebody else opens. `edges` publishes to the edges, whose
+    rules sidecars have.
+    """
 
     def __init__(
         self,
@@ -32,16 +35,25 @@ class Sidecars:
         store: Store,
         keys: SidecarKeys,
         replica: str,
+        edges: Publisher | None = None,
     ) -> None:
         self._views: Latest[View] = Latest()
         self._newest: View | None = None
-        self._publisher = SidecarPublisher(cache, settings) if settings is not None else None
+        if edges is not None:
+            edges.offered = self.again
+        sent = edges.state if edges is not None else None
+        self._publisher = SidecarPublisher(cache, settings, sent) if settings is not None else None
         self._book = SidecarBook(store, keys, server.fleet, server.holds, lambda: self._newest, replica)
 
     def seen(self, view: View) -> None:
         """Take a new View."""
         self._newest = view
         self._views.set(view)
+
+    def again(self) -> None:
+        """Look once more: the edges have been sent something."""
+        if self._newest is not None:
+            self._views.set(self._newest)
 
     def running(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Give what is to be run; nothing where there are no sidecars."""

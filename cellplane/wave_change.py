@@ -56,6 +56,11 @@ def is_overtaken(base: View, tried: View, newest: View) -> bool:
     return any(key in _unlike(tried, newest) for key in _unlike(base, tried))
 
 
+def concerns_sidecars(base: View, tried: View) -> bool:
+    """Tell whether sidecars too are told of what is tried: of rules."""
+    return (KIND, NAME) in _unlike(base, tried)
+
+
 def essence(view: View) -> View:
     """Give what is to be kept of a View so that another replica can serve it."""
     keys = {view.keyspace.cell(cell_id) for cell_id in view.cells}

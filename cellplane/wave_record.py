@@ -106,9 +106,10 @@ class WaveSettings:
 class Wave:
     """Where a group's wave stands.
 
-    `good` and `next` name the states of before and after, as they are kept; `bound` is how far the nodes are
-    taken in, `nodes` how many those were of all when the stage began, `revision` what the View had when the
-    wave began. Times are Unix seconds.
+    `good` and `next` name the states of before and after, as they are kept; `bound` is how far the edges are
+    taken in, `sidecar_bound` how far the sidecars of all cells, where the wave is about rules; `nodes` is how
+    many those were of all when the stage began, `revision` what the View had when the wave began. Times are
+    Unix seconds.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Wave:
     next: str = ""
     stage: int = 0
     bound: int = NOBODY
+    sidecar_bound: int = NOBODY
     percent: float = 0
     nodes: int = 0
     of: int = 0
@@ -130,9 +132,10 @@ class Wave:
         """Return the document's body."""
         return asdict(self)
 
-    def takes(self, node_id: str, canary: bool) -> bool:
+    def takes(self, node_id: str, canary: bool, *, sidecar: bool = False) -> bool:
         """Tell whether a node belongs to the wave: canaries always, others in an order of the wave's own."""
-        return self.state is WaveState.GOING and (canary or place(self.id, node_id) <= self.bound)
+        bound = self.sidecar_bound if sidecar else self.bound
+        return self.state is WaveState.GOING and (canary or place(self.id, node_id) <= bound)
 
 
 def is_canary(node: Node) -> bool:
@@ -203,6 +206,7 @@ def _wave(body: Mapping[str, Any]) -> Wave:
         next=str(body["next"]),
         stage=int(body["stage"]),
         bound=int(body["bound"]),
+        sidecar_bound=int(body.get("sidecar_bound", NOBODY)),
         percent=float(body["percent"]),
         nodes=int(body["nodes"]),
         of=int(body["of"]),

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cellplane.fleet_record import NodeRecord
@@ -22,7 +22,7 @@ from cellplane.pushes import EDGE
 from cellplane.recorder import stamp_of
 from cellplane.wave_attendance import Attendance
 from cellplane.wave_record import ORDER, WAVE, Mode, Wave, WaveState, Word, order_of, settings_of, wave_of
-from cellplane.wave_steps import Look, Outcome, Step, next_step
+from cellplane.wave_steps import Look, Outcome, Step, concerned, next_step
 from cellplane.wave_story import WaveStory
 from cellplane.wave_views import WaveViews
 from cellplane.wave_watch import WaveWatch
@@ -110,7 +110,7 @@ class WaveRunner:
         view, standing = self._state.view, self._state.standing
         if view is None or view.stale or view.revision < self._written or self._state.frozen is not None:
             return
-        nodes = [node for node in (await self._fleet.read()).nodes if node.group == EDGE]
+        nodes = (await self._fleet.read()).nodes
         wave = wave_of(view, EDGE)
         if wave is None:
             await self._engage(leadership, view, len(nodes))
@@ -126,9 +126,10 @@ class WaveRunner:
             await self._step(leadership, view, standing, nodes)
 
     async def _step(
-        self, leadership: Leadership, view: View, standing: Standing, nodes: list[NodeRecord]
+        self, leadership: Leadership, view: View, standing: Standing, nodes: Sequence[NodeRecord]
     ) -> None:
         wave, settings = standing.split.wave, settings_of(view, EDGE)
+        nodes = concerned(standing, nodes)
         going = wave.state is WaveState.GOING
         alarm, unwatched = await self._watch.look(settings) if going else ("", "")
         if unwatched and unwatched != self._unwatched:

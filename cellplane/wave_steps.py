@@ -12,6 +12,9 @@ from enum import StrEnum
 
 from cellplane.fleet_record import NodeRecord
 from cellplane.publisher_state import Standing
+from cellplane.pushes import EDGE
+from cellplane.sidecar_groups import is_sidecar
+from cellplane.wave_change import concerns_sidecars
 from cellplane.wave_record import Wave, WaveSettings, WaveState, Word, bound_for
 
 
@@ -29,8 +32,8 @@ class Outcome(StrEnum):
 class Look:
     """Everything that a step depends on.
 
-    `nodes` are those of the group, `lost` those of the wave that are away for too long. `blocked` says why
-    nothing may begin, `unwatched` why nothing may go on, `alarm` why it must stop.
+    `nodes` are those that the change is about, `lost` those of the wave that are away for too long. `blocked`
+    says why nothing may begin, `unwatched` why nothing may go on, `alarm` why it must stop.
     """
 
     now: float
@@ -76,7 +79,14 @@ def next_step(look: Look) -> Step | None:
 
 def members(wave: Wave, nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
     """Give the nodes that belong to a wave."""
-    return [node for node in nodes if wave.takes(node.id, node.is_canary)]
+    return [node for node in nodes if wave.takes(node.id, node.is_canary, sidecar=is_sidecar(node.group))]
+
+
+def concerned(standing: Standing, nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
+    """Give the nodes that what is tried, or waits, is about: edges, and sidecars where it is about rules."""
+    tried = standing.split.tried if standing.split.wave.state is WaveState.GOING else None
+    both = concerns_sidecars(standing.split.base, tried or standing.newest)
+    return [node for node in nodes if node.group == EDGE or (both and is_sidecar(node.group))]
 
 
 def _after_halt(look: Look) -> Step | None:
@@ -124,18 +134,26 @@ def _begun(look: Look) -> Step:
 def _widened(look: Look, wave: Wave, stage: int) -> Step:
     """Take more nodes in, by the next stage that has any; without one all follow."""
     before = len(members(wave, look.nodes)) if stage else 0
-    names = [node.id for node in look.nodes]
+    edges = [node.id for node in look.nodes if not is_sidecar(node.group)]
+    sidecars = [node.id for node in look.nodes if is_sidecar(node.group)]
+    of = len(look.nodes)
     for number in range(stage, len(look.settings.stages)):
         percent = look.settings.stages[number].percent
-        bound = max(wave.bound, bound_for(wave.id, names, percent))
-        wider = replace(wave, stage=number, bound=bound, percent=percent, stage_at=look.now)
+        wider = replace(
+            wave,
+            stage=number,
+            bound=max(wave.bound, bound_for(wave.id, edges, percent)),
+            sidecar_bound=max(wave.sidecar_bound, bound_for(wave.id, sidecars, percent)),
+            percent=percent,
+            stage_at=look.now,
+        )
         taken = len(members(wider, look.nodes))
-        if before < taken < len(names):
-            wider = replace(wider, nodes=taken, of=len(names))
-            what = f"{look.settings.stages[number]}: {taken} of {len(names)} nodes"
+        if before < taken < of:
+            wider = replace(wider, nodes=taken, of=of)
+            what = f"{look.settings.stages[number]}: {taken} of {of} nodes"
             return Step(wave=wider, push=wave.id, outcome=Outcome.GOING, what=what)
     done = replace(_idle(wave), good=wave.next)
-    return Step(wave=done, push=wave.id, outcome=Outcome.DONE, what=f"all {len(names)} nodes")
+    return Step(wave=done, push=wave.id, outcome=Outcome.DONE, what=f"all {of} nodes")
 
 
 def _halted(look: Look, reason: str) -> Step:

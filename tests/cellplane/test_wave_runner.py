@@ -13,6 +13,8 @@ from cellplane.wave_record import ORDER, SETTINGS, Query, Stage, WaveSettings, W
 from pb.envoy.config.endpoint.v3 import endpoint_pb2
 from tests.cellplane.views import cell
 from tests.cellplane.waving import QUICK, Replica, document, replica, settings, until, write
+from tests.envoy.rule_documents import document as rules_document
+from tests.envoy.rule_documents import rule
 from topology.memory import MemoryStore
 from topology.model import CellState, Endpoint
 from topology.store import Committed, Conflict, Txn
@@ -104,6 +106,28 @@ async def test_a_rejection_in_the_first_stage_sends_all_back(a: Replica, store: 
     await write(store, cell(3, weight=50))
     await until(lambda: a.having("cell-4") == a.having("cell-3") == set(a.nodes), "what was mended")
     await until(lambda: states(a) == ["HALTED", "DONE"], "what became of both")
+
+
+async def test_rules_reach_sidecars_in_the_same_wave_and_one_that_rejects_them_halts_it(
+    a: Replica, store: MemoryStore
+) -> None:
+    pods = [a.connect(f"pod-{number}", group="sidecar/1") for number in range(10)]
+    canary = a.connect("pod-canary", canary=True, group="sidecar/1")
+    await until(lambda: all(pod.had for pod in pods), "what all have")
+    await settings(store, replace(QUICK, stages=(Stage(percent=0, bake_seconds=3600),)))
+    await document(store, "rules", "current", rules_document(rule(name="first")))
+    await until(lambda: says(a, WaveState.GOING), "a wave")
+    wave = a.wave
+    assert wave is not None
+    await until(lambda: canary.had[-1].tag == wave.id, "the canary to have it")
+    assert {pod.had[-1].tag for pod in pods} == {wave.good}
+    assert (wave.nodes, wave.of) == (1, NODES + 11), "the canary alone"
+    canary.rejects = lambda snapshot: snapshot.tag == wave.id
+    canary.offer(canary.had[-1], {})
+    await until(lambda: says(a, WaveState.HALTED), "a halt")
+    assert a.wave is not None
+    assert a.wave.reason.startswith("pod-canary rejected route")
+    await until(lambda: canary.had[-1].tag == wave.good, "the sidecar to be back")
 
 
 def _ports(made: Replica, name: str) -> set[str]:

@@ -12,9 +12,10 @@ from cellplane.fleet_record import NodeRecord
 from cellplane.publisher_state import Standing
 from cellplane.pushes import EDGE
 from cellplane.wave_record import Stage, Wave, WaveSettings, WaveState, Word
-from cellplane.wave_steps import Look, Outcome, Step, next_step
+from cellplane.wave_steps import Look, Outcome, Step, concerned, members, next_step
 from tests.cellplane.pushing import made_of, view_of
 from tests.cellplane.views import cell
+from topology.view import View
 
 BASE, NEXT = view_of(10, cell(1)), view_of(12, cell(1), cell(3))
 STAGES = (
@@ -76,6 +77,33 @@ def test_a_wave_begins_with_the_canaries_or_without_any_with_the_first_share() -
     assert step.keeps_newest
     assert (step.wave.id, step.wave.next, step.wave.good) == (step.push, step.push, "good")
     assert step.wave.revision == 12
+
+
+def sidecar(name: str) -> NodeRecord:
+    made = node(name)
+    return replace(made, body={**made.body, "group": "sidecar/1"})
+
+
+SIDECARS = tuple(sidecar(f"pod-{number}") for number in range(40))
+
+
+def test_each_stage_takes_its_share_of_edges_and_of_sidecars() -> None:
+    step = next_step(look(READY, *FLEET, *SIDECARS))
+    assert step is not None
+    assert (step.wave.nodes, step.wave.of) == (2 + 4, 60)
+    found = members(step.wave, (*FLEET, *SIDECARS))
+    assert sum(each.group == EDGE for each in found) == 2
+    one = next_step(look(READY, *FLEET[:1], *SIDECARS))
+    assert one is not None
+    assert one.wave.nodes == 1 + 4, "at least one of each"
+
+
+def test_sidecars_count_where_it_is_about_rules_alone() -> None:
+    def which(newest: View) -> int:
+        return len(concerned(look(READY, newest=newest).standing, (*FLEET, *SIDECARS)))
+
+    assert which(NEXT) == 20
+    assert which(view_of(12, cell(1), before=BASE, rules__current={"rules": [1]})) == 60
 
 
 def test_without_nodes_it_is_over_at_once() -> None:

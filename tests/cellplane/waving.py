@@ -23,17 +23,19 @@ from cellplane.push_history import PushHistory
 from cellplane.push_tracker import PushTracker
 from cellplane.pushes import EDGE
 from cellplane.recorder import Recorder
+from cellplane.sidecar_publisher import SidecarPublisher
 from cellplane.wave_record import SETTINGS, Query, Stage, Wave, WaveSettings, wave_of
 from cellplane.wave_runner import WaveRunner
 from cellplane.wave_views import WaveViews
 from envoy.edge import EdgeSettings
+from envoy.sidecar import SidecarSettings
 from tests.cellplane.views import STAMP
 from tests.processes import eventually
 from topology.apply import Applied, apply, read_view
 from topology.codec import encode
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
-from topology.model import Cell
+from topology.model import Cell, Endpoint
 from topology.planning import plan_document
 from topology.store import Txn
 from topology.view import View
@@ -47,6 +49,7 @@ from xds.status import Fleet, StreamStatus
 from xds.wire import Composer
 
 KEYSPACE = Keyspace()
+SIDECAR = SidecarSettings(listen_port=8081, application=Endpoint(host="127.0.0.1", port=8080))
 QUICK = WaveSettings(
     stages=(
         Stage(percent=0, bake_seconds=0),
@@ -100,12 +103,12 @@ class Replica:
     tracker: PushTracker
     nodes: dict[str, FakeNode] = field(default_factory=dict)
 
-    def connect(self, name: str, *, canary: bool = False, mute: bool = False) -> FakeNode:
+    def connect(self, name: str, *, canary: bool = False, mute: bool = False, group: str = EDGE) -> FakeNode:
         node = Node(id=name, metadata={"canary": True} if canary else {})
-        status = self.fleet.opened(node, EDGE, "delta ADS")
+        status = self.fleet.opened(node, group, "delta ADS")
         made = FakeNode(node, status, lambda _: False, mute)
-        current = self.cache.current(EDGE, node)
-        self.cache.join(EDGE, made, node)
+        current = self.cache.current(group, node)
+        self.cache.join(group, made, node)
         if current is not None:
             made.offer(current, {})
         self.nodes[name] = made
@@ -145,6 +148,9 @@ async def replica(store: MemoryStore, name: str = "a") -> AsyncIterator[Replica]
         cache, EdgeSettings(), recorder, tell=tracker.published,
         delivery=Delivery(wave_views, EDGE, tracker.withdrawn),
     )  # fmt: skip
+
+    sidecars = SidecarPublisher(cache, SIDECAR, publisher.state)
+    publisher.offered = lambda: sidecars.offer(publisher.state.view) if publisher.state.view else None
 
     def about() -> dict[str, Any]:
         published = publisher.state.published
