@@ -21,11 +21,9 @@ _QUIET_SECONDS = 60  # the feed says something four times as often
 
 control_plane_option = click.option(
     "--control-plane",
-    "--status-url",
-    "control_plane",
     default="http://127.0.0.1:18001",
     show_default=True,
-    envvar=["CELLPLANE_CONTROL_PLANE", "CELLPLANE_STATUS_URL"],
+    envvar="CELLPLANE_CONTROL_PLANE",
     metavar="URL",
     help="The control plane to ask, by its status address.",
 )

@@ -77,7 +77,7 @@ The demo stays up until Ctrl-C.
 
 Try, in another terminal:
 
-  export CELLPLANE_TOPOLOGY={stage.ports.topology_address} CELLPLANE_STATUS_URL={stage.status_url}
+  export CELLPLANE_TOPOLOGY={stage.ports.topology_address} CELLPLANE_CONTROL_PLANE={stage.status_url}
   {stage.command} cells list
   curl -i -H 'cookie: _gitlab_session=cell-3-abc' {stage.edge_url}/
   {stage.command} cells quarantine 3 --yes --reason 'trying it'

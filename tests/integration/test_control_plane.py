@@ -47,7 +47,7 @@ async def cellplane(stage: Stage, *arguments: str, expect: int = 0) -> str:
         sys.executable, "-m", "cellplane", *arguments,
         env={"PATH": "/usr/bin:/bin", "CELLPLANE_USER": "ada",
              "CELLPLANE_TOPOLOGY": stage.ports.topology_address,
-             "CELLPLANE_ETCD": stage.etcd_endpoint, "CELLPLANE_STATUS_URL": stage.status_url},
+             "CELLPLANE_ETCD": stage.etcd_endpoint, "CELLPLANE_CONTROL_PLANE": stage.status_url},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output = (await process.communicate())[0].decode()
