@@ -216,6 +216,13 @@ async def _lease(rig: Rig) -> None:
     await eventually(listed, "the lease")
 
 
+async def _asking_move(rig: Rig) -> None:
+    line = (
+        "cellplane moves start organization/42 --to 3 --ask-before freeze --yes --reason room --output json"
+    )
+    rig.variables["MOVE"] = json.loads(await rig.run(Command(line, "")))["move"]["id"]
+
+
 async def _nothing(rig: Rig) -> None:
     del rig
 
@@ -230,6 +237,7 @@ PREPARE: Final[Mapping[str, Prepare]] = {
     "RulesRefused": _no_rules,
     "TopologyRecordQuarantined": _odd_records,
     "ClaimLeaseStuck": _lease,
+    "MoveStuck": _asking_move,
     "RollBackRules": _two_rulesets,
     "QuarantineCell": _change,
 }
