@@ -59,8 +59,11 @@ def _notices(view: View | None, readiness: Mapping[str, Any], fleet: WholeFleet)
         words = f"{held['reason']}. Nothing newer but quarantines goes out."
         yield _notice("held", f"Push {held['id']} is held", words, held["id"])
     yield from _wave_notice(readiness.get("wave") or {})
+    missed = {(each["type"], each["name"]) for node in fleet.nodes for each in node.held}
     for version in held_versions(view) if view is not None else ():
         kind, name = version.record.key
+        if (kind.name, name) not in missed:
+            continue  # taken back since: it is never sent again, and nobody waits for it
         said = next(
             (one.message for known in version.record.versions.values() for one in known.rejections), ""
         )

@@ -62,12 +62,21 @@ class PrometheusServer:
         found = answer["data"]["result"]
         return list(found) if answer["data"]["resultType"] == "vector" else [{"value": found}]
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def alert(self, name: str) -> dict[str, Any]:
+        """Give an alert that fires or is about to; nothing where it is quiet."""
+        found = (await self._get("alerts", {}))["data"]["alerts"]
+        return next((each for each in found if each["labels"]["alertname"] == name), {})
+
     async def firing(self) -> set[str]:
         """Name the alerts that fire or are about to."""
         return {each["labels"]["alertname"] for each in (await self._get("alerts", {}))["data"]["alerts"]}
 
     async def _get(self, page: str, query: Mapping[str, str]) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.port}/api/v1/{page}"
+        url = f"{self.url}/api/v1/{page}"
         async with aiohttp.ClientSession() as session, session.get(url, params=query) as response:
             return dict(await response.json())
 
@@ -75,7 +84,7 @@ class PrometheusServer:
         try:
             async with (
                 aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self.port}/-/ready") as response,
+                session.get(f"{self.url}/-/ready") as response,
             ):
                 return response.status == 200
         except aiohttp.ClientError:

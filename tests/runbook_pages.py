@@ -46,3 +46,9 @@ def commands(text: str) -> Iterator[Command]:
         for line, after in zip(lines, [*lines[1:], ""], strict=True):
             if not line.startswith("#"):
                 yield Command(line, after.removeprefix(EXPECTED) if after.startswith(EXPECTED) else "")
+
+
+def first_minute(text: str) -> Iterator[Command]:
+    """Yield the commands with which a person begins."""
+    section = text.partition("## First minute")[2].partition("\n## ")[0]
+    yield from commands(section)

@@ -1,5 +1,5 @@
 """Changes that go out in waves to many Envoys while requests flow through all of them: a good one, a bad one,
-a leader that dies, a drain.
+one that a real Prometheus stops, a leader that dies, a drain.
 
 A test runs it small, the proof of the same name with 20 Envoys and 980 more streams. The Envoys share a port;
 the kernel divides the connections. They refuse a regular expression that is too large, which the rules allow.
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -19,16 +21,18 @@ from typing import Any
 
 import aiohttp
 
-from cellplane.demo.changes import RULES, moved, weighed
+from cellplane.demo.changes import RULES, weighed
 from cellplane.demo.ports import Ports
 from cellplane.demo.programs import control_plane_command
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import UNOWNED, Traffic, failed, path_ask, session_ask, wrong_owner
 from envoy.bootstrap import bootstrap
+from tests.browser import chromium
 from tests.changes_under_traffic import begin_topology
 from tests.envoy_process import EnvoyProcess
 from tests.processes import Child, eventually
-from topology.model import CellState
+from tests.prometheus_server import PrometheusServer
+from tests.runbook_pages import first_minute, text_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE_PER_SECOND = 50.0
@@ -46,6 +50,7 @@ class Fleet:
     folder: Path
     second: Ports
     traffic: Traffic
+    prometheus: PrometheusServer
     envoys: list[EnvoyProcess] = field(default_factory=list)
     replica: Child | None = None
 
@@ -93,6 +98,14 @@ class Fleet:
             lines = (await response.text()).splitlines()
             return line in lines
 
+    async def console(self, selector: str) -> str:
+        """Give what the console's page shows, by a real browser."""
+        async with chromium() as browser:
+            page = await browser.new_page()
+            await page.goto(self.second.status_url)
+            await page.locator(selector).first.wait_for()
+            return str(await page.locator("body").inner_text())
+
     async def pushed(self, identity: str, state: str) -> dict[str, Any]:
         """Wait until a push's story has come so far, and give the push."""
 
@@ -112,14 +125,20 @@ async def fleet(
         stage = await stack.enter_async_context(Stage(folder, Ports()))
         await begin_topology(stage, "--replica", "a")
         asks = [session_ask(1), UNOWNED, session_ask(2), UNOWNED, session_ask(3), path_ask("/acme", 3)]
-        made = Fleet(stage, folder, stage.ports, Traffic(stage.edge_url, asks, RATE_PER_SECOND))
+        second = stage.ports
         if replicas > 1:
-            ports = Ports(etcd=stage.ports.etcd, etcd_peer=stage.ports.etcd_peer, edge=stage.ports.edge)
-            command = [*control_plane_command(ports, folder / "state-b"), "--replica", "b"]
-            made.second, made.replica = ports, Child(command, folder / "control-plane-b.log")
+            second = Ports(etcd=stage.ports.etcd, etcd_peer=stage.ports.etcd_peer, edge=stage.ports.edge)
+        watched = [f"127.0.0.1:{each}" for each in dict.fromkeys((stage.ports.status, second.status))]
+        prometheus = PrometheusServer(folder / "prometheus", {"cellplane": ("/metrics", watched)})
+        stack.push_async_callback(prometheus.stop)
+        made = Fleet(stage, folder, second, Traffic(stage.edge_url, asks, RATE_PER_SECOND), prometheus)
+        if replicas > 1:
+            command = [*control_plane_command(second, folder / "state-b"), "--replica", "b"]
+            made.replica = Child(command, folder / "control-plane-b.log")
             stack.push_async_callback(made.replica.stop)
             made.replica.spawn()
-            await made.replica.ready(lambda: _answers(f"{ports.status_url}/readyz"), within=60)
+            await made.replica.ready(lambda: _answers(f"{second.status_url}/readyz"), within=60)
+        await prometheus.start()
         shares = [argument for each in stages for argument in ("--stage", each)]
         await made.command("pushes", "waves", "set", *shares, "--min-nodes", str(envoys + streams))
         for number in range(envoys):
@@ -152,7 +171,7 @@ async def a_good_change(of: Fleet) -> dict[str, Any]:
     }
 
 
-async def a_bad_rule(of: Fleet) -> dict[str, Any]:
+async def a_bad_rule(of: Fleet, *, full: bool) -> dict[str, Any]:
     """Apply a rule that real Envoys refuse: it is stopped in the first wave, and all tell the same story."""
     before = await eventually(of.at_rest, "all to have the last good state", 60)
     rules = of.folder / "bad.json"
@@ -168,20 +187,10 @@ async def a_bad_rule(of: Fleet) -> dict[str, Any]:
         return push if push["outcome"]["rejected"] else {}
 
     push = await eventually(told, "the rejection in the history", 60)
-    assert wave["reason"].startswith(f"{CANARY} rejected route edge: "), wave
+    words = f"{CANARY} rejected route edge: "
+    assert wave["reason"].startswith(words), wave
     assert push["lines"][0] == "rules: traffic: changed", push["lines"]
     assert (push["authors"], push["outcome"]["rejected"]) == (["ada"], 1), push
-    listed = await of.command("pushes", "list", "--limit", "3")
-    assert "HALTED" in listed, listed
-    status = await of.command("fleet", "status", expect=(0, 1))
-    assert f"HALTED: push {wave['id']} ({CANARY} rejected route edge" in status, status
-    shown = await of.command("fleet", "show", CANARY)
-    assert f"came with push {wave['id']}" in shown, shown
-    for line in (
-        'cellplane_wave_halted{group="edge"} 1.0',
-        'cellplane_wave_waiting{group="edge"} 1.0',
-    ):
-        assert await of.metric(line), line
     after = {node["id"]: node for node in (await of.page("/v1/fleet/all"))["nodes"]}
     assert after.keys() == before.keys(), "nobody has left"
 
@@ -189,16 +198,84 @@ async def a_bad_rule(of: Fleet) -> dict[str, Any]:
         return int(nodes[name]["types"]["route"]["responses_sent"])
 
     untouched = [name for name in before if name != CANARY and sent(after, name) == sent(before, name)]
+    alert = await the_same_story(of, wave, words, full=full)
     back = await of.command("pushes", "rollback", wave["id"], "--yes", "--reason", "it was refused")
     assert "Committed" in back, back
     await of.until("READY")
     assert await eventually(lambda: of.metric('cellplane_wave_halted{group="edge"} 0.0'), "no halt")
+
+    async def quiet() -> bool:
+        return not await of.prometheus.alert("PushWaveHalted")
+
+    await eventually(quiet, "an end of the alert", 60)
+    healthy = await of.command("fleet", "status")
+    assert "HALTED" not in healthy, healthy
     return {
         "halted_after_seconds": seconds,
         "told_nothing": len(untouched),
         "of": len(before),
+        "alert": alert,
         "envoy_says": wave["reason"][:160],
     }
+
+
+async def the_same_story(of: Fleet, wave: dict[str, Any], words: str, *, full: bool) -> str:
+    """Read of a halted wave wherever a person may look: each names the push, and what Envoy said of it.
+
+    In full the alert must fire, and the console is read with a browser; else the alert is about to, and the
+    console's state is read.
+    """
+    listed = await of.command("pushes", "list", "--limit", "3", "--output", "json")
+    (first, *_) = [one for one in json.loads(listed)["pushes"] if one["id"] == wave["id"]]
+    assert first["wave"]["state"] == "HALTED", first
+    status = await of.command("fleet", "status", expect=(0, 1))
+    assert f"HALTED: push {wave['id']} ({words}" in status, status
+    shown = await of.command("fleet", "show", CANARY)
+    assert f"came with push {wave['id']}" in shown, shown
+    for name in ("halted", "waiting"):
+        assert await of.metric(f'cellplane_wave_{name}{{group="edge"}} 1.0'), name
+
+    async def woken() -> dict[str, Any]:
+        alert = await of.prometheus.alert("PushWaveHalted")
+        return alert if alert.get("state") == "firing" or (alert and not full) else {}
+
+    alert = await eventually(woken, "the alert", 120)
+    assert alert["labels"]["group"] == "edge", alert
+    assert alert["annotations"]["summary"] == "A change to edge was stopped on its way and taken back", alert
+    page = Path(alert["annotations"]["runbook"])
+    assert (ROOT / page).is_file(), alert
+    for command in first_minute(text_of(page.stem)):
+        said = await of.command(*shlex.split(command.line.replace("$WAVE", wave["id"]))[1:])
+        assert command.expected in said, (command, said)
+        assert words in said, (command, said)
+    title = f"The wave of push {wave['id']} is halted"
+    if full:
+        seen = await of.console("#notices")
+    else:
+        notices = (await of.page("/v1/console"))["notices"]
+        seen = "\n".join(f"{each['title']} {each['text']}" for each in notices)
+    assert title in seen, seen
+    assert words in seen, seen
+    return str(alert["state"])
+
+
+async def a_watched_change(of: Fleet) -> dict[str, Any]:
+    """Let a real Prometheus watch: a query above its limit halts the wave, and one that is not lets it go."""
+    url = ("--prometheus", of.prometheus.url)
+    calm = "calm=sum(up==bool 0)>0"
+    harm = "harm=max(cellplane_wave_going)>0.5"
+    await of.command("pushes", "waves", "set", *url, "--query", calm, "--query", harm, "--yes")
+    began = time.monotonic()
+    await of.stage.commit(weighed(3, 50))
+    wave = await of.until("HALTED")
+    seconds = round(time.monotonic() - began, 1)
+    assert wave["reason"] == "query harm gives 1, above its limit 0.5", wave
+    await of.command("pushes", "waves", "set", "--query", calm, "--yes")
+    await of.command("pushes", "waves", "retry", wave["id"], "--yes", "--reason", "nothing was harmed")
+    await of.until("READY", within=180)
+    await of.pushed(wave["id"], "DONE")
+    await of.command("pushes", "waves", "set", "--no-queries", "--yes")
+    return {"halted_after_seconds": seconds}
 
 
 async def a_leader_dies(of: Fleet) -> dict[str, Any]:
@@ -229,12 +306,19 @@ async def a_leader_dies(of: Fleet) -> dict[str, Any]:
 
 
 async def a_drain(of: Fleet, seconds: int) -> dict[str, Any]:
-    """Drain a cell under load: what nobody owns goes elsewhere, what it owns is still served."""
-    await of.stage.commit(moved(2, CellState.DRAINING, over_seconds=seconds))
-    wave = await of.until("GOING")
+    """Drain a cell under load by the command: what nobody owns goes elsewhere, what it owns it still serves."""
+    said = await of.command("cells", "drain", "2", "--over", f"{seconds}s", "--yes", "--reason", "INC-7")
+    assert "undo" in said, said
+    assert "unowned share: 0.0 %" in said, said
+    # The command follows what is on record; its wave brings it to all.
     await of.until("READY", within=180)
-    await of.pushed(wave["id"], "DONE")
-    await asyncio.sleep(seconds)
+
+    async def drained() -> bool:
+        mark = of.traffic.mark()
+        await of.traffic.more(60)
+        return not any(one.cell == 2 and one.ask.owner is None for one in of.traffic.since(mark))
+
+    await eventually(drained, "no unowned request at the cell", 120)
     mark = of.traffic.mark()
     await of.traffic.more(100)
     unowned = sum(a.cell == 2 and a.ask.owner is None for a in of.traffic.since(mark))
@@ -248,13 +332,20 @@ async def fleet_status(of: Fleet) -> dict[str, Any]:
     began = time.monotonic()
     whole = await of.page("/v1/fleet/all")
     page = time.monotonic() - began
-    began = time.monotonic()
+    began, spent = time.monotonic(), _children_seconds()
     await of.command("fleet", "status", expect=(0, 1))
     return {
         "nodes": len(whole["nodes"]),
         "page_ms": round(page * 1000),
         "command_ms": round((time.monotonic() - began) * 1000),
+        "command_cpu_ms": round((_children_seconds() - spent) * 1000),
     }
+
+
+def _children_seconds() -> float:
+    """Give the CPU seconds of all commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def lost(of: Fleet) -> dict[str, Any]:
