@@ -306,7 +306,7 @@ async def a_leader_dies(of: Fleet) -> dict[str, Any]:
 
 
 async def a_drain(of: Fleet, seconds: int) -> dict[str, Any]:
-    """Drain a cell under load by the command: what nobody owns goes elsewhere, what it owns it still serves."""
+    """Drain a cell by the command, under load: what nobody owns goes elsewhere, what it owns is served."""
     said = await of.command("cells", "drain", "2", "--over", f"{seconds}s", "--yes", "--reason", "INC-7")
     assert "undo" in said, said
     assert "unowned share: 0.0 %" in said, said

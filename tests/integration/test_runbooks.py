@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import string
 import sys
@@ -281,6 +282,7 @@ def _variables(rig: Rig, page: str) -> dict[str, str]:
         "NAME": "again" if page in {"PushHeld", "TopologyRecordQuarantined"} else "newcomer",
         "NEW": "9",
         "NODE": "demo-edge-1",
+        "OVER": "1s",
         "OWNER": "organization/42",
         "ROUTE": "acme",
         "TO": "3",
@@ -292,6 +294,8 @@ async def _tried(rig: Rig, command: Command) -> None:
     if {"--yes", "add", "set-state", "set-weight", "rollback", "restore"} & set(command.line.split()):
         said = await rig.run(command)
         assert command.expected in said, f"{command.line}\nshould say {command.expected!r}:\n{said}"
+        if begun := re.search(r"moves watch ([0-9a-f]{8})", said):
+            rig.variables["MOVE"] = begun[1]
         return
     seen: list[str] = []
 
