@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import sys
+from pathlib import Path
 
+import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -12,10 +16,19 @@ from cellplane.cli.outcome import Exit
 from cellplane.cli.root import cellplane
 from tests.etcd_server import EtcdServer
 from tests.postgresql_server import NEEDS_POSTGRESQL, PASSWORD, PostgresServer
-from tests.topology.claims.samples import batch
+from tests.processes import Child, eventually
+from tests.topology.claims.samples import batch, route
 from topology.claims.keys import ClaimKeyspace
+from topology.claims.model import MAX_BATCH, Record
 from topology.claims.store import Begun
 from topology.claims.stored import StoredClaims
+from topology.claims_postgresql.address import Address
+from topology.claims_postgresql.connection import Database
+from topology.claims_postgresql.copying import AT_ONCE
+from topology.claims_postgresql.rows import row_of
+from topology.claims_postgresql.statements import COLUMNS
+from topology.claims_postgresql.store import PostgresClaims
+from topology.errors import StoreRefused
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 
@@ -93,3 +106,59 @@ def test_claims_are_copied_from_etcd(postgresql: PostgresServer, etcd: EtcdServe
     again = copy()
     assert again.exit_code == Exit.REFUSED
     assert "never used" in again.stderr
+
+
+@NEEDS_POSTGRESQL
+async def test_a_copy_that_is_killed_in_its_middle_goes_on_and_ends_equal(
+    postgresql: PostgresServer, etcd: EtcdServer, etcd_prefix: str, tmp_path: Path
+) -> None:
+    """A real process, killed (SIGKILL) when a part is there and the next waits; no service takes a part."""
+    last, more = f"n{AT_ONCE + 99:05}", 100
+    store = EtcdStore([etcd.endpoint])
+    claims = StoredClaims(store, ClaimKeyspace.beside(Keyspace(etcd_prefix)))
+    for at in range(0, AT_ONCE + more, MAX_BATCH):
+        names = [f"n{number:05}" for number in range(at, min(at + MAX_BATCH, AT_ONCE + more))]
+        begun = await claims.begin(batch(1, names), "CELL")
+        assert isinstance(begun, Begun)
+        await claims.commit(1, begun.lease.uuid, "CELL")
+    record = await claims.get(route(last))
+    assert isinstance(record, Record)
+    url = await postgresql.schema()
+    await asyncio.to_thread(migrate, url)
+    command = [sys.executable, "-m", "cellplane", "topology", "copy-claims"]
+    environment = {
+        "CELLPLANE_CLAIM_STORE": url, "CELLPLANE_ETCD": etcd.endpoint, "CELLPLANE_ETCD_PREFIX": etcd_prefix
+    }  # fmt: skip
+    copy = Child([shutil.which("env") or "env", *(f"{k}={v}" for k, v in environment.items()), *command],
+                 tmp_path / "copy.log")  # fmt: skip
+    in_the_way, watcher = await asyncpg.connect(url), await asyncpg.connect(url)
+    try:
+        waiting = in_the_way.transaction()
+        await waiting.start()  # the last claim is being written by somebody who does not come to an end
+        await in_the_way.copy_records_to_table("claims", records=[row_of(record)], columns=COLUMNS)
+        copy.spawn()
+
+        async def one_part() -> bool:
+            assert copy.running, copy.log.read_text()
+            return bool(await watcher.fetchval("SELECT count(*) FROM claims") == AT_ONCE)
+
+        await eventually(one_part, "the first part of the copy", within=60)
+        await copy.kill()
+        await waiting.rollback()
+        database = Database(Address(url))
+        with pytest.raises(StoreRefused, match="is not finished"):
+            await PostgresClaims(database).list()
+        await database.close()
+        again = await asyncio.to_thread(
+            CliRunner().invoke, cellplane, ["topology", "copy-claims", "-o", "json"], env=environment
+        )
+        found = json.loads(again.stdout)
+        assert (found["put"], found["dropped"], found["equal"]) == (more, 0, True)
+        source, target = found["kinds"]["ROUTES"]
+        assert source == target
+        assert target["count"] == AT_ONCE + more
+    finally:
+        await copy.kill()
+        await in_the_way.close()
+        await watcher.close()
+        await store.close()
