@@ -35,8 +35,8 @@ from envoy.decision import Lookup
 from envoy.evaluator import explain
 from envoy.rules import DEFAULT_RULESET, Ruleset, parse_ruleset
 from topology.service.changer import Changer, stamp_of_caller
-from topology.service.failure import Failure, invalid, not_ready
-from topology.service.gate import acting_as, failure_of
+from topology.service.failure import Failure, failure_of, invalid, not_ready
+from topology.service.gate import acting_as
 from topology.service.identity import Caller, Role
 from topology.view import View
 

@@ -26,8 +26,8 @@ from cellplane.rest_openapi import document
 from cellplane.rest_table import TABLE, Operation
 from cellplane.settings import Listen, SettingsError, TlsFiles
 from topology.service.classify import Lifetimes, Routed
-from topology.service.failure import Failure, invalid
-from topology.service.gate import failure_of, rules_of
+from topology.service.failure import Failure, failure_of, invalid
+from topology.service.gate import rules_of
 from topology.service.identity import Caller, Names, Role, identify, may
 from topology.service.request_id import REQUEST_ID, begin, current_request_id
 from topology.service.routing_services import NOT_UNDERSTOOD, routed_message

@@ -91,7 +91,11 @@ class TopologyService:
         self._claims = claims = open_claims(settings.claims, store, keyspace)
         self._follower = ClaimFollower(claims.store)
         self.sources = Sources(
-            lambda: watcher.view, self._follower, lambda: watcher.state.connected, watcher.reached
+            lambda: watcher.view,
+            self._follower,
+            lambda: watcher.state.connected,
+            watcher.reached,
+            watcher.listen,
         )
         self._tracing = tracing_wanted("cellplane-topology")
         ports = move_ports(store, keyspace, settings.hooks)

@@ -13,11 +13,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from topology.errors import ListAgain, StoreError, StoreUnavailable
 from topology.keys import Keyspace
-from topology.store import Store
+from topology.store import Batch, Store
 from topology.view import View, fold, from_listing
 
 
@@ -62,6 +62,22 @@ log = logging.getLogger(__name__)
 DEFAULT_BACKOFF: Final = Backoff()
 
 
+class Listener(Protocol):
+    """Who wants to know of each step, bookmarks too. It must not wait."""
+
+    def listed(self, view: View) -> None:
+        """Hear of a listing: what was between it and the View before is not known."""
+        ...
+
+    def moved(self, before: View, after: View, batch: Batch) -> None:
+        """Hear of a batch: the store is followed."""
+        ...
+
+    def broke(self, error: StoreError) -> None:
+        """Hear that the store is not followed at the moment."""
+        ...
+
+
 class Watcher:
     """Keeps one View up to date. `initial` is a saved View, whose unchanged records keep their identity."""
 
@@ -86,12 +102,17 @@ class Watcher:
         self._chance = chance
         self._failures_in_a_row = 0
         self._moved = asyncio.Event()
+        self._listeners: list[Listener] = []
         self.state = WatcherState()
 
     @property
     def view(self) -> View | None:
         """The newest View; before the first listing the initial one, if there was one."""
         return self._view
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody of each step from now on. Called before `run`."""
+        self._listeners.append(listener)
 
     async def reached(self, revision: int) -> None:
         """Wait until the View holds everything up to a revision at which something in it was written."""
@@ -122,6 +143,8 @@ class Watcher:
         self.state.relists += self.state.listings > 0
         self.state.listings += 1
         self._take(view)
+        for listener in self._listeners:
+            listener.listed(view)
         publish(view)
 
     async def _watch(self, publish: Callable[[View], None]) -> None:
@@ -130,8 +153,10 @@ class Watcher:
         async with aclosing(self._store.watch(self._keyspace.root, self._view.revision)) as batches:
             async for batch in batches:
                 self._connected()
-                view = fold(self._view, batch)
+                before, view = self._view, fold(self._view, batch)
                 self._take(view)
+                for listener in self._listeners:
+                    listener.moved(before, view, batch)
                 if not batch.is_bookmark:
                     publish(view)
         raise StoreUnavailable("the watch ended")
@@ -156,6 +181,8 @@ class Watcher:
         if self.state.connected or words != self.state.last_error:  # not at every attempt
             log.warning("watch_broken revision=%d error=%s", self.state.revision, words)
         self.state.connected = False
+        for listener in self._listeners:
+            listener.broke(error)
         self.state.failures += 1
         self.state.last_error = words
         self.state.last_error_at = self._clock()

@@ -11,15 +11,32 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
+from typing import Protocol
 
 from topology.claims.index import ClaimIndex
 from topology.claims.model import Bucket, Subject
-from topology.claims.store import ClaimStore
+from topology.claims.store import Changes, ClaimStore
 from topology.errors import ListAgain, StoreError, StoreUnavailable
 from topology.watcher import DEFAULT_BACKOFF, Backoff, WatcherState
 
 SETTLE_SECONDS = 10.0
 INVENTORY_SECONDS = 5.0  # a change that was just written arrives within milliseconds
+
+
+class Listener(Protocol):
+    """Who wants to know of each step, bookmarks too. It must not wait."""
+
+    def listed(self, cursor: int) -> None:
+        """Hear of a listing: what was between it and the cursor before is not known."""
+        ...
+
+    def moved(self, changes: Changes) -> None:
+        """Hear of a step: the store is followed."""
+        ...
+
+    def broke(self, error: StoreError) -> None:
+        """Hear that the store is not followed at the moment."""
+        ...
 
 
 class ClaimFollower:
@@ -45,6 +62,11 @@ class ClaimFollower:
         self._listed = False
         self._failures_in_a_row = 0
         self._moved = asyncio.Event()
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody of each step from now on. Called before `run`."""
+        self._listeners.append(listener)
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
@@ -83,6 +105,8 @@ class ClaimFollower:
         self._listed = self.loaded = True
         self.state.relists += self.state.listings > 0
         self.state.listings += 1
+        for listener in self._listeners:
+            listener.listed(self.index.cursor)
         self._heard()
 
     async def _watch(self) -> None:
@@ -93,6 +117,8 @@ class ClaimFollower:
                     self.state.resumes += self._failures_in_a_row > 0
                     self._failures_in_a_row = 0
                 self.index.apply(changes)
+                for listener in self._listeners:
+                    listener.moved(changes)
                 self._heard()
         raise StoreUnavailable("the watch ended")
 
@@ -115,6 +141,8 @@ class ClaimFollower:
 
     async def _failed(self, error: StoreError) -> None:
         self.state.connected = False
+        for listener in self._listeners:
+            listener.broke(error)
         self._failures_in_a_row += 1
         self._note(error)
         await self._sleep(self._backoff.seconds(self._failures_in_a_row, self._chance()))

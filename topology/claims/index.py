@@ -14,7 +14,7 @@ from topology.claims.model import Bucket, BucketType, Lease, Phase, Record, Sour
 from topology.claims.owners import Owner, OwnerGone, is_owner
 from topology.claims.rules import amounts_to, placed
 from topology.claims.shelves import Possessions, Shelves
-from topology.claims.store import Changes, Gone, LeaseGone, Odd
+from topology.claims.store import Changes, Entry, Gone, LeaseGone, Odd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +122,10 @@ class ClaimIndex:
     def owned_by(self, cell_id: int) -> tuple[int, int]:
         """Count the records and the leases of a cell."""
         return self._shelves.count(cell_id), sum(lease.cell_id == cell_id for lease in self._leases.values())
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Give all that can be read, as it is stored, at the cursor."""
+        return (*self._leases.values(), *self._owners.values(), *self._records.values())
 
     def find(self, bucket: Bucket) -> Record | None:
         """Give the record of a bucket as it counts."""

@@ -26,6 +26,7 @@ from topology.claims.transfer_obstacles import (
     Unfenced,
     WrongEpoch,
 )
+from topology.errors import StoreRefused, StoreUnavailable
 from topology.model import Problem
 
 DOMAIN: Final = "topology.cellplane"
@@ -168,6 +169,21 @@ def hindered(obstacles: Sequence[TransferObstacle]) -> Failure:
         about["sidecars"] = ",".join(first.sidecars[:10])
     wait = 0.5 if isinstance(first, temporary) else 0.0
     return Failure(code, words + more, _HINDERED[type(first)], about, retry_seconds=wait)
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """Say what an error means to the caller; None where it is a bug of ours."""
+    match error:
+        case Failure():
+            return error
+        case StoreUnavailable():
+            return Failure(
+                grpc.StatusCode.UNAVAILABLE, f"the store: {error}", "STORE_UNAVAILABLE", retry_seconds=0.5
+            )
+        case StoreRefused():
+            return Failure(grpc.StatusCode.INTERNAL, f"the store refused: {error}", "STORE_REFUSED")
+        case _:
+            return None
 
 
 def _packed(

@@ -20,9 +20,8 @@ import grpc.aio
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
 from pb.gitlab.cells.topology_service import autz_pb2
-from topology.errors import StoreRefused, StoreUnavailable
 from topology.service.counts import Counts
-from topology.service.failure import Failure
+from topology.service.failure import Failure, failure_of
 from topology.service.identity import NO_MORE_NAMES, Caller, Names, Role, Rule, identify, may
 from topology.service.places import Places
 from topology.service.request_id import REQUEST_ID, begin, current_request_id
@@ -108,7 +107,7 @@ class Gate:
         """Put the gate before a method's handler."""
         how = {
             "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
+            "response_serializer": _spelling(handler.response_serializer),
         }
         if handler.unary_unary is not None:
             unary = self._unary(method, handler.unary_unary)
@@ -219,6 +218,11 @@ class _GuardedServer:
         self._server.add_registered_method_handlers(service, guarded)
 
 
+def _spelling(serializer: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Let through what is spelled already: the same answer for many."""
+    return lambda answer: answer if type(answer) is bytes else serializer(answer)
+
+
 def _said(context: Context, name: str) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == name:
@@ -232,18 +236,3 @@ def _all_said(context: Context, name: str) -> list[str]:
         for key, value in context.invocation_metadata() or ()
         if key == name
     ]
-
-
-def failure_of(error: BaseException) -> Failure | None:
-    """Say what an error means to the caller; None where it is a bug of ours."""
-    match error:
-        case Failure():
-            return error
-        case StoreUnavailable():
-            return Failure(
-                grpc.StatusCode.UNAVAILABLE, f"the store: {error}", "STORE_UNAVAILABLE", retry_seconds=0.5
-            )
-        case StoreRefused():
-            return Failure(grpc.StatusCode.INTERNAL, f"the store refused: {error}", "STORE_REFUSED")
-        case _:
-            return None

@@ -7,7 +7,7 @@ Response`, as far as a watcher of this service goes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Final, TypeVar
 
 import grpc
@@ -61,11 +61,15 @@ class OpenWatches:
 
     async def next(self, batches: AsyncGenerator[T, None]) -> T:
         """Wait for the next of a store's watch. Raises Failure where this server goes away."""
+        return await self.waiting(anext(batches))
+
+    async def waiting(self, what: Awaitable[T]) -> T:
+        """Wait for something. Raises Failure where this server goes away."""
         waiting = asyncio.timeout(0 if self._ending else None)
         self._waiting.add(waiting)
         try:
             async with waiting:
-                return await anext(batches)
+                return await what
         except TimeoutError:
             words = "this server is going away: watch again"
             raise Failure(grpc.StatusCode.UNAVAILABLE, words, "GOING_AWAY") from None

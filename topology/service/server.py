@@ -114,7 +114,7 @@ class TopologyServer:
         self.documents = DocumentsService(Reader(sources, store, keyspace), Changer(store, keyspace), writers)
         self._claims = ClaimService(sources, claims, store)
         self._transfers = TransferService(sources, claims, store, keyspace)
-        self.claim_watches = ClaimWatchService(claims)
+        self.claim_watches = ClaimWatchService(claims, sources.follower)
         placements = Placements(store, keyspace)
         self._placements = PlacementService(sources, placements)
         self._placement_follower = PlacementFollower(sources, placements)

@@ -13,6 +13,7 @@ from topology.claims.follower import ClaimFollower
 from topology.claims.index import ClaimIndex
 from topology.service.failure import not_ready
 from topology.view import View
+from topology.watcher import Listener
 
 
 async def _there_already(_: int) -> None:
@@ -22,13 +23,14 @@ async def _there_already(_: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Sources:
     """The View and the claims, as they are now. `followed` tells whether the View is kept up to date,
-    `reached` waits until it holds everything up to a revision.
+    `reached` waits until it holds everything up to a revision, `listen` has somebody told of each step.
     """
 
     newest_view: Callable[[], View | None]
     follower: ClaimFollower
     followed: Callable[[], bool] = lambda: True
     reached: Callable[[int], Awaitable[None]] = _there_already
+    listen: Callable[[Listener], None] = lambda _: None
 
     @property
     def view(self) -> View:

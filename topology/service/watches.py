@@ -1,45 +1,35 @@
 """Watches on cells: every change after a revision, in order, as differences between Views.
 
-The cells service opens one for each watcher, on a watch of the store's own. A watcher never sees a record
-that a View keeps out. `etcd Event -> View -> Snapshot -> Response`, as far as a watcher of cells goes.
+All watchers are told from one history, of what this replica follows anyway. Who comes from further back gets
+a watch of the store's own until it has caught up. A watcher never sees a record that a View keeps out. `etcd
+Event -> View -> Snapshot -> Response`, as far as a watcher of cells goes.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Final
 
 from pb.cellplane.topology.v1 import cells_pb2
+from topology.errors import StoreError
 from topology.keys import Keyspace
 from topology.model import Cell
 from topology.service.cells_wire import cell_message
+from topology.service.history import History
 from topology.service.open_watches import MAX_WATCHES, OpenWatches
 from topology.store import Batch, Store
-from topology.view import View, fold, from_listing
-
-_KEPT: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A batch, the View after it, and what a watcher is told."""
-
-    batch: Batch
-    view: View
-    response: cells_pb2.WatchCellsResponse
+from topology.view import EMPTY, View, fold, from_listing
 
 
 class Watches:
-    """The open watches on cells of one server."""
+    """The open watches on cells of one server. It listens to whoever follows the store."""
 
     def __init__(self, store: Store, keyspace: Keyspace, most: int = MAX_WATCHES) -> None:
         self._store = store
         self._keyspace = keyspace
         self._open = OpenWatches(most)
-        self._steps: OrderedDict[tuple[int, int], _Step] = OrderedDict()
+        self._history = History(_bookmark)
+        self._newest = EMPTY
 
     def __len__(self) -> int:
         """Count them."""
@@ -49,33 +39,68 @@ class Watches:
         """Send watchers elsewhere: this server is going away."""
         self._open.end()
 
-    async def follow(self, after: int) -> AsyncIterator[cells_pb2.WatchCellsResponse]:
-        """Give all changes after a revision; after 0, all cells first."""
+    def listed(self, view: View) -> None:
+        """Begin anew with a listing."""
+        self._newest = view
+        self._history.listed(view.revision)
+
+    def moved(self, before: View, after: View, batch: Batch) -> None:
+        """Have watchers told how a View differs from the one before."""
+        self._newest = after
+        cells = self._keyspace.cells()
+        if after.cells is before.cells and not any(each.key.startswith(cells) for each in batch.events):
+            self._history.reached(after.revision)
+            return
+        response = changes_between(before, after)
+        size = len(response.upserted) + len(response.removed)
+        if size:
+            spelled = (response.SerializeToString(),)
+            self._history.add(after.revision, size, lambda: spelled)
+        else:
+            self._history.reached(after.revision)
+
+    def broke(self, error: StoreError) -> None:
+        """Cut watchers off: what happens meanwhile is not seen here."""
+        self._history.broke(error)
+
+    async def follow(self, after: int) -> AsyncIterator[bytes]:
+        """Give all changes after a revision, as spelled answers; after 0, all cells first."""
         async for response in self._open.following(self._changes(after)):
             yield response
 
-    async def _changes(self, after: int) -> AsyncIterator[cells_pb2.WatchCellsResponse]:
+    async def _changes(self, after: int) -> AsyncIterator[bytes]:
+        if not self._history.covers(after or self._newest.revision):
+            async with aclosing(self._on_its_own(after)) as responses:
+                async for response, revision in responses:
+                    yield response
+                    after = revision
+        elif not after:
+            view = self._newest
+            after = view.revision
+            yield _all_of(view)
+        async for response in self._history.follow(after, self._open):
+            yield response
+
+    async def _on_its_own(self, after: int) -> AsyncGenerator[tuple[bytes, int], None]:
+        """Follow the store itself, until what all are told has been reached."""
         listing = await self._store.list(self._keyspace.root, after or None)
         view = from_listing(listing, self._keyspace)
         if not after:
-            cells = [stored_message(view, cell) for cell in view.cells.values()]
-            yield cells_pb2.WatchCellsResponse(revision=view.revision, complete=True, upserted=cells)
+            yield _all_of(view), view.revision
         async with aclosing(self._store.watch(self._keyspace.root, view.revision)) as batches:
-            while True:
-                step = self._step(view, await self._open.next(batches))
-                view = step.view
-                yield step.response
+            while not self._history.covers(view.revision):
+                before, view = view, fold(view, await self._open.next(batches))
+                yield changes_between(before, view).SerializeToString(), view.revision
 
-    def _step(self, before: View, batch: Batch) -> _Step:
-        """Take a View on by a batch: once for all watchers that are where this one is."""
-        at = before.revision, batch.revision
-        kept = self._steps.get(at)
-        if kept is None or kept.batch != batch:
-            view = fold(before, batch)
-            kept = self._steps[at] = _Step(batch, view, changes_between(before, view))
-            while len(self._steps) > _KEPT:
-                self._steps.popitem(last=False)
-        return kept
+
+def _bookmark(revision: int) -> bytes:
+    return cells_pb2.WatchCellsResponse(revision=revision).SerializeToString()
+
+
+def _all_of(view: View) -> bytes:
+    cells = [stored_message(view, cell) for cell in view.cells.values()]
+    told = cells_pb2.WatchCellsResponse(revision=view.revision, complete=True, upserted=cells)
+    return told.SerializeToString()
 
 
 def stored_message(view: View, cell: Cell) -> cells_pb2.Cell:

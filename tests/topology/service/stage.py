@@ -136,7 +136,9 @@ async def playing(
     """Run a service on a store."""
     claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
     watcher, follower = Watcher(store, keyspace, backoff=EAGER), ClaimFollower(claims, backoff=EAGER)
-    sources = Sources(lambda: watcher.view, follower, lambda: watcher.state.connected, watcher.reached)
+    sources = Sources(
+        lambda: watcher.view, follower, lambda: watcher.state.connected, watcher.reached, watcher.listen
+    )
     server = TopologyServer(
         sources,
         claims,

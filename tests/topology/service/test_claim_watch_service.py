@@ -88,7 +88,7 @@ async def test_lost_history_is_told_as_such(stage: Stage, client: Client) -> Non
     await begin(client, 1, ["acme"])
     assert isinstance(stage.store, MemoryStore)
     stage.store.compact()
-    ended = await failure(drained(Watch(client, start).call))
+    ended = await failure(drained(Watch(client, 1).call))
     assert (ended.code, ended.info.reason) == (grpc.StatusCode.OUT_OF_RANGE, "COMPACTED")
     future = await failure(drained(Watch(client, start + 10_000).call))
     assert (future.code, future.info.reason) == (grpc.StatusCode.OUT_OF_RANGE, "REVISION_UNKNOWN")
