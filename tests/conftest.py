@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -53,6 +54,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason)
     if wanted := tuple(name for marker in item.iter_markers("tools") for name in marker.args):
         demand_tools(wanted, debian_tools(APT.read_text(encoding="utf-8")), tools_required())
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Give a port that refuses connections, and hold it: a free one may be another test's in a moment."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and never listens
+        yield held.getsockname()[1]
 
 
 @pytest.fixture(name="free_port")

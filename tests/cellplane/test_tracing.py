@@ -47,7 +47,13 @@ def client(stage: Stage) -> Client:
     return stage.client()
 
 
-def only(exporter: InMemorySpanExporter) -> ReadableSpan:
+async def only(exporter: InMemorySpanExporter) -> ReadableSpan:
+    """Give the span of the one call. It ends behind the call: a caller may have its answer before."""
+
+    async def ended() -> bool:
+        return bool(exporter.get_finished_spans())
+
+    await eventually(ended, "the end of the span")
     (span,) = exporter.get_finished_spans()
     exporter.clear()
     return span
@@ -56,7 +62,7 @@ def only(exporter: InMemorySpanExporter) -> ReadableSpan:
 async def test_a_call_is_a_span_of_the_callers_trace(client: Client, exporter: InMemorySpanExporter) -> None:
     said = [("traceparent", f"00-{TRACE}-{PARENT}-01"), ("x-request-id", "r-1")]
     await client.cells.ListCells(cells_pb2.ListCellsRequest(), metadata=said)
-    span = only(exporter)
+    span = await only(exporter)
     assert (span.name, span.kind) == ("cellplane.topology.v1.CellService/ListCells", SpanKind.SERVER)
     assert span.context is not None
     assert span.parent is not None
@@ -77,10 +83,10 @@ async def test_a_write_leads_to_the_trace_of_its_revision(
     weight = cells_pb2.SetCellWeightRequest(id=1, weight=7, force=True)
     request = cells_pb2.ChangeCellsRequest(changes=[cells_pb2.CellChange(set_weight=weight)], dry_run=True)
     await client.cells.ChangeCells(request)
-    assert not only(exporter).links, "nothing was written"
+    assert not (await only(exporter)).links, "nothing was written"
     request.dry_run = False
     revision = (await client.cells.ChangeCells(request)).revision
-    span = only(exporter)
+    span = await only(exporter)
     assert span.attributes is not None
     assert span.attributes["cellplane.revision"] == revision
     assert [link.context for link in span.links] == [context_of(revision)]
@@ -90,13 +96,13 @@ async def test_an_answer_is_no_error_of_the_server_and_an_outage_is(
     stage: Stage, client: Client, exporter: InMemorySpanExporter
 ) -> None:
     await failure(client.cells.GetCell(cells_pb2.GetCellRequest(id=9)))
-    missing = only(exporter)
+    missing = await only(exporter)
     assert missing.attributes is not None
     assert (missing.attributes["rpc.grpc.status_code"], missing.status.status_code) == (5, StatusCode.UNSET)
     assert isinstance(stage.store, MemoryStore)
     stage.store.inject(Faults(unreachable=True))
     await failure(client.cells.ListCells(cells_pb2.ListCellsRequest(fresh=True)))
-    away = only(exporter)
+    away = await only(exporter)
     assert away.attributes is not None
     assert (away.attributes["rpc.grpc.status_code"], away.status.status_code) == (14, StatusCode.ERROR)
 
@@ -107,7 +113,7 @@ async def test_a_stream_is_one_span(stage: Stage, client: Client, exporter: InMe
     assert exporter.get_finished_spans() == ()
     await stage.server.stop(1)
     await failure(drained(call))
-    span = only(exporter)
+    span = await only(exporter)
     assert span.attributes is not None
     assert (span.name, span.attributes["rpc.grpc.status_code"]) == (
         "cellplane.topology.v1.CellService/Watch",
@@ -121,12 +127,7 @@ async def test_a_caller_that_goes_away_is_told_from_an_answer(
     call = client.cells.Watch(cells_pb2.WatchCellsRequest())
     await call.read()
     call.cancel()
-
-    async def ended() -> bool:
-        return bool(exporter.get_finished_spans())
-
-    await eventually(ended, "the end of the span")
-    span = only(exporter)
+    span = await only(exporter)
     assert span.attributes is not None
     assert span.attributes["rpc.grpc.status_code"] == grpc.StatusCode.CANCELLED.value[0]
 

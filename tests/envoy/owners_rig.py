@@ -120,8 +120,11 @@ class AskingEdge:
         await self.edge.settled(view.revision)
 
     async def bump(self, *values: str) -> None:
-        """Have the edge told that these were dropped or moved."""
+        """Have the edge told that these were dropped or moved, and the server too: else what it tells next
+        would be of claims that are behind, and hold for a second only.
+        """
         self.owners.revision += 1
+        self.owners.follower.index.apply(Changes(self.owners.revision, ()))
         generations = {slot(Bucket(BucketType.ROUTES, value)): self.owners.revision for value in values}
         revision = self.view.revision + 1
         await self.publish(
