@@ -18,7 +18,7 @@ from envoy.durations import seconds
 from envoy.edge import Lookups
 from envoy.ext_proc_cluster import CLUSTER_NAME
 from envoy.matchers import PATH, Input, Matcher, OnMatch, entry, leaf, packed, starts
-from envoy.moved import SCRIPT
+from envoy.moved import SCRIPT, SELECTIONS
 from envoy.questions import ASKED, TOLD
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import base_pb2, extension_pb2
@@ -80,7 +80,7 @@ def ext_proc_filter(lookups: Lookups) -> ext_proc_pb2.ExternalProcessor:
     retries = service.retry_policy
     retries.retry_on = "connect-failure,refused-stream,reset,unavailable"
     retries.num_retries.value = RETRIES
-    retries.host_selection_retry_max_attempts = 3
+    retries.host_selection_retry_max_attempts = SELECTIONS
     retries.retry_host_predicate.add(
         name="envoy.retry_host_predicates.previous_hosts",
         typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),

@@ -184,7 +184,7 @@ async def test_a_cell_of_dns_names_is_resolved_by_envoy(tmp_path: Path) -> None:
         assert answered(await edge.send("/", ("cookie", "_gitlab_session=cell-1-x"))) == "session 1"
 
 
-async def test_health_checks_keep_a_dead_endpoint_out(tmp_path: Path) -> None:
+async def test_health_checks_keep_a_dead_endpoint_out(tmp_path: Path, closed_port: int) -> None:
     settings = EdgeSettings(
         listen_address="127.0.0.1",
         listen_port=free_port(),
@@ -192,7 +192,7 @@ async def test_health_checks_keep_a_dead_endpoint_out(tmp_path: Path) -> None:
         health_check_timeout_seconds=0.2,
     )
     async with running_edge(tmp_path, (1,), settings=settings) as edge:
-        await edge.publish(view_of(cell(1, ports=(*edge.ports(1), free_port()))))
+        await edge.publish(view_of(cell(1, ports=(*edge.ports(1), closed_port))))
         await edge.envoy.ready()
         await edge.envoy.until_stat("cluster.cell-1.membership_healthy", 1)
         answers = [await edge.send("/") for _ in range(20)]
@@ -201,10 +201,10 @@ async def test_health_checks_keep_a_dead_endpoint_out(tmp_path: Path) -> None:
         assert await edge.envoy.stat("cluster.cell-1.membership_healthy") == 1
 
 
-async def test_a_request_that_met_a_closed_port_is_tried_elsewhere(tmp_path: Path) -> None:
+async def test_a_request_that_met_a_closed_port_is_tried_elsewhere(tmp_path: Path, closed_port: int) -> None:
     """Without health checks half of the first attempts find nobody, and none of the requests fails."""
     async with running_edge(tmp_path, (1,)) as edge:
-        await edge.publish(view_of(cell(1, ports=(*edge.ports(1), free_port()))))
+        await edge.publish(view_of(cell(1, ports=(*edge.ports(1), closed_port))))
         await edge.envoy.ready()
         answers = [await edge.send("/") for _ in range(20)]
         assert {answer.status for answer in answers} == {200}
