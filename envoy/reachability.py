@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from envoy.match_rules import Classify, Condition, MatchRule, Otherwise, Part, Reject, Skip, ToCell, ToCluster
+from envoy.match_rules import (
+    ONCE,
+    Classify,
+    Condition,
+    MatchRule,
+    Otherwise,
+    Part,
+    Reject,
+    Skip,
+    ToCell,
+    ToCluster,
+)
 from envoy.regex import One, Regex
 from envoy.regex import Sequence as Texts
+from envoy.regex_inclusion import includes
 from envoy.ruleset import Rule
 from topology.model import Problem
 
@@ -32,8 +44,7 @@ def unreachable(rules: Sequence[Rule | None]) -> Iterator[Problem]:
 
 
 def _takes_all(earlier: MatchRule, later: MatchRule) -> bool:
-    asked = {_plain(each) for each in earlier.conditions}
-    if not asked <= {_plain(each) for each in later.conditions}:
+    if not all(any(_implies(each, asked) for each in later.conditions) for asked in earlier.conditions):
         return False
     if earlier.transforms or earlier.exist:
         read = (earlier.conditions, earlier.transforms, earlier.exist, earlier.action)
@@ -48,6 +59,19 @@ def _takes_all(earlier: MatchRule, later: MatchRule) -> bool:
             if all(earlier.policy(skip) is not Otherwise.NEXT for skip in ends) and earlier.is_sure:
                 return True
             return earlier.conditions == later.conditions and earlier.action == later.action
+
+
+def _implies(narrow: Condition, wide: Condition) -> bool:
+    """Tell whether a part that fits one condition fits the other."""
+    if _plain(narrow) == _plain(wide):
+        return True
+    if (narrow.part, narrow.name) != (wide.part, wide.name) or narrow.part in ONCE:
+        return False
+    if narrow.inverse or wide.inverse or (wide.unreserved and not narrow.unreserved):
+        return False
+    if wide.regex is None:
+        return True  # it has to be there, which the other asks too
+    return narrow.regex is not None and includes(wide.regex, narrow.regex)
 
 
 def _plain(condition: Condition) -> tuple[Part, str, Regex | None, bool, bool]:

@@ -12,6 +12,7 @@ from tests.envoy.rule_documents import document, parsed, problems, rule
 A = {"type": "header", "name": "a"}
 B = {"type": "header", "name": "b"}
 COOKIE = {"type": "cookie", "name": "c"}
+PAGES = {"type": "path", "prefix": "/a"}
 REJECT = {"reject": {"status": 400}}
 ROUTE = {"type": "path", "template": "/o/:x"}
 CLAIM = {"classify": [{"type": "route", "value": "${x}"}]}
@@ -30,6 +31,14 @@ def named(name: str, **fields: Any) -> dict[str, Any]:
         ({"match": [A], "action": {"cluster": "site"}}, {"match": [A], "action": REJECT}),
         ({"match": [A], "otherwise": {"unknown": 503}}, {"match": [A], "action": {"cell": 4}}),
         ({"match": [A]}, {"match": [A, B]}),
+        ({"match": [A], "action": REJECT}, {"match": [{**A, "value": "x"}]}),
+        ({"match": [PAGES], "action": REJECT}, {"match": [{"type": "path", "prefix": "/a/b"}]}),
+        ({"match": [PAGES], "action": REJECT}, {"match": [{"type": "path", "template": "/a/:x/*"}]}),
+        (
+            {"match": [{"type": "method", "values": ["GET", "HEAD"]}], "action": REJECT},
+            {"match": [{"type": "method", "values": ["HEAD"]}, A]},
+        ),
+        ({"match": [{"type": "path", "regex": "^/"}], "action": REJECT}, {"match": [ROUTE], "action": CLAIM}),
         ({"match": [ROUTE], "action": CLAIM}, {"match": [ROUTE], "action": CLAIM}),
         (
             {
@@ -55,6 +64,10 @@ def test_a_rule_behind_one_that_takes_all_is_refused(first: dict[str, Any], seco
         ({"match": [A]}, {"match": [A], "action": {"cell": 4}}),
         ({"match": [ROUTE], "action": CLAIM}, {"match": [ROUTE], "action": {"cell": 4}}),
         ({"match": [COOKIE], "action": REJECT}, {"match": [COOKIE]}),
+        ({"match": [PAGES], "action": REJECT}, {"match": [{"type": "path", "prefix": "/ab"}]}),
+        ({"match": [{"type": "path", "prefix": "/a/b"}], "action": REJECT}, {"match": [PAGES]}),
+        ({"match": [{**A, "regex": "^x"}], "action": REJECT}, {"match": [{**A, "regex": "x"}]}),
+        ({"match": [{**B, "regex": "x"}], "action": REJECT}, {"match": [{**A, "regex": "x"}]}),
         (
             {"match": [{"type": "path", "template": "/:x/*"}], "action": REJECT},
             {"match": [{"type": "path", "regex": "^/[^/]+(?:/.*)?$"}]},
