@@ -8,13 +8,14 @@ Decision`: before the first request.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from envoy.problem_list import ProblemList
 from topology.model import Problem
 
 _PARTS: Final = {"header": "header", "cookie": "cookie", "path": "path", "query_string": "query"}
+_LONGEST: Final = 32  # of a rule's name
 _NEW: Final = ("type", "name", "regexValue", "regexName")
 _OLD: Final = ("type", "name", "regex_value", "regex_name")
 _TRANSFORMS: Final = {
@@ -38,9 +39,21 @@ def import_rules(body: Any) -> Mapping[str, Any] | tuple[Problem, ...]:
     problems = ProblemList()
     entries = body.get("rules") if isinstance(body, Mapping) else body
     rules = [_rule(path, entry, problems) for path, entry in problems.objects("rules", entries, 31, "rules")]
+    _part(rules)
     if problems.found:
         return tuple(problems.found)
     return {"schema": 2, "rules": [*rules, {"name": "default", "type": "default"}]}
+
+
+def _part(rules: Iterable[dict[str, Any]]) -> None:
+    """Have each rule a name of its own: theirs are longer, and begin alike."""
+    taken: set[str] = set()
+    for rule in rules:
+        name, number = rule["name"], 1
+        while rule["name"] in taken:
+            number += 1
+            rule["name"] = f"{name[: _LONGEST - len(str(number)) - 1]}-{number}"
+        taken.add(rule["name"])
 
 
 def _rule(path: str, entry: Mapping[str, Any], problems: ProblemList) -> dict[str, Any]:
@@ -57,7 +70,7 @@ def _rule(path: str, entry: Mapping[str, Any], problems: ProblemList) -> dict[st
         "method",
     )
     problems.unknown_keys(path, entry, known, "a rule of GitLab's router")
-    name = _UNPLAIN.sub("-", str(entry.get("id", "")).lower()).strip("-_")[:32].strip("-_")
+    name = _UNPLAIN.sub("-", str(entry.get("id", "")).lower()).strip("-_")[:_LONGEST].strip("-_")
     rule: dict[str, Any] = {"name": name or path.replace("[", "-").rstrip("]"), "type": "match"}
     rule["match"] = _matches(path, entry, problems) or [{"type": "path", "regex": "^/"}]
     if "transform" in entry:

@@ -77,6 +77,17 @@ def test_an_old_spelling_is_the_same_rule() -> None:
     assert import_rules([older]) == import_rules([TOKEN])
 
 
+def test_names_that_begin_alike_are_told_apart() -> None:
+    ids = [f"session_token_header_authorization_basic_{kind}" for kind in ("routable_token", "jwt", "two")]
+    rules = [{**TOKEN, "id": each, "match": {**TOKEN["match"], "name": each[-3:]}} for each in ids]
+    assert [rule.name for rule in imported(*rules).rules] == [
+        "session_token_header_authorizati",
+        "session_token_header_authoriza-2",
+        "session_token_header_authoriza-3",
+        "default",
+    ]
+
+
 def test_other_transforms() -> None:
     jwt = {
         **TOKEN,

@@ -9,6 +9,7 @@ import pytest
 
 from envoy.rules import Ruleset, parse_ruleset
 from tests.envoy import match_table
+from tests.envoy import test_gitlab_rules as gitlab
 from tests.envoy.answers import answered
 from tests.envoy.corpus import generated, written
 from tests.envoy.edge_rig import cell, running_edge, view_of
@@ -131,3 +132,27 @@ async def test_lua_that_fails_sends_nobody_astray(
         )
         assert answered(await edge.send("/")) == "default"
         assert await edge.envoy.stat("http.edge.lua.errors") == 1
+
+
+async def test_rules_of_gitlabs_router_decide_in_an_envoy(tmp_path: Path) -> None:
+    """As they are written now, and in the two older spellings; each by what it takes out of the request."""
+    older = {**gitlab.SESSION, "id": "older", "match": {**gitlab.SESSION["match"], "regex_name": "^_older$"}}
+    oldest = {**gitlab.OLDEST, "cookies": {"_oldest": gitlab.OLDEST["cookies"]["_gitlab_session"]}}
+    ruleset = gitlab.imported(gitlab.TOKEN, older, oldest, gitlab.FIRST)
+    cookie = "=cell-2-0123"
+    async with running_edge(tmp_path, (1, 2), ruleset) as edge:
+        await edge.publish(
+            view_of(*(cell(each, ports=edge.ports(each), session_prefix=f"cell-{each}") for each in (1, 2)))
+        )
+        await edge.envoy.ready()
+        found = [
+            answered(await edge.send("/", header))
+            for header in (
+                ("runner-token", token("c:2\no:1", "glrt-")),
+                ("runner-token", token("c:2\no:1", "glpat-")),
+                ("cookie", f"_older{cookie}"),
+                ("cookie", f"_oldest{cookie}"),
+                ("cookie", f"_other{cookie}"),
+            )
+        ]
+        assert found == [f"{gitlab.TOKEN['id'][:32]} 2", "first 1", "older 2", "old 2", "first 1"]
