@@ -9,15 +9,18 @@ from cellplane.demo.traffic import Answer, Ask, path_ask, session_ask
 
 SESSION_OF_1 = {"cookie": "_gitlab_session=cell-1-5eed"}
 KINDS: tuple[tuple[Ask, str], ...] = (
-    (Ask(kind="override", headers={"x-cellplane-override": "cell-2", **SESSION_OF_1}, owner=2), "override"),
-    (Ask(kind="path before session", path="/acme/x", headers=SESSION_OF_1, owner=3), "path"),
+    (
+        Ask(kind="operator's override", headers={"x-cellplane-override": "cell-2", **SESSION_OF_1}, owner=2),
+        "override",
+    ),
+    (Ask(kind="path, whatever the session", path="/acme/x", headers=SESSION_OF_1, owner=3), "path"),
     (path_ask("/globex", 2), "path"),
     (session_ask(3), "session"),
     (
         Ask(kind="session of a cell that never was", headers={"cookie": "_gitlab_session=cell-77-a"}),
         "default",
     ),
-    (Ask(kind="client sends x-cellplane-cell", headers={"x-cellplane-cell": "cell-3"}), "default"),
+    (Ask(kind="a client's own x-cellplane-cell", headers={"x-cellplane-cell": "cell-3"}), "default"),
 )
 
 

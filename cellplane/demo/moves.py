@@ -33,7 +33,7 @@ async def move_the_owner(stage: Stage, story: Story) -> None:
         flow.cancel()
     for entry in move.history:
         if entry.what == "done":
-            story.pushed(f"{step_name(entry.step).lower()}: {entry.words}")
+            story.moved(f"{step_name(entry.step).lower()}: {entry.words}")
     story.check(move.ended and not move.waiting, "each step was done once, and the move committed")
     story.check(before == {2}, "before, its requests landed on cell 2", f"{before}")
     after = [answer.cell for answer in traffic.since(mark)[5:]]

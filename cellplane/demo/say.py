@@ -30,6 +30,10 @@ class Story:
         """Say what changed on Envoy, and how long it took."""
         self.console.print(f"   [dim]envoy[/]  {escape(text)}")
 
+    def moved(self, text: str) -> None:
+        """Say what a step of a move came to."""
+        self.console.print(f"   [dim]move[/]   {escape(text)}")
+
     def check(self, holds: bool, claim: str, otherwise: str = "") -> None:
         """Print a claim with its verdict; a claim that does not hold fails the tour."""
         if holds:

@@ -6,7 +6,9 @@ The tour prints it per step.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
+
+NOTHING: Final = "nothing"
 
 
 def sent_by_type(fleet: dict[str, Any]) -> Counter[str]:
@@ -25,5 +27,5 @@ def describe(sent: Counter[str]) -> str:
         ", ".join(
             f"{count} {name}{'s' if count > 1 else ''}" for name, count in sorted(sent.items()) if count
         )
-        or "nothing"
+        or NOTHING
     )

@@ -16,7 +16,7 @@ from cellplane.demo.claims import CLAIMED, claim_a_path
 from cellplane.demo.kinds import KINDS, is_as_promised
 from cellplane.demo.moves import move_the_owner
 from cellplane.demo.say import Story
-from cellplane.demo.sent import describe, sent_by_type
+from cellplane.demo.sent import NOTHING, describe, sent_by_type
 from cellplane.demo.stage import Effect, Stage
 from cellplane.demo.traffic import (
     UNOWNED,
@@ -200,6 +200,7 @@ class Tour:
         mark = traffic.mark()
         effect = await stage.change(moved(2, CellState.ACTIVE, "drain called off"))
         self._told("cells undrain 2", effect)
+        story.check(effect.sent != NOTHING, "and what changes from here on reaches Envoy as before")
         await traffic.more(60)
         self._none_failed(traffic.since(mark))
 
@@ -221,9 +222,8 @@ class Tour:
 
     def _told(self, command: str, effect: Effect) -> None:
         self._story.did(f"cellplane {command}")
-        self._story.pushed(
-            f"{effect.sent}; call → ACK {effect.milliseconds:.0f} ms (revision {effect.revision})"
-        )
+        sent = f"{effect.sent}; acknowledged" if effect.sent != NOTHING else "nothing to send; up to date"
+        self._story.pushed(f"{sent} {effect.milliseconds:.0f} ms after the call (revision {effect.revision})")
 
     def _owners_hold(self, answers: list[Answer], claim: str) -> None:
         owned = sum(a.ask.owner is not None for a in answers)

@@ -94,7 +94,7 @@ class Works:
             return self._blocked(move, "; ".join(map(str, problems)))
         records = self.crossing.records(move)
         asked = await self._asked(replace(move, records=records))
-        return self._stepped(asked, f"{records} claims will go along") if asked.hooked else asked
+        return self._stepped(asked, f"{_claims(records)} will go along") if asked.hooked else asked
 
     async def _frozen(self, move: Move) -> Move:
         frozen = await self.freezer.freeze(move, back=move.step is Step.RETURN_FREEZE)
@@ -105,7 +105,7 @@ class Works:
         if missing:
             return waits(move, f"the freeze (revision {frozen.revision}) is not acknowledged by {missing}")
         asked = await self._asked(replace(move, envoys=reached.envoys))
-        words = f"{reached.envoys} Envoys know of it since revision {frozen.revision}"
+        words = f"{_envoys(reached.envoys)} of it since revision {frozen.revision}"
         return self._stepped(asked, words) if asked.hooked else asked
 
     async def _drained(self, move: Move) -> Move:
@@ -130,7 +130,7 @@ class Works:
             return await self._asked(move)
         outcome = await self.crossing.go(move, back=move.step is Step.RETURN_TRANSFER)
         if isinstance(outcome, Gone):
-            words = f"{outcome.records} claims went, at cursor {outcome.cursor}"
+            words = f"{_claims(outcome.records)} went, at cursor {outcome.cursor}"
             return self._stepped(replace(move, records=outcome.records), words)
         return waits(move, outcome.words) if outcome.passing else self._blocked(move, outcome.words)
 
@@ -150,7 +150,7 @@ class Works:
         asked = await self._asked(move)
         if not asked.hooked:
             return asked
-        return self._stepped(asked, f"{reached.envoys} Envoys know of it since revision {revision}")
+        return self._stepped(asked, f"{_envoys(reached.envoys)} of it since revision {revision}")
 
     async def _tested(self, move: Move) -> Move:
         if not move.hooked:
@@ -180,3 +180,11 @@ class Works:
 
     def _blocked(self, move: Move, words: str) -> Move:
         return blocks(move, self.clock(), self.who, words)
+
+
+def _claims(count: int) -> str:
+    return f"{count} claim{'' if count == 1 else 's'}"
+
+
+def _envoys(count: int) -> str:
+    return f"{count} Envoy{' knows' if count == 1 else 's know'}"

@@ -94,7 +94,7 @@ class MovePlanner:
                 f"{name}: cell {wish.from_cell} -> cell {wish.to_cell}, epoch {epoch} -> {epoch + 1}"
                 for name, epoch in wish.owners
             ),
-            f"{self._crossing.records(wish)} claims will go along",
+            _claims(self._crossing.records(wish)),
             fleet,
             *((f"to be waited for: {stays.words}",) if stays is not None else ()),
         )
@@ -104,3 +104,7 @@ def busy_with(busy: Busy) -> Failure:
     """Say that an owner is in another move."""
     about = {"owner": busy.owner, "move": busy.move}
     return Failure(grpc.StatusCode.FAILED_PRECONDITION, str(busy), "OWNER_MOVING", about)
+
+
+def _claims(count: int) -> str:
+    return f"{count} claim{'' if count == 1 else 's'} will go along"
