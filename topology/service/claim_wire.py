@@ -12,7 +12,7 @@ from typing import Final
 
 from google.protobuf import timestamp_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from pb.gitlab.cells.topology_service import classify_service_pb2
@@ -35,6 +35,7 @@ from topology.claims.model import (
 )
 from topology.claims.rules import number_of, value_problem
 from topology.service.failure import invalid
+from topology.service.unknown_fields import unknown_numbers
 
 _FIELDS: Final = {field.number: field.name for field in claim_pb2.Claim.DESCRIPTOR.fields}
 _NUMBERS: Final = {field.name: field.number for field in claim_pb2.Claim.DESCRIPTOR.fields}
@@ -49,10 +50,11 @@ _SOURCES: Final[Mapping[int, SourceType]] = {int(each): each for each in SourceT
 def bucket_of_claim(claim: claim_pb2.Claim, path: str) -> Bucket:
     """Read a claim as the bucket of the same number."""
     name = claim.WhichOneof("claim")
-    if name is None:
-        unknown = sorted(number for number, _ in _unknown(claim))
-        words = f"holds field {unknown[0]}, which this version does not know" if unknown else "is empty"
+    if unknown := unknown_numbers(claim):
+        words = f"holds field {unknown[0]}, which this version does not know"
         raise invalid(f"{path}: {words}", "CLAIM_UNKNOWN")
+    if name is None:
+        raise invalid(f"{path}: is empty", "CLAIM_UNKNOWN")
     return Bucket(_CLAIMED[name], str(getattr(claim, name)))
 
 
@@ -189,10 +191,13 @@ def classified_claims(request: classify_service_pb2.ClassifyRequest) -> tuple[Bu
     overlook it would send that client to the default, without a word.
     """
     buckets = tuple(bucket_of_claim(claim, f"claims[{at}]") for at, claim in enumerate(request.claims))
-    if not buckets:
-        old = [data for number, data in _unknown(request) if number == _OLD_CLAIM]
-        if old:
-            buckets = (_old_claim(old[-1]),)
+    unknown = UnknownFieldSet(request)
+    for at in range(len(unknown)):
+        if unknown[at].field_number != _OLD_CLAIM:
+            words = f"holds field {unknown[at].field_number}, which this version does not know"
+            raise invalid(f"request: {words}", "FIELD_UNKNOWN")
+    if not buckets and len(unknown):
+        buckets = (_old_claim(unknown[len(unknown) - 1].data),)
     for at, bucket in enumerate(buckets):
         if problem := value_problem(bucket):
             raise invalid(f"claims[{at}]: {problem}")
@@ -205,8 +210,3 @@ def _old_claim(data: object) -> Bucket:
     except DecodeError:
         raise invalid("claim: field 4 holds no claim", "CLAIM_UNKNOWN") from None
     return bucket_of_claim(claim, "claim")
-
-
-def _unknown(message: Message) -> list[tuple[int, object]]:
-    fields = UnknownFieldSet(message)
-    return [(fields[at].field_number, fields[at].data) for at in range(len(fields))]

@@ -25,6 +25,7 @@ from topology.service.failure import Failure, failure_of
 from topology.service.identity import NO_MORE_NAMES, Caller, Names, Role, Rule, identify, may
 from topology.service.places import Places
 from topology.service.request_id import REQUEST_ID, begin, current_request_id
+from topology.service.unknown_fields import refuse_unknown
 
 log = logging.getLogger("topology.service")
 
@@ -154,6 +155,7 @@ class Gate:
             began = time.perf_counter()
             try:
                 given = self.let_in(method, request, context)
+                refuse_unknown(method, request)
                 with self.places.held_for(current_caller):
                     response = await answer(request, context)
             except BaseException as error:  # noqa: BLE001  every end is counted, and told in our words
@@ -170,6 +172,7 @@ class Gate:
         async def behind_the_gate(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
                 given = self.let_in(method, request, context)
+                refuse_unknown(method, request)
                 responses: Any = answer(request, context)
                 async with aclosing(responses):
                     async for response in responses:
