@@ -18,6 +18,7 @@ from envoy.edge import IDENTITY_HEADER, INTERNAL_HEADERS, LISTENER_NAME, ROUTES_
 from envoy.matchers import packed
 from envoy.moved import MOVED_FILTER
 from envoy.pending import LUA_FILTER, lua_filter
+from envoy.rule_counts import rule_counts
 from envoy.secrets import ads
 from envoy.shadow import SHADOW_FILTER, shadow_filter
 from envoy.steered import STEERED_FILTER, steered_filter
@@ -81,6 +82,8 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
     if settings.tracing:
         message.tracing.CopyFrom(tracing(settings.tracing))
     message.access_log.append(access_log(everything=settings.access_log))
+    if settings.count_decisions:
+        message.access_log.append(rule_counts())
     return message
 
 

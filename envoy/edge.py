@@ -119,7 +119,8 @@ class EdgeSettings:
     what a cell's server keeps an idle connection for, or requests race with its closing; 0 keeps it for ever,
     in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For. Without
     `lookups` nobody is asked for owners. Cookies and tokens steer at most `steered_per_second` requests to
-    a cell (0: any number). `passthrough` are ports for TLS that is handed on unread.
+    a cell (0: any number). `count_decisions`: Envoys count requests by rule. `passthrough` are ports for TLS
+    that is handed on unread.
     """
 
     listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone
@@ -141,6 +142,7 @@ class EdgeSettings:
     max_requests_per_cell: int = 20_000
     steered_per_second: int = 0
     access_log: bool = False
+    count_decisions: bool = False
     server_name: str = "cellplane"
     cell_tls: CellTls | None = None
     lookups: Lookups | None = None

@@ -73,6 +73,14 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         {"is_flag": True, "help": "Have Envoys write a line of JSON for each request to their output."},
     ),
     (
+        "edge-count-decisions",
+        {
+            "is_flag": True,
+            "help": "Have Envoys count requests by rule and outcome (envoy_cellplane_decisions); costs each"
+            " request a little.",
+        },
+    ),
+    (
         "edge-otlp",
         {
             "multiple": True,
@@ -146,6 +154,7 @@ def _settings(lookups: Lookups | None, given: dict[str, Any]) -> EdgeSettings:
         tls=_tls(given),
         steered_per_second=given["edge_steered_per_second"],
         access_log=given["edge_access_log"],
+        count_decisions=given["edge_count_decisions"],
         cell_tls=_cell_tls(given),
         lookups=lookups,
         tracing=_tracing(given["edge_otlp"], given["edge_trace_percent"]),

@@ -75,7 +75,7 @@ async def classified(stage: Stage) -> None:
 @pytest.mark.tools("prometheus")
 async def test_every_query_has_an_answer_and_nothing_fires(tmp_path: Path) -> None:
     async with Stage(tmp_path, Ports()) as stage:
-        await begin_topology(stage, f"--ext-proc={stage.ports.ext_proc_address}")
+        await begin_topology(stage, f"--ext-proc={stage.ports.ext_proc_address}", "--edge-count-decisions")
         await stage.start_ext_proc()
         await stage.start_envoy()
         address = "127.0.0.1:{}".format

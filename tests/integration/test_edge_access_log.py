@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tests.envoy.owners_rig import OVERRIDE as OVERRIDE_RULE
 from tests.envoy.owners_rig import AskingEdge, asking_edge
 from tests.envoy.rule_documents import parsed
 
+COUNTED = re.compile(r'^envoy_cellplane_decisions{rule="(.*?)",outcome="(.*?)"} (\d+)$', re.MULTILINE)
 OVERRIDE = ("x-cellplane-override", "cell-4")
 
 
@@ -22,13 +24,19 @@ async def lines(asking: AskingEdge, folder: Path) -> list[dict[str, Any]]:
 
 
 async def test_a_line_for_each_request(tmp_path: Path) -> None:
-    async with asking_edge(tmp_path, edge_settings={"access_log": True}) as asking:
+    async with asking_edge(tmp_path, edge_settings={"access_log": True, "count_decisions": True}) as asking:
         asking.owners.own(2, "acme")
         await asking.get("/acme/web?private_token=secret", ("cookie", "_gitlab_session=cell-1-secret"))
         await asking.get("/acme/web")
         await asking.get("/users/x", ("cookie", "_gitlab_session=cell-5-secret"))
         await asking.get("/users/y", OVERRIDE, ("x-cellplane-operator", "forged"))
+        counted = COUNTED.findall(await asking.edge.envoy.admin("/stats/prometheus?filter=decisions"))
         asked, remembered, quarantined, overridden = await lines(asking, tmp_path)
+    assert sorted((rule, outcome, int(count)) for rule, outcome, count in counted) == [
+        ("override", "", 1),
+        ("path", "", 2),
+        ("session", "QUARANTINED", 1),
+    ]
 
     assert (asked["rule"], asked["cell"], asked["path"], asked["status"]) == (
         "path",
