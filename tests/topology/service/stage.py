@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -40,7 +40,7 @@ from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.move_planner import NO_PORTS, MovePorts
 from topology.service.places import NO_LIMIT, CallLimit
 from topology.service.server import TopologyServer
-from topology.service.server_options import ServerOptions
+from topology.service.server_options import DEFAULT_OPTIONS, ServerOptions
 from topology.service.sources import Sources
 from topology.store import Committed, Store, Txn
 from topology.watcher import Backoff, Watcher
@@ -132,6 +132,7 @@ async def playing(
     around: Around | None = None,
     move_ports: MovePorts = NO_PORTS,
     limit: CallLimit = NO_LIMIT,
+    options: ServerOptions = DEFAULT_OPTIONS,
 ) -> AsyncIterator[Stage]:
     """Run a service on a store."""
     claims = StoredClaims(store, ClaimKeyspace.beside(keyspace))
@@ -146,7 +147,7 @@ async def playing(
         keyspace,
         writers=writers,
         names=names,
-        options=ServerOptions(around=around, limit=limit),
+        options=replace(options, around=around, limit=limit),
         move_ports=move_ports,
     )
     authority = trustme.CA() if verified else None

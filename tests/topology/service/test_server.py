@@ -14,10 +14,14 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from pb.cellplane.topology.v1 import cells_pb2
 from pb.gitlab.cells.topology_service import classify_service_pb2, health_service_pb2
+from tests.faults.proxy import proxied
+from tests.processes import eventually
+from tests.topology.samples import cell
 from tests.topology.service.stage import Client, Stage, drained, failure, playing
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.service.server import SERVICES, ListenFailed
+from topology.service.server_options import ServerOptions
 from topology.store import Listing
 
 
@@ -164,6 +168,34 @@ async def test_going_down_it_finishes_what_it_has_begun() -> None:
         await asyncio.sleep(0)
         store.go.set()
         assert (await call).code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_peer_that_went_mute_is_given_up() -> None:
+    """As where a network swallows all packets: nobody says goodbye, and the watch must not stay for ever."""
+    pings = ServerOptions(keepalive_seconds=0.2, keepalive_timeout_seconds=0.5)
+    async with (
+        playing(MemoryStore(), Keyspace("/s"), (cell(1),), options=pings) as stage,
+        proxied(f"localhost:{stage.port}") as proxy,
+        grpc.aio.insecure_channel(proxy.endpoint) as far,
+    ):
+        call: Any = Client(far).cells.Watch(cells_pb2.WatchCellsRequest())
+        await call.read()
+
+        async def watched(count: int) -> bool:
+            return len(stage.server.cells.watches) == count
+
+        await eventually(lambda: watched(1), "an open watch")
+        proxy.stall()
+        await eventually(lambda: watched(0), "the watch to be given up", within=20)
+        call.cancel()
+
+
+async def test_a_message_that_is_too_large_is_refused_before_it_is_read(client: Client) -> None:
+    large = classify_service_pb2.ClassifyRequest(value="x" * (16 * 1024 * 1024))
+    refused = await failure(client.classify.Classify(large))
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in refused.words
+    assert (await client.cells.ListCells(cells_pb2.ListCellsRequest())).cells  # the connection goes on
 
 
 async def test_a_port_that_is_taken_is_said(stage: Stage) -> None:
