@@ -71,6 +71,10 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> dict[str, An
     }
     if operation.verb == "POST":
         body = _message(operation.descriptor.input_type, schemas, asked=True)
+        found["responses"]["413"] = {
+            "description": "The body is too large.",
+            "content": _json(_reference("google.rpc.Status")),
+        }
         found["requestBody"] = {"required": True, "content": _json(body)}
     return found
 

@@ -46,6 +46,7 @@ _HTTP: Final[Mapping[grpc.StatusCode, int]] = MappingProxyType(
         grpc.StatusCode.UNAVAILABLE: 503,
     }
 )
+_UNSEEN: Final = {404: grpc.StatusCode.NOT_FOUND, 405: grpc.StatusCode.UNIMPLEMENTED}
 _UNKEPT: Final = {"cache-control": "no-store"}
 _RULES: Final = rules_of(FILES)
 
@@ -59,7 +60,7 @@ class RestPages:
         self._lifetimes = lifetimes
         self._verified = False
         self._document = json.dumps(document(importlib.metadata.version("cellplane")), indent=1)
-        app = web.Application(client_max_size=MAX_BYTES)
+        app = web.Application(client_max_size=MAX_BYTES, middlewares=[_in_our_words])
         for operation in TABLE:
             app.router.add_route(operation.verb, operation.path, self._page_of(operation))
         app.router.add_get("/openapi.json", self._openapi)
@@ -161,6 +162,20 @@ class RestPages:
         if decision is not None:
             headers["cache-tag"] = ",".join(tags_of(decision))
         return headers
+
+
+@web.middleware
+async def _in_our_words(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer what no page sees (no such path, no such method, a body that is too large) as pages answer."""
+    try:
+        return await handler(request)
+    except web.HTTPClientError as error:
+        code, _ = _UNSEEN.get(error.status, grpc.StatusCode.INVALID_ARGUMENT).value
+        body = {"code": code, "message": error.text or error.reason, "details": []}
+        allowed = {"allow": error.headers["allow"]} if "allow" in error.headers else {}
+        return web.json_response(body, status=error.status, headers={**_UNKEPT, **allowed})
 
 
 def tags_of(decision: Routed) -> tuple[str, ...]:

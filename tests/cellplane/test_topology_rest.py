@@ -29,7 +29,7 @@ from topology.model import Document
 from topology.moves import machine
 from topology.moves.book import MoveBook
 from topology.service.classify import Lifetimes, Routed
-from topology.service.identity import NO_MORE_NAMES, Role
+from topology.service.identity import NO_MORE_NAMES, Names, Role
 from topology.service.places import NO_LIMIT, CallLimit, Mode
 from topology.store import Txn
 
@@ -52,10 +52,12 @@ class Pages:
 
 
 @asynccontextmanager
-async def serving(files: TlsFiles, follow: bool = True, limit: CallLimit = NO_LIMIT) -> AsyncIterator[Pages]:
+async def serving(
+    files: TlsFiles, follow: bool = True, limit: CallLimit = NO_LIMIT, names: Names = NO_MORE_NAMES
+) -> AsyncIterator[Pages]:
     cells = (cell(1), cell(2, addresses={"web": "https://cell-2.example.com"})) if follow else ()
     async with playing(MemoryStore(), Keyspace("/rest"), cells, follow=follow, limit=limit) as stage:
-        pages = RestPages(stage.server, NO_MORE_NAMES, Lifetimes(found=60, not_found=5, stale=100))
+        pages = RestPages(stage.server, names, Lifetimes(found=60, not_found=5, stale=100))
         port = await pages.start(ANYWHERE, files)
         scheme = "https" if files.cert else "http"
         try:
@@ -141,13 +143,19 @@ async def test_before_all_is_read_it_says_try_again() -> None:
     assert (status, answer["code"], headers["cache-control"]) == (503, 14, "no-store")
 
 
-async def test_under_mtls_rules_are_applied(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    files = TlsFiles(ca=tmp_path / "ca.pem", cert=tmp_path / "own.pem", key=tmp_path / "own.key")
+def tls_of(authority: trustme.CA, folder: Path) -> TlsFiles:
+    """Write a server's own certificate, and whom it trusts."""
+    files = TlsFiles(ca=folder / "ca.pem", cert=folder / "own.pem", key=folder / "own.key")
     authority.cert_pem.write_to_path(str(files.ca))
     own = authority.issue_cert("localhost")
     own.cert_chain_pems[0].write_to_path(str(files.cert))
     own.private_key_pem.write_to_path(str(files.key))
+    return files
+
+
+async def test_under_mtls_rules_are_applied(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    files = tls_of(authority, tmp_path)
     async with serving(files) as pages:
         for name, status in (("ROUTER-eu", 200), ("CELL-1", 200), ("ADMIN", 200), ("eve", 403)):
             context = ssl.create_default_context(cafile=str(files.ca))
@@ -181,6 +189,42 @@ async def test_calls_are_counted_as_those_over_grpc(pages: Pages) -> None:
         "INVALID_ARGUMENT": 1,
     }
     assert pages.stage.server.classify.decisions["UNKNOWN", "invalid"] == 1
+
+
+async def test_what_no_page_answers_is_said_as_pages_say_it(pages: Pages) -> None:
+    root = pages.url.removesuffix("/v1/classify")
+    async with aiohttp.ClientSession() as session:
+        for verb, path, body, status, code, words in (
+            ("GET", "/v1/nowhere", "", 404, 5, "404: Not Found"),
+            ("DELETE", "/v1/cells", "", 405, 12, "405: Method Not Allowed"),
+            ("POST", "/v1/classify", " " * 300_000, 413, 3, "Maximum request body size 262144 exceeded"),
+        ):
+            async with session.request(verb, f"{root}{path}", data=body) as answer:
+                found = await answer.json()
+                assert (answer.status, found["code"], found["details"]) == (status, code, [])
+                assert found["message"].startswith(words)
+                assert answer.headers["cache-control"] == "no-store"
+                assert ("allow" in answer.headers) is (status == 405)
+
+
+async def test_a_header_says_who_calls_only_behind_a_trusted_proxy(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    said = {"x-forwarded-client-cert": 'Subject="CN=ADMIN-eve"'}
+    proxy = Names(proxies=frozenset({"edge-proxy"}))
+    async with serving(tls_of(authority, tmp_path), names=proxy) as pages:
+        url = pages.url.replace("classify", "claims?bucketType=ROUTES&value=x")
+        for name, headers, status in (
+            ("CELL-1", said, 403),  # its certificate counts, whatever it says
+            ("edge-proxy", said, 404),  # an admin may ask, and nobody claims it
+            ("edge-proxy", {}, 403),
+        ):
+            context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+            authority.issue_cert("client.test", common_name=name).configure_cert(context)
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(url, headers=headers, ssl=context) as answer,
+            ):
+                assert answer.status == status, (name, headers, await answer.text())
 
 
 async def test_moves_are_told_of(pages: Pages) -> None:

@@ -214,5 +214,5 @@ def _told(wish: TransferWish, records: int) -> list[str]:
             f"{name_of(subject)}: cell {wish.from_cell} -> cell {wish.to_cell}, epoch {epoch} -> {epoch + 1}"
             for subject, epoch in wish.owners
         ),
-        f"{records} claims go along",
+        f"{records} claim{' goes' if records == 1 else 's go'} along",
     ]
