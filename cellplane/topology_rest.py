@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from cellplane.https import common_name, https_context
 from cellplane.rest_openapi import document
 from cellplane.rest_table import TABLE, Operation
 from cellplane.settings import Listen, SettingsError, TlsFiles
+from cellplane.tracing import Ending, Tracing
 from topology.service.classify import Lifetimes, Routed
 from topology.service.failure import Failure, failure_of, invalid
 from topology.service.gate import rules_of
@@ -54,10 +56,13 @@ _RULES: Final = rules_of(FILES)
 class RestPages:
     """Serve the pages on one address."""
 
-    def __init__(self, server: TopologyServer, names: Names, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self, server: TopologyServer, names: Names, lifetimes: Lifetimes, tracing: Tracing | None = None
+    ) -> None:
         self._server = server
         self._names = names
         self._lifetimes = lifetimes
+        self._tracing = tracing
         self._verified = False
         self._document = json.dumps(document(importlib.metadata.version("cellplane")), indent=1)
         app = web.Application(client_max_size=MAX_BYTES, middlewares=[_in_our_words])
@@ -89,21 +94,29 @@ class RestPages:
         async def page(request: web.Request) -> web.Response:
             begin(request.headers.get(REQUEST_ID, ""))
             caller, counts, began = self._caller(request), self._server.counts, time.perf_counter()
-            try:
-                with self._server.places.held_for(lambda: caller):
-                    answered = await answer(operation, request, caller)
-                counts.calls[operation.method, grpc.StatusCode.OK.name] += 1
-                counts.took(operation.method, time.perf_counter() - began)
-            except Exception as error:  # what it means to the caller; a bug of ours goes on
-                failure = failure_of(error)
-                if failure is None:
-                    raise
-                counts.calls[operation.method, failure.code.name] += 1
-                answered = self._failed(operation, failure)
+            with self._traced(operation.method, request) as ending:
+                try:
+                    with self._server.places.held_for(lambda: caller):
+                        answered = await answer(operation, request, caller)
+                    counts.took(operation.method, time.perf_counter() - began)
+                except Exception as error:  # what it means to the caller; a bug of ours goes on
+                    failure = failure_of(error)
+                    if failure is None:
+                        ending.code = grpc.StatusCode.INTERNAL
+                        counts.calls[operation.method, ending.code.name] += 1
+                        raise
+                    ending.code, ending.words = failure.code, failure.message
+                    answered = self._failed(operation, failure)
+            counts.calls[operation.method, ending.code.name] += 1
             answered.headers[REQUEST_ID] = current_request_id()
             return answered
 
         return page
+
+    def _traced(self, method: str, request: web.Request) -> AbstractContextManager[Ending]:
+        if self._tracing is None:
+            return nullcontext(Ending())
+        return self._tracing.over_http(method, request.headers)
 
     async def _openapi(self, _: web.Request) -> web.Response:
         return web.Response(text=self._document, content_type="application/json")

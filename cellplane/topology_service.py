@@ -110,7 +110,7 @@ class TopologyService:
             move_ports=ports,
         )
         self._moves = move_runner(store, keyspace, self.sources, ports, claims.on)
-        self._pages = RestPages(self._server, settings.names, settings.lifetimes)
+        self._pages = RestPages(self._server, settings.names, settings.lifetimes, self._tracing)
         self.collector = TopologyCollector(self._server, self._follower, watcher.state, self._moves)
         self._read = asyncio.Event()
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -30,6 +31,14 @@ WRITES: Final = frozenset(
     for each in ("CellService/ChangeCells", "DocumentService/PutDocument", "DocumentService/DeleteDocument")
 )
 """Methods whose answer names the revision that they wrote; nothing was written where that is 0."""
+
+
+@dataclass
+class Ending:
+    """How a call ended that came over HTTP: with gRPC's code, and words where it failed."""
+
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    words: str = ""
 
 
 class Tracing:
@@ -69,6 +78,19 @@ class Tracing:
 
         return traced
 
+    @contextmanager
+    def over_http(self, method: str, headers: Mapping[str, str]) -> Iterator[Ending]:
+        """Lay a span around a method that is asked over HTTP; who answers says how it ended."""
+        span = self._started(method, {name.lower(): value for name, value in headers.items()}, "http")
+        ending = Ending()
+        try:
+            yield ending
+        except asyncio.CancelledError:
+            ending.code = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            self._end(span, ending.code, ending.words)
+
     def close(self) -> None:
         """Send what is left. It may take as long as the exporter's own patience."""
         self.provider.shutdown()
@@ -76,13 +98,7 @@ class Tracing:
     @contextmanager
     def _span(self, method: str, context: Any) -> Iterator[Span]:
         carrier = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        service, _, name = method.removeprefix("/").partition("/")
-        span = self._tracer.start_span(
-            method.removeprefix("/"),
-            context=self._extract(carrier),
-            kind=self._trace.SpanKind.SERVER,
-            attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-        )
+        span = self._started(method, carrier, "grpc")
         cancelled = False
         try:
             yield span
@@ -90,15 +106,25 @@ class Tracing:
             cancelled = True
             raise
         finally:
-            self._end(span, context, grpc.StatusCode.CANCELLED if cancelled else context.code())
+            code = grpc.StatusCode.CANCELLED if cancelled else context.code()
+            self._end(span, code, context.details() or "")
 
-    def _end(self, span: Span, context: Any, code: Any) -> None:
+    def _started(self, method: str, carrier: Mapping[str, str], system: str) -> Span:
+        service, _, name = method.removeprefix("/").partition("/")
+        return self._tracer.start_span(
+            method.removeprefix("/"),
+            context=self._extract(carrier),
+            kind=self._trace.SpanKind.SERVER,
+            attributes={"rpc.system": system, "rpc.service": service, "rpc.method": name},
+        )
+
+    def _end(self, span: Span, code: Any, words: str) -> None:
         number = code.value[0] if isinstance(code, grpc.StatusCode) else int(code or 0)
         span.set_attribute("rpc.grpc.status_code", number)
         if request_id := current_request_id():
             span.set_attribute("cellplane.request_id", request_id)
         if number in _OURS:
-            span.set_status(self._trace.StatusCode.ERROR, context.details() or "")
+            span.set_status(self._trace.StatusCode.ERROR, words)
         span.end()
 
 

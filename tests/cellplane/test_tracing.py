@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 
+import aiohttp
 import grpc
 import grpc.aio
 import pytest
@@ -15,7 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from cellplane.push_traces import context_of
-from cellplane.settings import SettingsError
+from cellplane.settings import Listen, SettingsError, TlsFiles
+from cellplane.topology_rest import RestPages
 from cellplane.tracing import Tracing, tracing_wanted
 from pb.cellplane.topology.v1 import cells_pb2
 from tests.processes import eventually
@@ -23,6 +25,8 @@ from tests.topology.samples import cell
 from tests.topology.service.stage import Client, Stage, drained, failure, playing
 from topology.keys import Keyspace
 from topology.memory import Faults, MemoryStore
+from topology.service.classify import Lifetimes
+from topology.service.identity import NO_MORE_NAMES
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -90,6 +94,33 @@ async def test_a_write_leads_to_the_trace_of_its_revision(
     assert span.attributes is not None
     assert span.attributes["cellplane.revision"] == revision
     assert [link.context for link in span.links] == [context_of(revision)]
+
+
+async def test_a_call_over_http_is_a_span_too(stage: Stage, exporter: InMemorySpanExporter) -> None:
+    assert isinstance(stage.around, Tracing)
+    pages = RestPages(stage.server, NO_MORE_NAMES, Lifetimes(), stage.around)
+    port = await pages.start(Listen(host="127.0.0.1", port=0), TlsFiles())
+    said = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-request-id": "r-2"}
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=said) as session:
+        await session.get("/v1/cells/1")
+        found = await only(exporter)
+        assert found.context is not None
+        assert f"{found.context.trace_id:032x}" == TRACE
+        assert found.attributes == {
+            "rpc.system": "http",
+            "rpc.service": "cellplane.topology.v1.CellService",
+            "rpc.method": "GetCell",
+            "rpc.grpc.status_code": 0,
+            "cellplane.request_id": "r-2",
+        }
+        await session.get("/v1/cells/9")
+        missing = await only(exporter)
+        assert missing.attributes is not None
+        assert (missing.attributes["rpc.grpc.status_code"], missing.status.status_code) == (
+            5,
+            StatusCode.UNSET,
+        )
+    await pages.stop()
 
 
 async def test_an_answer_is_no_error_of_the_server_and_an_outage_is(

@@ -78,6 +78,7 @@ class Stage:
     watcher: Watcher
     port: int
     authority: trustme.CA | None = None
+    around: Around | None = None
     _channels: list[grpc.aio.Channel] = field(default_factory=list)
 
     def client(self, common_name: str = "") -> Client:
@@ -160,7 +161,7 @@ async def playing(
             require_client_auth=True,
         )
     port = await server.start("localhost:0", credentials, verified=verified)
-    stage = Stage(store, keyspace, server, follower, watcher, port, authority)
+    stage = Stage(store, keyspace, server, follower, watcher, port, authority, around)
     async with asyncio.TaskGroup() as tasks:
         running = []
         if follow:
