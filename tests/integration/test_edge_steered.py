@@ -1,4 +1,6 @@
-"""What cookies steer on a real Envoy: limited for each cell apart, and nobody else's traffic is touched."""
+"""What cookies and tokens steer on a real Envoy: limited for each cell apart, and nobody else's traffic is
+touched.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,18 @@ from pathlib import Path
 
 from envoy.edge import EdgeSettings
 from tests.envoy.edge_rig import Answer, Edge, cell, running_edge, view_of
+from tests.envoy.owners_rig import OVERRIDE, SESSION
+from tests.envoy.rule_documents import parsed
+from tests.envoy.token_samples import token
 from tests.processes import free_port
+
+TOKEN = {
+    "name": "token",
+    "type": "match",
+    "match": [{"type": "header", "name": "private-token", "as": "value"}],
+    "transform": [{"type": "routable-token", "input": "${value}", "output": "token"}],
+    "action": {"classify": [{"type": "cell_id", "value": "${token.c}"}]},
+}
 
 
 def session(cell_id: int) -> tuple[str, str]:
@@ -19,11 +32,12 @@ async def statuses(edge: Edge, count: int, *headers: tuple[str, str]) -> Counter
     return Counter(each.status for each in answers)
 
 
-async def test_a_cell_that_cookies_steer_to_is_limited_and_no_other(tmp_path: Path) -> None:
+async def test_a_cell_that_clients_steer_to_is_limited_and_no_other(tmp_path: Path) -> None:
     settings = EdgeSettings(
         listen_address="127.0.0.1", listen_port=free_port(), health_check_path="", steered_per_second=5
     )
-    async with running_edge(tmp_path, (1, 2, 3), settings=settings) as edge:
+    rules = parsed(OVERRIDE, TOKEN, SESSION)
+    async with running_edge(tmp_path, (1, 2, 3), rules, settings) as edge:
         cells = [
             cell(each, ports=edge.ports(each), session_prefix=f"cell-{each}", weight=100 if each == 1 else 0)
             for each in (1, 2, 3)
@@ -34,8 +48,11 @@ async def test_a_cell_that_cookies_steer_to_is_limited_and_no_other(tmp_path: Pa
         assert flood[200] >= 5
         assert flood[429] > 20
         assert await statuses(edge, 4, session(3)) == {200: 4}
+        stolen = await statuses(edge, 60, ("private-token", token("c:3\no:1", "glpat-")))
+        assert stolen[429] > 20, "a token too, out of the same share"
         assert await statuses(edge, 40) == {200: 40}
         assert await statuses(edge, 10, ("x-cellplane-override", "cell-2")) == {200: 10}
         counted = await edge.envoy.stats("vhost.edge.route.steered-cell-2.upstream_rq_200")
         assert list(counted.values()) == [flood[200]]
-        assert await edge.envoy.stat("edge.http_local_rate_limit.rate_limited") == flood[429]
+        limited = await edge.envoy.stat("edge.http_local_rate_limit.rate_limited")
+        assert limited == flood[429] + stolen[429]
