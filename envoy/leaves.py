@@ -18,7 +18,7 @@ from envoy.decision import Outcome
 from envoy.durations import seconds
 from envoy.edge import CELL_HEADER, OPERATOR_HEADER
 from envoy.matchers import OnMatch, leaf
-from envoy.moved import follow
+from envoy.moved import follow, retries
 from envoy.shares import HANDFUL, Shares, tree
 from envoy.standing import Access, cluster_name
 from envoy.traffic import ORDINARY, Manners
@@ -147,6 +147,9 @@ def _handful(
         )
     )
     action = _mannered(route_pb2.RouteAction(weighted_clusters=clusters), manners)
+    if manners.retries:
+        # Its own, in place of the virtual host's: no retry of what one cell did not take draws another cell.
+        action.retry_policy.CopyFrom(retries())
     return leaf(route_pb2.Route(name=rule, match=_ANYTHING, route=action))
 
 

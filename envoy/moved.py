@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from google.protobuf import wrappers_pb2
+from google.protobuf import any_pb2, wrappers_pb2
 
 from envoy import matchers
 from envoy.durations import seconds
@@ -44,10 +44,13 @@ _REFRESH: Final = 14  # RetryPolicy.refresh_cluster_on_retry; the API that we ge
 _PLUGINS: Final = table_pb2.RouteConfiguration.DESCRIPTOR.fields_by_name["cluster_specifier_plugins"].number
 
 
-def retries() -> route_pb2.RetryPolicy:
-    """Retry, on another endpoint if there is one, only what no endpoint can have seen."""
+def retries(*, follow: bool = False) -> route_pb2.RetryPolicy:
+    """Retry, on another endpoint if there is one, only what no endpoint can have seen.
+
+    With `follow` also what a sidecar refused, by the choice of the route's cluster if it has one.
+    """
     policy = route_pb2.RetryPolicy
-    return policy(
+    made = policy(
         retry_on="connect-failure,refused-stream,reset-before-request",
         num_retries=wrappers_pb2.UInt32Value(value=RETRIES),
         retry_host_predicate=[
@@ -62,6 +65,11 @@ def retries() -> route_pb2.RetryPolicy:
             max_interval=seconds(0.25),
         ),
     )
+    if follow:
+        made.retry_on += ",retriable-headers"
+        made.retriable_headers.add(name=OWNER_HEADER, present_match=True)
+        made.MergeFromString(varint(_REFRESH << 3) + b"\x01")
+    return made
 
 
 def followed(
@@ -80,14 +88,12 @@ def followed(
 
 
 def follow(route: route_pb2.Route) -> None:
-    """Have a route to a cell follow who is refused there. It has to be one that may be repeated."""
+    """Have a route to a cell follow who is refused there. It has to be one that may be repeated.
+
+    There are many such, so that all they have in common (`retries`) is said by the virtual host.
+    """
     route.route.cluster_specifier_plugin = plugin_name(route.route.cluster)
-    policy = retries()
-    policy.retry_on += ",retriable-headers"
-    policy.retriable_headers.add(name=OWNER_HEADER, present_match=True)
-    policy.MergeFromString(varint(_REFRESH << 3) + b"\x01")
-    route.route.retry_policy.CopyFrom(policy)
-    route.typed_per_filter_config[MOVED_FILTER].CopyFrom(packed(_script()))
+    route.typed_per_filter_config[MOVED_FILTER].CopyFrom(_script())
 
 
 def plugin_name(cluster: str) -> str:
@@ -107,10 +113,11 @@ def plugins(follows: Mapping[int, frozenset[int]]) -> bytes:
     return b"".join(found)
 
 
-def _script() -> lua_pb2.LuaPerRoute:
+@lru_cache(maxsize=1)
+def _script() -> any_pb2.Any:
     found = lua_pb2.LuaPerRoute(name=SCRIPT)
-    found.filter_context.update({"upstream": OWNER_HEADER, "replayed": REPLAYED_BYTES})
-    return found
+    found.filter_context["upstream"] = True
+    return packed(found)
 
 
 def _plugin(name: str, choice: Matcher) -> bytes:

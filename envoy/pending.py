@@ -16,12 +16,12 @@ from google.protobuf import struct_pb2
 
 from envoy import matchers
 from envoy.asking import enable
-from envoy.edge import Lookups
+from envoy.edge import OWNER_HEADER, Lookups
 from envoy.lua_program import lua_program
 from envoy.match_branches import may_match
 from envoy.match_rules import Classify, MatchRule
 from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
-from envoy.moved import SCRIPT
+from envoy.moved import REPLAYED_BYTES, SCRIPT
 from envoy.ruleset import Rule, Ruleset
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -63,13 +63,11 @@ function envoy_on_request(handle)
   end
 end
 function envoy_on_response(handle)
-  local context = handle:filterContext()
-  local name = context:get("upstream")
-  if name and handle:headers():get(name) then
-    cellplane.newest.moved(handle, name, context:get("replayed"))
+  if handle:filterContext():get("upstream") and handle:headers():get("{header}") then
+    cellplane.newest.moved(handle, "{header}", {replayed})
   end
 end
-"""
+""".replace("{header}", OWNER_HEADER).replace("{replayed}", str(REPLAYED_BYTES))
 
 
 READ: Final = matchers.equals(matchers.filter_state(READ_STATE), "read")

@@ -8,9 +8,8 @@ second time, with leaves that say so. `View -> Snapshot`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Final
 
 from google.protobuf import wrappers_pb2
@@ -19,15 +18,16 @@ from envoy.branches import branch
 from envoy.edge import CELL_HEADER, IDENTITY_HEADER, OWNER_HEADER, RULE_HEADER, EdgeSettings
 from envoy.leaves import divided, header
 from envoy.match_branches import Ground, match_branch
-from envoy.match_rules import MatchRule, Otherwise
-from envoy.matchers import PATH, Entry, Matcher, OnMatch, Predicate, entry, starts
+from envoy.match_rules import Classify, MatchRule, Otherwise
+from envoy.matchers import Entry, OnMatch
 from envoy.moved import REPLAYED_BYTES, followed, plugins, retries
-from envoy.pending import READ, UNREAD, needs_lua, pending
+from envoy.pending import pending
 from envoy.route_resource import NO_GENERATIONS, route_resource
 from envoy.ruleset import Rule, Ruleset
 from envoy.standing import Access, Standing, cluster_name, fixed_cluster_name
 from envoy.traffic import ORDINARY, Manners
 from envoy.traffic_routes import all_manners, counters, parted
+from envoy.ways import Branches, Way
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2
 from xds.resource import CLUSTER, Resource
@@ -39,7 +39,6 @@ ALTERNATIVE_SECONDS: Final = 86_400
 NO_CELLS: Final[Mapping[int, frozenset[int]]] = {}
 
 Fact = tuple[int, str, Access, Access]
-Branches = Mapping[Rule, tuple[Entry, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,48 +59,6 @@ class RouteTable:
     host: bytes = field(repr=False)
     choices: bytes = field(repr=False)
     resource: Resource
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """Where the rules lead requests of some manners, and what is left when none leads anywhere.
-
-    `read` are the parts for requests that Lua has read; other parts only where somebody may be followed.
-    """
-
-    parts: Branches
-    fallback: OnMatch
-    read: Branches
-    read_fallback: OnMatch
-
-    def fill(self, matcher: Matcher, first: tuple[Entry, ...]) -> None:
-        """Add it in place: made apart, every leaf would be copied once more.
-
-        Rules before the first that needs Lua are asked of unread requests alone, and so only once. Rules that
-        need it stand together behind one look, so that requests that were never read pass them by at once.
-        A request in which no name was looked for can't be refused for one, and pays nothing for what follows.
-        """
-        unread, apart = bool(first), self.read is not self.parts
-        for needed, group in groupby(self.parts, needs_lua):
-            rules = list(group)
-            found = [each for rule in rules for each in self.parts[rule]]
-            if unread:
-                _below(matcher, UNREAD, [*(() if needed else found), *first])
-            if needed or (apart and found and not unread):
-                _below(matcher, READ, [each for rule in rules for each in self.read[rule]])
-            if apart and found and not needed and not unread:
-                _below(matcher, UNREAD, found)
-            elif found and not needed and not unread:
-                matcher.matcher_list.matchers.extend(found)
-            unread = False
-        if apart:
-            _below(matcher, READ, [entry(starts(PATH, "/"), self.read_fallback)])
-        matcher.on_no_match.CopyFrom(self.fallback)
-
-
-def _below(matcher: Matcher, predicate: Predicate, entries: Iterable[Entry]) -> None:
-    line = matcher.matcher_list.matchers.add(predicate=predicate)
-    line.on_match.matcher.matcher_list.matchers.extend(entries)
 
 
 def route_table(
@@ -129,12 +86,11 @@ def route_table(
         follows = followed(left, standings)
         choices = plugins(follows)
     if previous is not None and (
-        previous.retry_after_seconds,
-        previous.left.keys(),
-        previous.follows.keys(),
-    ) != (retry_after, left.keys(), follows.keys()):
+        previous.retry_after_seconds != retry_after or previous.follows.keys() != follows.keys()
+    ):
         previous = None
-    if previous is not None and previous.standings is standings and previous.ruleset == ruleset:
+    same_left = previous is not None and previous.left.keys() == left.keys()
+    if previous is not None and same_left and (previous.standings, previous.ruleset) == (standings, ruleset):
         told = replace(
             previous, generations=generations, shown=shown, left=left, follows=follows, choices=choices
         )
@@ -143,15 +99,15 @@ def route_table(
         resource = route_resource(previous.host, generations, previous.resource.references, choices, shown)
         return replace(told, resource=resource)
     facts = tuple(
-        (cell.cell_id, cell.session_prefix, cell.owned, cell.override) for cell in standings.values()
+        (each.cell_id, each.session_prefix, each.owned, each.override) for each in standings.values()
     )
     weights = tuple((cell.cell_id, cell.weight) for cell in standings.values() if cell.weight > 0)
     known: Mapping[tuple[Manners, bool], Branches] = {}
     if previous is not None and previous.facts == facts and previous.ruleset.reserved == ruleset.reserved:
-        known = previous.branches if previous.weights == weights else _without_fallbacks(previous.branches)
+        known = _kept(previous.branches, weights=previous.weights == weights, left=same_left)
     limits = settings.steered_per_second > 0
     branches: dict[tuple[Manners, bool], Branches] = {}
-    ways: dict[Manners, _Way] = {}
+    ways: dict[Manners, Way] = {}
     for manners in (ORDINARY, *all_manners(ruleset.traffic)):
         ends: list[tuple[Branches, OnMatch]] = []
         for there in (NO_CELLS, follows) if follows and manners.retries else (NO_CELLS,):
@@ -164,13 +120,17 @@ def route_table(
             made = {rule: same[rule] if rule in same else _branch(rule, ground) for rule in ruleset.rules}
             branches[manners, bool(there)] = made
             ends.append((made, fallback))
-        ways[manners] = _Way(*ends[0], *ends[-1])
+        ways[manners] = Way(*ends[0], *ends[-1])
     if previous is not None and previous.ruleset == ruleset:
         first = previous.pending
     else:
         first = pending(ruleset, settings.lookups)
-    host = _host(ruleset, settings, first, ways).SerializeToString(deterministic=True)
-    references = [(CLUSTER, cluster_name(cell.cell_id)) for cell in standings.values() if _is_named(cell)]
+    host = _host(ruleset, settings, first, ways, follows=bool(follows)).SerializeToString(deterministic=True)
+    references = [
+        (CLUSTER, cluster_name(cell.cell_id))
+        for cell in standings.values()
+        if Access.OPEN in (cell.owned, cell.override)
+    ]
     references += [(CLUSTER, fixed_cluster_name(fixed.name)) for fixed in ruleset.clusters]
     resource = route_resource(host, generations, references, choices, shown)
     if previous is not None and previous.resource.version == resource.version:
@@ -179,10 +139,6 @@ def route_table(
         ruleset, retry_after, left, follows, standings, facts, weights, branches, first, generations, shown,
         host, choices, resource,
     )  # fmt: skip
-
-
-def _is_named(cell: Standing) -> bool:
-    return Access.OPEN in (cell.owned, cell.override)
 
 
 def _branch(rule: Rule, ground: Ground) -> tuple[Entry, ...]:
@@ -198,21 +154,28 @@ def _branch(rule: Rule, ground: Ground) -> tuple[Entry, ...]:
     )
 
 
-def _without_fallbacks(
-    branches: Mapping[tuple[Manners, bool], Branches],
+def _kept(
+    branches: Mapping[tuple[Manners, bool], Branches], *, weights: bool, left: bool
 ) -> Mapping[tuple[Manners, bool], Branches]:
-    return {
-        key: {rule: made for rule, made in each.items() if not _has_fallback(rule)}
-        for key, each in branches.items()
-    }
+    """Give what stays as it is: all but what leads to the default, or follows owners who left, as told."""
 
+    def stays(rule: Rule) -> bool:
+        if not isinstance(rule, MatchRule):
+            return True
+        asks = isinstance(rule.action, Classify) and rule.action.asks
+        falls = any(policy is Otherwise.DEFAULT for _, policy in rule.otherwise)
+        return (weights or not falls) and (left or not asks)
 
-def _has_fallback(rule: Rule) -> bool:
-    return isinstance(rule, MatchRule) and any(policy is Otherwise.DEFAULT for _, policy in rule.otherwise)
+    return {key: {rule: made for rule, made in each.items() if stays(rule)} for key, each in branches.items()}
 
 
 def _host(
-    ruleset: Ruleset, settings: EdgeSettings, first: tuple[Entry, ...], ways: Mapping[Manners, _Way]
+    ruleset: Ruleset,
+    settings: EdgeSettings,
+    first: tuple[Entry, ...],
+    ways: Mapping[Manners, Way],
+    *,
+    follows: bool,
 ) -> route_components_pb2.VirtualHost:
     host = route_components_pb2.VirtualHost(
         name=VIRTUAL_HOST,
@@ -230,7 +193,7 @@ def _host(
         ],
         response_headers_to_remove=[OWNER_HEADER],
         virtual_clusters=counters(ruleset.traffic),
-        retry_policy=retries(),
+        retry_policy=retries(follow=follows),
         request_body_buffer_limit=wrappers_pb2.UInt64Value(value=REPLAYED_BYTES),
     )
     for predicate, manners in parted(ruleset.traffic):

@@ -10,7 +10,7 @@ from envoy.leaves import at_cell, divided
 from envoy.moved import MOST_CHOICES, MOVED_FILTER, follow, followed, plugin_name, retries
 from envoy.routes import RouteTable, route_table
 from envoy.standing import Access, Standing, standing
-from envoy.traffic import Manners
+from envoy.traffic import ORDINARY, Manners
 from pb.envoy.config.route.v3.route_components_pb2 import Route
 from pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from tests.envoy.edge_rig import NOW, cell
@@ -45,11 +45,13 @@ def test_a_route_is_once_more_with_another_cluster() -> None:
     route.route.cluster = "cell-3"
     follow(route)
     assert route.route.cluster_specifier_plugin == plugin_name("cell-3") == "owner.cell-3"
-    policy = route.route.retry_policy
+    assert list(route.typed_per_filter_config) == [MOVED_FILTER]
+    assert not route.route.HasField("retry_policy"), "the virtual host says it for all"
+    policy = retries(follow=True)
     assert policy.retry_on == retries().retry_on + ",retriable-headers"
     assert [each.name for each in policy.retriable_headers] == ["x-cellplane-owner"]
     assert REFRESH in policy.SerializeToString()
-    assert list(route.typed_per_filter_config) == [MOVED_FILTER]
+    assert route.ByteSize() < 190
 
 
 def test_who_left_a_cell_is_refused_by_all_but_the_one_where_they_are() -> None:
@@ -89,6 +91,18 @@ def test_another_target_is_told_with_the_rest_of_the_table_as_it_was() -> None:
     assert more.follows[1] == {2, 3, 4}
     assert more.resource.version != some.resource.version
     assert more.resource.version == table(second, count=5).resource.version
+
+
+def test_a_cell_that_is_left_too_makes_anew_only_rules_that_ask() -> None:
+    some = table({1: frozenset({2})}, count=4)
+    more = table({1: frozenset({2}), 3: frozenset({2})}, some)
+    assert more.resource.version == table(more.left, count=4).resource.version != some.resource.version
+    anew = {
+        rule.name
+        for rule in RULES.rules
+        if more.branches[ORDINARY, True][rule] is not some.branches[ORDINARY, True][rule]
+    }
+    assert anew == {"path"}
 
 
 def test_choices_stay_with_new_generations_and_are_none_without_lookups() -> None:
