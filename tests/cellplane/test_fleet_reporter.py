@@ -95,6 +95,21 @@ async def test_only_the_part_of_who_changed_is_written_again() -> None:
         assert [len(txn.puts) for txn in store.txns[before:]] == [1], "of four parts"
 
 
+async def test_it_writes_once_in_a_pause_however_much_happens() -> None:
+    store, fleet = Counting(), Fleet()
+    streams = [synced(fleet, f"edge-{number}") for number in range(300)]
+    made = FleetReporter(store, KEYS, fleet, HoldBook(), lambda: {"replica": "a"}, pause_seconds=0.1)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with running(made):
+        for revision in range(8, 60):
+            for stream in streams:
+                stream.settled(revision)
+            await asyncio.sleep(0.005)
+        assert 1 < len(store.txns) <= (loop.time() - began) / 0.1 + 1
+    assert all(len(txn.puts) <= 4 for txn in store.txns), "and few keys"
+
+
 async def test_who_goes_is_gone_from_the_record_too() -> None:
     store, fleet = MemoryStore(), Fleet()
     stream = synced(fleet, "one")

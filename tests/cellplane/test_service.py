@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from cellplane.service import TaskEnded, for_ever, until_signalled
 from cellplane.settings import LogSettings
+from tests.processes import eventually
 
 
 async def waits() -> None:
@@ -67,3 +70,23 @@ async def test_a_signal_ends_it_in_order() -> None:
         await until_signalled(LogSettings(level="warning"), composed())
 
     assert story == ["up", "down"]
+
+
+async def test_another_signal_turns_debug_on_and_off_again() -> None:
+    levels: list[int] = []
+
+    @asynccontextmanager
+    async def composed() -> AsyncIterator[None]:
+        for _ in range(2):
+            before = logging.getLogger().level
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await eventually(partial(changed, before), "another level")
+            levels.append(logging.getLogger().level)
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield
+
+    async def changed(before: int) -> bool:
+        return logging.getLogger().level != before
+
+    await until_signalled(LogSettings(), composed())
+    assert levels == [logging.DEBUG, logging.INFO]

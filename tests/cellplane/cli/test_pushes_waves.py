@@ -46,12 +46,14 @@ async def test_settings_change_field_by_field_and_words_reach_the_leader(
     store = EtcdStore((etcd.endpoint,))
     try:
         await command("waves", "set", "--stage", "canary:1m", "--stage", "10%:5m", "--min-nodes", "3")
+        await command("waves", "set", "--most-gone", "20")
         await command(
             "waves", "set", "--prometheus", "http://p:9090", "--query", "errors=sum(rate(x[1m])) / 2 > 0.5"
         )
         found = settings_of(await read_view(store, keyspace), EDGE)
         assert found == WaveSettings(
             min_nodes=3,
+            most_gone_percent=20,
             stages=(Stage(percent=0, bake_seconds=60), Stage(percent=10, bake_seconds=300)),
             prometheus="http://p:9090",
             queries=(Query(name="errors", expression="sum(rate(x[1m])) / 2", limit=0.5),),
