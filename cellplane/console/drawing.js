@@ -195,7 +195,7 @@ export function pushDetails(push, rollback) {
     return [...some("+ added", "ins", change.added, change.counts[0]), ...some("~ changed", "span", change.changed, change.counts[1]), ...some("− removed", "del", change.removed, change.counts[2])];
   });
   const same = push.unchanged.length ? [el("li", { class: "same" }, `unchanged: ${push.unchanged.join(", ")}`)] : [];
-  const notes = records.length ? [] : push.lines.filter((line) => /^(start|drain|claims|departures)/.test(line)).map((line) => el("li", {}, line));
+  const notes = records.length ? [] : push.lines.filter((line) => /^(start|drain|time|claims|departures)/.test(line)).map((line) => el("li", {}, line));
   const story = (push.wave?.events ?? []).map((event) => el("li", {}, ago(event.at), ` ${event.what}`));
   return [
     el("dl", { class: "facts" }, facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from cellplane.console_pages import FILES, ConsolePages, Shown
 from cellplane.operations import Operations
 from cellplane.pages import PLAIN
 from cellplane.publisher import Publisher
+from cellplane.push_diff import CAUSES
 from cellplane.push_tracker import PushTracker
 from cellplane.settings import Listen, TlsFiles
 from cellplane.status import StatusServer
@@ -118,6 +121,13 @@ async def test_the_page_and_its_parts_let_nothing_foreign_in(rig: Rig) -> None:
                 tag = response.headers["etag"]
             async with session.get(f"{rig.url}/console/{path}", headers={"if-none-match": tag}) as response:
                 assert response.status == 304
+
+
+def test_pushes_can_be_chosen_by_every_cause() -> None:
+    page = (files("cellplane") / "console" / "console.html").read_text(encoding="utf-8")
+    options = re.search(r'<select id="cause">(.*?)</select>', page)
+    assert options is not None
+    assert re.findall(r"<option>(.*?)</option>", options[1]) == list(CAUSES)
 
 
 async def test_everybody_may_read(rig: Rig) -> None:
