@@ -74,7 +74,13 @@ def lease_closed(cell_id: int, lease: str, cursor: int, *, commit: bool, found: 
 
 def shown(bucket: Bucket) -> str:
     """Spell a claim for the log."""
-    value = bucket.value
-    if bucket.type in _PERSONAL or len(value) > _LONG:
-        value = f"sha256:{sha256(value.encode()).hexdigest()[:32]}"
-    return f"{bucket.type.name}/{value}"
+    return f"{bucket.type.name}/{_digest(bucket.value) if bucket.type in _PERSONAL else named(bucket.value)}"
+
+
+def named(text: str) -> str:
+    """Spell a name that a caller chose, which may be somebody's address."""
+    return _digest(text) if len(text) > _LONG or "@" in text else text
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{sha256(text.encode()).hexdigest()[:32]}"

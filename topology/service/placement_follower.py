@@ -19,6 +19,7 @@ from topology.claims.model import Subject
 from topology.claims.owners import Owner
 from topology.errors import StoreRefused, StoreUnavailable
 from topology.placements import Placements
+from topology.service import audit
 from topology.service.failure import Failure
 from topology.service.sources import Sources
 
@@ -65,7 +66,7 @@ class PlacementFollower:
             log.info(
                 "placement_followed owner=%s key=%s from=%d to=%d revision=%d by=%s",
                 owner.name,
-                each.key,
+                audit.named(each.key),
                 each.from_cell,
                 owner.cell_id,
                 each.revision,

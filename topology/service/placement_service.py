@@ -16,6 +16,7 @@ from topology import forms
 from topology.claims.owners import subject_of
 from topology.placement import NoRoom, PlacementWish
 from topology.placements import Placed, Placements, Refused
+from topology.service import audit
 from topology.service.changer import stamp_of_caller
 from topology.service.failure import Failure, invalid, invalid_fields, not_found
 from topology.service.gate import Context
@@ -55,7 +56,7 @@ class PlacementService(placement_pb2_grpc.PlacementServiceServicer):
                     log.info(
                         "newcomer_placed by=%s key=%s cell=%d revision=%d repeated=%s why=%r reason=%r",
                         stamp.updated_by,
-                        wish.key,
+                        audit.named(wish.key),
                         placement.cell_id,
                         revision,
                         repeated,
@@ -83,7 +84,7 @@ class PlacementService(placement_pb2_grpc.PlacementServiceServicer):
         log.info(
             "newcomer_released by=%s key=%s cell=%d revision=%d reason=%r",
             stamp.updated_by,
-            request.request_key,
+            audit.named(request.request_key),
             released.placement.cell_id,
             released.revision,
             stamp.reason,

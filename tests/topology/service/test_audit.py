@@ -6,11 +6,11 @@ import logging
 
 import pytest
 
-from pb.cellplane.topology.v1 import cells_pb2
+from pb.cellplane.topology.v1 import cells_pb2, placement_pb2
 from tests.topology.service.stage import Stage
 from tests.topology.service.test_claim_service import commit, record_of, request, rollback
 from topology.claims.model import Bucket, BucketType
-from topology.service.audit import shown
+from topology.service.audit import named, shown
 
 
 async def test_each_change_says_who_what_and_when(guarded: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -53,6 +53,7 @@ async def test_each_change_says_who_what_and_when(guarded: Stage, caplog: pytest
             "EMAILS/sha256:b5fc85e55755f9e0d030a10ab4429b6b",
         ),
         (BucketType.ROUTES, "x" * 129, "ROUTES/sha256:"),
+        (BucketType.ROUTES, "ada@example.com", "ROUTES/sha256:b5fc85e55755f9e0"),
     ],
 )
 def test_what_says_who_somebody_is_stands_there_by_its_digest(
@@ -60,3 +61,15 @@ def test_what_says_who_somebody_is_stands_there_by_its_digest(
 ) -> None:
     assert shown(Bucket(kind, value)).startswith(text)
     assert ("@" in shown(Bucket(kind, value))) is False
+
+
+async def test_a_newcomers_key_that_is_an_address_is_not_spelled(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client, key = stage.client(), "ada@example.com"
+    await client.placements.Place(placement_pb2.PlaceRequest(request_key=key, reason="signup"))
+    await client.placements.Release(placement_pb2.ReleaseRequest(request_key=key))
+    assert caplog.text.count(f"key={named(key)}") == 2
+    assert key not in caplog.text
+    assert named("signup-7f3a") == "signup-7f3a"
