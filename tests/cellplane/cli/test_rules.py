@@ -19,6 +19,14 @@ rules:
   - {name: path, type: path_prefix, prefixes: {/acme: 3}}
   - {name: default, type: default}
 """
+MATCH = """\
+schema: 2
+rules:
+  - name: a
+    type: match
+    match: [{}]
+    {}
+"""
 
 
 def test_without_a_ruleset_the_built_in_one_is_shown(run: Run) -> None:
@@ -52,6 +60,27 @@ def test_what_is_shown_can_be_applied_again(run: Run, tmp_path: Path) -> None:
         ("schema: 1\nrules: []", "rules"),
         ("schema: 3\nrules: [{name: default, type: default}]", "schema"),
         ("schema: 1\nrules: [{name: default, type: nonsense}]", "rules[0].type"),
+        (
+            MATCH.format(
+                "{type: header, name: x, as: v}", "transform: [{type: rot13, input: '${v}', output: o}]"
+            ),
+            "line 6, rules[0].transform[0].type: 'rot13' is no transform",
+        ),
+        (
+            MATCH.format("{type: header, name: x, regex: '(?=a)b'}", ""),
+            "line 5, rules[0].match[0].regex: uses looking ahead, (?=, which RE2 refuses",
+        ),
+        (
+            MATCH.format(
+                "{type: path, template: '/:a/*'}", "action: {classify: [{type: route, value: '${a}'}]}"
+            ),
+            "line 5, rules[0].match: takes the first segment of a path for a name",
+        ),
+        (
+            MATCH.format("{type: path, prefix: /a}", "action: {reject: {status: 410}}")
+            + "  - {name: b, type: match, match: [{type: path, prefix: /a/b}], action: {cell: 1}}\n",
+            "line 7, rules[1]: is never reached: rules[0] (a) takes all that it would take",
+        ),
     ],
 )
 def test_a_ruleset_that_does_not_hold_is_named_and_not_written(
