@@ -1,12 +1,14 @@
-"""Load from h2load, lean enough not to be what is measured; and what a process has used."""
+"""Load that is lean enough not to be what is measured, on a core of its own; and what a process has used."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import statistics
 import struct
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +44,32 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
 
-async def h2load(
-    port: int, method: str, request: Message, *, seconds: float, rate: int | None = None
-) -> Load:
-    """Send one gRPC request over and over; at a rate, or as fast as answers come."""
+def pin(pid: int, core: int) -> None:
+    """Keep a process, all its threads, on one core; the load is on the other."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core % (os.cpu_count() or 1)})
+
+
+def _on(core: int) -> list[str]:
+    return ["taskset", "-c", str(core % (os.cpu_count() or 1))]
+
+
+async def paced(
+    port: int, method: str, request: Message, *, seconds: float, rate: float, core: int = 1
+) -> dict[str, float]:
+    """Send one gRPC request at an even pace: see `benchmarks.paced`."""
+    body = request.SerializeToString().hex()
+    arguments = [str(port), method, f"{rate:g}", f"{seconds:g}", body]
+    command = [*_on(core), sys.executable, "-m", "benchmarks.paced", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    found: dict[str, float] = json.loads((await process.communicate())[0])
+    if found["failed"]:
+        raise RuntimeError(f"calls failed: {found}")
+    return found
+
+
+async def h2load(port: int, method: str, request: Message, *, seconds: float, core: int = 1) -> Load:
+    """Send one gRPC request over and over, as fast as answers come."""
     program = shutil.which("h2load")
     if program is None:
         raise SystemExit("h2load is missing: install Debian's nghttp2-client (make tools)")
@@ -53,10 +77,8 @@ async def h2load(
     with tempfile.TemporaryDirectory() as folder:
         data, log = Path(folder, "body"), Path(folder, "log")
         data.write_bytes(struct.pack(">?I", False, len(body)) + body)  # noqa: ASYNC240  nobody else waits
-        clients = 1 if rate else CLIENTS
-        command = [program, "-c", str(clients), "-m", "1" if not rate else "8", "-d", str(data)]
+        command = [*_on(core), program, "-c", str(CLIENTS), "-m", "1", "-d", str(data)]
         command += ["-D", f"{seconds:g}", "--warm-up-time", "1", "--log-file", str(log)]
-        command += ["--rps", str(rate)] if rate else []
         command += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
         process = await asyncio.create_subprocess_exec(
             *command, f"http://127.0.0.1:{port}{method}", stdout=asyncio.subprocess.PIPE

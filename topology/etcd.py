@@ -27,6 +27,9 @@ WatchCall = grpc.aio.StreamStreamCall[rpc_pb2.WatchRequest, rpc_pb2.WatchRespons
 ANYBODY: Final = Access()
 DEFAULT_TIMEOUTS: Final = Timeouts()
 _TOO_LARGE: Final = "larger than max"
+# For each page etcd goes through all keys that are left: a million in pages of 500 takes minutes.
+_LARGEST_PAGE: Final = 16_000
+_LARGE_PAGE_BYTES: Final = 4_000_000
 _REFUSED_WATCHES: Final = ("permission denied",)  # what etcd before 3.5.8 says of a stale token
 
 
@@ -36,8 +39,8 @@ __all__ = ["Access", "EtcdStore", "Timeouts"]
 class EtcdStore:
     """A `Store` on one etcd with several endpoints (`host:port`). Nothing is sent before it is used.
 
-    `page` is how many records a listing asks for at once; `message_bytes` is the largest message taken or
-    sent.
+    `page` is how many records a listing asks for at once, to begin with; `message_bytes` is the largest
+    message taken or sent.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class EtcdStore:
     async def list(self, prefix: str, revision: int | None = None) -> Listing:
         """Give everything below the prefix at one revision, however many pages it takes."""
         start, end = span(prefix)
-        at, limit = revision or 0, self._page
+        at, limit, largest = revision or 0, self._page, _LARGEST_PAGE
         records: list[Record] = []
         while True:
             request = rpc_pb2.RangeRequest(key=start, range_end=end, limit=limit, revision=at)
@@ -66,16 +69,18 @@ class EtcdStore:
             except StoreRefused as error:
                 if _TOO_LARGE not in str(error) or limit == 1:
                     raise
-                limit = max(1, limit // 2)
+                limit = largest = max(1, limit // 2)
                 continue
             except Rewound:
                 raise Rewound(at) from None
             if not at:
                 at, self._cluster_id = answer.header.revision, answer.header.cluster_id
-            records += (record_of(kv) for kv in answer.kvs)
+            records += map(record_of, answer.kvs)
             if not answer.more:
                 return Listing(at, tuple(records))
             start = answer.kvs[-1].key + b"\0"
+            if limit < largest and answer.ByteSize() < _LARGE_PAGE_BYTES:
+                limit *= 2
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
         """Give every change below the prefix after a revision, until the watch breaks."""

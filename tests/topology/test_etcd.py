@@ -162,7 +162,7 @@ async def test_pages_are_all_of_the_first_ones_revision() -> None:
     assert (listing.revision, [each.key for each in listing.records]) == (100, ["/a", "/b", "/c"])
     first, second = fake.asked["Range"]
     assert (first.key, first.range_end, first.limit, first.revision) == (b"/", b"0", 2, 0)
-    assert (second.key, second.range_end, second.limit, second.revision) == (b"/b\0", b"0", 2, 100)
+    assert (second.key, second.range_end, second.limit, second.revision) == (b"/b\0", b"0", 4, 100)
     assert not first.serializable
 
 

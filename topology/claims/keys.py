@@ -29,6 +29,7 @@ _PART: Final = re.compile(r"[0-9]{4}\Z")
 _QUOTED: Final = re.compile(
     r"(?:[A-Za-z0-9_.~-]|%(?!2D|2E|5F|7E|3[0-9]|4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A])[0-9A-F]{2})+"
 )
+_PATH: Final = re.compile(r"(?:[A-Za-z0-9_.~-]|%2F)+")
 _KINDS: Final = dict(BucketType.__members__)
 
 
@@ -138,21 +139,25 @@ def _parse_moving(kind: str, rest: str) -> OwnerKey | TransferKey | None:
     return TransferKey(rest) if kind == "transfers" and is_uuid(rest) else None
 
 
-# A claim's key is spelled at its begin and at its commit, and each replica reads it after both.
+# A claim's key is spelled at its begin and at its commit.
 @lru_cache(maxsize=8192)
 def _quoted(value: str) -> str:
     return quote(value, safe="")
 
 
-@lru_cache(maxsize=8192)
 def _parse_record(kind: str, name: str) -> Bucket | UnknownKey:
     bucket_type = _KINDS.get(kind)
     if bucket_type is None:
         return UnknownKey(f"{kind!r} is no bucket that this version knows")
-    try:
-        plain = unquote(name, errors="strict")
-    except UnicodeDecodeError:
-        plain = ""
-    if not plain or not _QUOTED.fullmatch(name):
+    # Most are names and paths; there may be millions to read.
+    plain = name.replace("%2F", "/") if _PATH.fullmatch(name) else _unquoted(name)
+    if not plain:
         return UnknownKey(f"{name!r} is not how a value is written in a key")
     return Bucket(bucket_type, plain)
+
+
+def _unquoted(name: str) -> str:
+    try:
+        return unquote(name, errors="strict") if _QUOTED.fullmatch(name) else ""
+    except UnicodeDecodeError:
+        return ""

@@ -11,9 +11,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from topology.claims.keys import is_uuid
 from topology.claims.model import (
     Bucket,
+    BucketType,
     Metadata,
     Record,
     Source,
@@ -28,14 +28,16 @@ from topology.forms import parse_utc
 _NUMBER: Final = r"(0|[1-9][0-9]{0,17})"
 _PLAIN: Final = r'"([^"\\\x00-\x1f]*)"'
 _WORD: Final = r'"([A-Z_]+)"'
+_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _LINE: Final = re.compile(
-    rf'{{"bucket": \[{_WORD}, {_PLAIN}\], "cell_id": {_NUMBER}, "created_at": {_PLAIN}, "lease": {_PLAIN}, '
-    rf'"schema": 1, "source": {{"id": "((?:[0-9a-f]{{2}})*)", "type": {_WORD}}}, "spelling": {_WORD}, '
-    rf'"status": {_WORD}, "subject": {{"id": {_NUMBER}, "type": {_WORD}}}, "updated_at": {_PLAIN}, '
-    rf'"updated_by": {_PLAIN}, "user_data": null, "uuid": {_PLAIN}}}'
+    rf'{{"bucket": \[{_WORD}, {_PLAIN}\], "cell_id": {_NUMBER}, "created_at": {_PLAIN}, '
+    rf'"lease": "({_UUID}|)", "schema": 1, "source": {{"id": "((?:[0-9a-f]{{2}})*)", "type": {_WORD}}}, '
+    rf'"spelling": {_WORD}, "status": {_WORD}, "subject": {{"id": {_NUMBER}, "type": {_WORD}}}, '
+    rf'"updated_at": {_PLAIN}, "updated_by": {_PLAIN}, "user_data": null, "uuid": "({_UUID})"}}'
 )
 _SPELLINGS: Final = {each.value: each for each in Spelling}
 _STATUSES: Final = {each.value: each for each in Status}
+_KINDS: Final = dict(BucketType.__members__)
 _SOURCES: Final = dict(SourceType.__members__)
 _SUBJECTS: Final = dict(SubjectType.__members__)
 
@@ -55,16 +57,15 @@ def quickly(bucket: Bucket, value: bytes) -> Record | None:
     source_type, owner = _SOURCES.get(table), _subject(of, subject)
     created_at, updated_at = _moment(created), _moment(updated)
     if (
-        (kind, name) != (bucket.type.name, bucket.value)
+        name != bucket.value
+        or _KINDS.get(kind) is not bucket.type
         or record_status is None
         or record_spelling is None
         or source_type is None
         or owner is None
         or created_at is None
         or updated_at is None
-        or not is_uuid(uuid)
         or (record_status is Status.ACTIVE) == bool(lease)
-        or (lease and not is_uuid(lease))
     ):
         return None
     return Record(

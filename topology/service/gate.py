@@ -10,7 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, NoReturn, Protocol
@@ -81,7 +89,10 @@ def _rules(method: MethodDescriptor) -> tuple[int, ...]:
 
 
 class Gate:
-    """Lets calls in. Where clients show no certificates (`verified` False), rules cannot be applied."""
+    """Lets calls in. Where clients show no certificates (`verified` False), rules cannot be applied.
+
+    Methods that are `unread` take their requests as bytes.
+    """
 
     def __init__(
         self,
@@ -92,6 +103,7 @@ class Gate:
         counts: Counts | None = None,
         around: Around | None = None,
         places: Places | None = None,
+        unread: Collection[str] = (),
     ) -> None:
         self.counts = counts or Counts()
         self.places = places or Places()
@@ -99,15 +111,12 @@ class Gate:
         self._verified = verified
         self._names = names
         self._around = around
-
-    def guarding(self, server: grpc.aio.Server) -> Any:
-        """Give what services are to be registered with instead of the server."""
-        return _GuardedServer(self, server)
+        self._unread = unread
 
     def guarded(self, method: str, handler: Any) -> Any:
         """Put the gate before a method's handler."""
         how = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": None if method in self._unread else handler.request_deserializer,
             "response_serializer": _spelling(handler.response_serializer),
         }
         if handler.unary_unary is not None:
@@ -202,23 +211,6 @@ class Gate:
         self.counts.calls[method, failure.code.name] += 1
         trailers: tuple[tuple[str, str | bytes], ...] = ((REQUEST_ID, request_id), *failure.trailers())
         await context.abort(failure.code, failure.message, trailing_metadata=trailers)
-
-
-class _GuardedServer:
-    """Takes registrations as a server does, and hands them on with the gate before each method."""
-
-    def __init__(self, gate: Gate, server: grpc.aio.Server) -> None:
-        self._gate = gate
-        self._server = server
-
-    def add_generic_rpc_handlers(self, _: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Leave these out: each of their methods is registered by name as well."""
-
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        guarded = {
-            name: self._gate.guarded(f"/{service}/{name}", handler) for name, handler in handlers.items()
-        }
-        self._server.add_registered_method_handlers(service, guarded)
 
 
 def _spelling(serializer: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

@@ -21,9 +21,10 @@ def begin(given: str) -> str:
     """Take note of a call, and of the id that the caller gave it; return that, empty where it can't be
     used.
     """
-    usable = given if _ID.match(given) else ""
+    usable = given if given and _ID.match(given) else ""
     _given.set(usable or _IN_A_CALL)
-    _made.set("")
+    if _made.get():
+        _made.set("")
     return usable
 
 

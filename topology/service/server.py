@@ -58,13 +58,14 @@ from topology.service.counts import Counts
 from topology.service.documents_service import DocumentsService, Writers
 from topology.service.gate import Gate, rules_of
 from topology.service.identity import NO_MORE_NAMES, Names
+from topology.service.methods import Methods
 from topology.service.move_planner import NO_PORTS, MovePorts
 from topology.service.moves_service import MoveService
 from topology.service.placement_follower import PlacementFollower
 from topology.service.placement_service import PlacementService
 from topology.service.places import Places
 from topology.service.reader import Reader
-from topology.service.routing_services import CellService, ClassifyService, HealthService
+from topology.service.routing_services import CLASSIFY, CellService, ClassifyService, HealthService
 from topology.service.server_options import DEFAULT_OPTIONS, ServerOptions
 from topology.service.sources import Sources
 from topology.service.transfer_service import TransferService
@@ -146,12 +147,15 @@ class TopologyServer:
             counts=self.counts,
             around=self._options.around,
             places=self.places,
+            unread=(CLASSIFY,),
         )
         server = grpc.aio.server(
             options=self._options.channel(),
             maximum_concurrent_rpcs=self._options.max_concurrent_calls,
         )
-        self._register(server, gate.guarding(server))
+        methods = Methods()
+        self._register(methods.taking(), methods.taking(gate.guarded))
+        server.add_generic_rpc_handlers((methods,))
         await self.refresh_health()
         try:
             if credentials is None:
@@ -198,7 +202,7 @@ class TopologyServer:
         self.moves.watches.end()
         await stopping
 
-    def _register(self, server: grpc.aio.Server, guarded: Any) -> None:
+    def _register(self, unguarded: Any, guarded: Any) -> None:
         classify_service_pb2_grpc.add_ClassifyServiceServicer_to_server(self.classify, guarded)
         cell_service_pb2_grpc.add_CellServiceServicer_to_server(self._cell, guarded)
         sequence_service_pb2_grpc.add_SequenceServiceServicer_to_server(
@@ -213,7 +217,7 @@ class TopologyServer:
         backup_pb2_grpc.add_BackupServiceServicer_to_server(self._backups, guarded)
         documents_pb2_grpc.add_DocumentServiceServicer_to_server(self.documents, guarded)
         # Nothing is told here but whether the service is up, and what its API is.
-        health_service_pb2_grpc.add_HealthServiceServicer_to_server(HealthService(self._sources), server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        health_service_pb2_grpc.add_HealthServiceServicer_to_server(HealthService(self._sources), unguarded)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, unguarded)
         names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        reflection.enable_server_reflection(names, unguarded)

@@ -162,6 +162,33 @@ async def test_decisions_are_counted_by_kind_and_outcome(stage: Stage, client: C
     assert stage.server.classify.decisions == {("FirstCell", "routed"): 1, ("ByClaims", "not_found"): 1}
 
 
+async def test_an_answer_is_kept_until_a_cell_or_a_claim_changes(
+    stage: Stage, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme: dict[str, Any] = {"claims": [Claim(route="acme")]}
+    await commit(client, 2, await begin(client, 2, ["acme"]))
+    await stage.caught_up()
+    decided = 0
+    decide = stage.server.classify.decide
+
+    def counted(request: wire.ClassifyRequest) -> Any:
+        nonlocal decided
+        decided += 1
+        return decide(request)
+
+    monkeypatch.setattr(stage.server.classify, "decide", counted)
+    assert [await address(client, **acme) for _ in range(3)] == ["cell-2.example.com:8443"] * 3
+    assert decided == 1
+    assert stage.server.classify.decisions["ByClaims", "routed"] == 3
+    await stage.put(cell(2, addresses={"web": "elsewhere.example.com:443"}, session_prefix="two"))
+    assert [await address(client, **acme) for _ in range(2)] == ["elsewhere.example.com:443"] * 2
+    assert decided == 2
+    await commit(client, 2, await begin(client, 2, (), ["acme"]))
+    await stage.caught_up()
+    gone = await failure(client.classify.Classify(wire.ClassifyRequest(**acme)))
+    assert gone.code is grpc.StatusCode.NOT_FOUND
+
+
 async def test_without_the_store_classification_goes_on(stage: Stage, client: Client) -> None:
     await commit(client, 2, await begin(client, 2, ["acme"]))
     await stage.caught_up()
