@@ -1,4 +1,4 @@
-"""Rules that a wave tries at one real sidecar while an owner leaves the cell: no transfer waits for a wave."""
+"""Rules that a wave tries at one real sidecar while an owner leaves the cell: its transfer does not wait."""
 
 from __future__ import annotations
 
