@@ -1,4 +1,4 @@
-"""Neither scheme nor port comes from a request: hostile clients of HTTP/1.1, HTTP/2 and HTTP/3."""
+"""What hostile clients of HTTP/1.1, HTTP/2 and HTTP/3 say of themselves: no scheme, no name counts."""
 
 from __future__ import annotations
 
@@ -84,3 +84,18 @@ async def test_a_proxy_that_is_trusted_says_how_its_clients_came(tmp_path: Path,
     async with edge_before(tmp_path, trusted_hops=1) as (edge, noting):
         assert (await edge.send("/", ("x-forwarded-proto", told))).status == 200
         assert said(noting) == {(told, told, "edge.test")}
+
+
+async def test_our_names_from_a_client_of_http2_reach_no_cell(tmp_path: Path) -> None:
+    """In small letters they are removed, with underscores dropped, and in capitals they are no HTTP/2."""
+    ours = ("x-cellplane-cell", "x-cellplane-rule", "x-cellplane-identity", "x-cellplane-operator")
+    forged = [(name, "cell-9") for name in (*ours, "x-cellplane-owner", "x-cellplane-session")]
+    async with edge_before(tmp_path) as (edge, noting):
+        assert await send_http2(edge.port, request(*forged)) == 200
+        assert await send_http2(edge.port, request(("x_cellplane_owner", "cell-9"))) == 200
+        for capital in ("X-Cellplane-Owner", "X-CELLPLANE-CELL"):
+            assert await send_http2(edge.port, request((capital, "cell-9"))) == 0
+        for seen in noting.seen:
+            assert "cell-9" not in seen.values()
+            assert {name for name in seen if "cellplane" in name} == {"x-cellplane-cell", "x-cellplane-rule"}
+        assert len(noting.seen) == 2
