@@ -88,13 +88,18 @@ class Ours:
         for at in range(0, len(records), CLAIMS_A_WRITE):
             batch = records[at : at + CLAIMS_A_WRITE]
             await self._write((space.record(each.bucket), encode_record(each)) for each in batch)
-        # No health checks: 1,000 endpoints asked every few seconds would be measured too.
-        await stage.start_control_plane("--health-check-path=", f"--ext-proc={stage.ports.ext_proc_address}")
+        await self.start_control_plane()
         await stage.start_ext_proc("--found-ttl=60", "--not-found-ttl=5")  # what they are if nothing is said
         body = json.dumps(ruleset())
         await stage.commit(
             documents_pb2.PutDocumentRequest(kind="rules", name="current", body=body, reason="benchmark")
         )
+
+    async def start_control_plane(self, *options: str) -> None:
+        """Start what configures Envoy."""
+        # No health checks: 1,000 endpoints asked every few seconds would be measured too.
+        own = ("--health-check-path=", f"--ext-proc={self.stage.ports.ext_proc_address}")
+        await self.stage.start_control_plane(*own, *options)
 
     async def start_envoy(self, workers: int) -> Target:
         """Start Envoy, and wait until it asks a healthy server."""

@@ -111,7 +111,7 @@ def _upstream(settings: EdgeSettings) -> Iterable[HttpFilter]:
     """Hear what a cell refuses, before the router decides whether to try again."""
     if settings.lookups:
         codec = packed(upstream_codec_pb2.UpstreamCodec())
-        yield HttpFilter(name=MOVED_FILTER, typed_config=packed(lua_filter()))
+        yield HttpFilter(name=MOVED_FILTER, typed_config=packed(lua_filter()), disabled=True)
         yield HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=codec)
 
 

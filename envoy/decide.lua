@@ -1,6 +1,7 @@
 -- What rules take out of a request, inside Envoy: the twin of extraction.py, and of all that it uses.
--- `lua_program` puts the ruleset's data (`rules`, `reserved`) before it; the listener's loader runs the whole once
--- for each ruleset. It knows no cell: keys are left in the filter state, where the route table looks cells up.
+-- `lua_program` puts the ruleset's data (`rules`, `reserved`) before it, and the texts that lead to cells (`ends`); the
+-- listener's loader runs the whole once for each. What was found is left in the filter state, where the route table,
+-- which comes with it, looks cells up.
 -- It never fails on what a client sends; if it did, the request would be answered 503, and not sent astray.
 
 local bit = require("bit")
@@ -427,8 +428,19 @@ end
 -- transforms.py
 
 local function match_text(program, text)
-  if program then return run(program, text) end
-  return text ~= "" and NONE or nil
+  if not program then return text ~= "" and NONE or nil end
+  if not program.patterns then return run(program, text) end
+  for _, pattern in ipairs(program.patterns) do
+    local first, _, one, two, three = find(text, pattern)
+    if first then
+      local names = program.names
+      if not one then return NONE end
+      if not two then return { [names[1]] = one } end
+      if not three then return { [names[1]] = one, [names[2]] = two } end
+      return { [names[1]] = one, [names[2]] = two, [names[3]] = three }
+    end
+  end
+  return nil
 end
 
 local READERS = {
@@ -481,8 +493,9 @@ local function is_reserved(path)
   local slash = find(path, "/", 2, true)
   local first = sub(path, 2, (slash or #path + 1) - 1)
   if reserved[first] then return true end
+  if slash and slash < #path then return false end
   local _, _, bare = find(first, "^(.*)%.[^.]*$")
-  return (not slash or slash == #path) and reserved[bare or ""] or false
+  return reserved[bare or ""] or false
 end
 
 -- extraction.py
@@ -509,6 +522,8 @@ local function value_of(condition, ask)
 end
 
 local function fill(template, known)
+  local only = not template[2] and template[1]
+  if only then return type(only) == "table" and known[only[1]] or type(only) == "string" and only or nil end
   local out = {}
   for at, part in ipairs(template) do
     if type(part) == "table" then part = known[part[1]] end
@@ -564,9 +579,15 @@ local function extract(rule, ask)
       local groups = match_text(condition.regex, value)
       if condition.inverse then groups = not groups and NONE or nil end
       if not groups or (condition.unreserved and is_reserved(value)) then return nil end
-      known = known or {}
-      for name, text in pairs(groups) do known[name] = text end
+      if groups ~= NONE then
+        if known then
+          for name, text in pairs(groups) do known[name] = text end
+        else
+          known = groups
+        end
+      end
       if condition.kept_as then
+        known = known or {}
         known[condition.kept_as] = condition.part == "host" and host_name(value) or value
       end
     end
@@ -575,40 +596,40 @@ local function extract(rule, ask)
   return read(rule, known or {})
 end
 
--- Each part of the request is fetched from Envoy once. "path" is the path without its query.
-local function ask_of(headers)
-  local fetched = {}
-  return function(name)
-    local value = fetched[name]
-    if value ~= nil then return value or nil end
-    if name == "path" then
-      value = headers:getAtIndex(":path", 0) or ""
-      local mark = find(value, "?", 1, true)
-      if mark then value = sub(value, 1, mark - 1) end
-    else
-      local count = headers:getNumValues(name)
-      if count == 1 then
-        value = headers:getAtIndex(name, 0)
-      elseif count > 1 then
-        local all = {}
-        for at = 1, count do all[at] = headers:getAtIndex(name, at - 1) end
-        value = concat(all, ",")
-      end
+-- Each part of the request is fetched from Envoy once: a call into Envoy costs as much as a hundred steps here.
+-- "path" is the path without its query.
+local headers, fetched
+
+local function ask(name)
+  local value = fetched[name]
+  if value ~= nil then return value or nil end
+  if name == "path" then
+    value = headers:getAtIndex(":path", 0) or ""
+    local mark = find(value, "?", 1, true)
+    if mark then value = sub(value, 1, mark - 1) end
+  else
+    local count = headers:getNumValues(name)
+    if count == 1 then
+      value = headers:getAtIndex(name, 0)
+    elseif count > 1 then
+      local all = {}
+      for at = 1, count do all[at] = headers:getAtIndex(name, at - 1) end
+      value = concat(all, ",")
     end
-    fetched[name] = value or false
-    return value
   end
+  fetched[name] = value or false
+  return value
 end
 
 -- The owner of all of a key's values, as owner_of gives it for one; "ambiguous" where there are several.
-local function owner_of_all(rule, key, text, owner_of)
+local function owner_of_all(rule, key, text)
   local found, count, waiting = NOBODY, 0, false
   for _ in string.gmatch(text, "[^ ]+") do
     count = count + 1
     if count > MAX_VALUES then return "ambiguous" end
   end
   for value in string.gmatch(text, "[^ ]+") do
-    if not owner_of then return nil end
+    if not lookups then return nil end
     local owner, will_ask = owner_of(rule, key, value)
     if not owner then
       if not will_ask then return nil end
@@ -621,36 +642,37 @@ local function owner_of_all(rule, key, text, owner_of)
   return found
 end
 
--- What the route table looks up, in its order: each key that names a cell; and what follows if none leads to one.
-local function settle(rule, texts, owner_of)
-  local named, asking, cells = false, false, {}
+-- What the route table is told of a rule, and whether that is where the request ends: the first key that leads to
+-- a cell, as its number and text. What comes after it is nobody's question.
+local function settle(rule, texts)
+  local named, asking = false, false
   for at, key in ipairs(rule.keys) do
     local text = texts[at]
     if text and key.bucket then
       local owner, will_ask = NOBODY, nil
       if text ~= "" then
         if key.many then
-          owner, will_ask = owner_of_all(rule, key, text, owner_of)
+          owner, will_ask = owner_of_all(rule, key, text)
         else
-          if not owner_of then return "undecided", cells end
+          if not lookups then return "undecided" end
           owner, will_ask = owner_of(rule, key, text)
         end
       end
-      if owner == "ambiguous" then return asking and "asking" or owner, cells end
+      if owner == "ambiguous" then return asking and "asking" or owner end
       if not owner then
-        if not will_ask then return "undecided", cells end
+        if not will_ask then return "undecided" end
         asking = true -- and go on, to ask for all at once
       elseif owner ~= NOBODY then
         named = true
-        if not asking then cells[at] = owner end
+        if not asking and ends[key.ends][owner] then return at .. ":" .. owner, true end
       end
     elseif text then
       named = true
-      if not asking then cells[at] = text end
+      if not asking and ends[key.ends][text] then return at .. ":" .. text, true end
     end
   end
-  if asking then return "asking", cells end
-  return named and "unknown" or "not_found", cells
+  if asking then return "asking" end
+  return named and "unknown" or "not_found"
 end
 
 -- fence_routes.py: in a sidecar, what the virtual host's metadata says of a name that is no more, or hardly, here.
@@ -689,7 +711,7 @@ local function refused(handle, ask)
 end
 
 local function decide(handle, version, told)
-  local ask = ask_of(handle:headers())
+  headers, fetched = handle:headers(), {}
   local state = handle:streamInfo():filterState()
   if fenced then
     if refused(handle, ask) then return end
@@ -697,25 +719,35 @@ local function decide(handle, version, told)
     handle:clearRouteCache()
     return
   end
-  local owner_of, lines
-  if lookups then owner_of, lines = looking(handle, told) end
+  look(handle, told)
+  local passed, ended = false, false
   for _, rule in ipairs(rules) do
-    local outcome, texts = extract(rule, ask)
-    if outcome == "keys" then
-      local cells
-      outcome, cells = settle(rule, texts, owner_of)
-      for at = 1, #rule.keys do
-        if cells[at] and cells[at] ~= "" then state:set(rule.state .. "." .. at, "envoy.string", cells[at]) end
+    local outcome
+    if not ended then
+      local found
+      outcome, found = extract(rule, ask)
+      if outcome == "keys" then outcome, ended = settle(rule, found) end
+      if ended then
+        state:set("cellplane.end", "envoy.string", rule.name .. "/" .. outcome)
+        if not told then break end
+        outcome = nil
       end
     end
-    if outcome then state:set(rule.state, "envoy.string", outcome) end
+    if outcome then
+      passed = true
+      state:set(rule.state, "envoy.string", outcome)
+    elseif told then
+      state:set(rule.state, "envoy.string", "over") -- whatever was said of it before
+    end
   end
-  if lines and #lines > 0 then
+  if told and not ended then state:set("cellplane.end", "envoy.string", "nowhere") end
+  local claims = question()
+  if claims then
     local metadata = handle:streamInfo():dynamicMetadata()
     metadata:set("cellplane.asked", "version", version)
-    metadata:set("cellplane.asked", "claims", concat(lines, "\n"))
+    metadata:set("cellplane.asked", "claims", claims)
   end
-  state:set("cellplane.keys", "envoy.string", "read")
+  state:set("cellplane.keys", "envoy.string", passed and "read, passed" or "read")
   handle:clearRouteCache()
 end
 
@@ -758,7 +790,7 @@ end
 return decide, decide_again, {
   checksum = checksum, from_base36 = from_base36, from_base64 = from_base64, from_base64url = from_base64url,
   parse_token = parse_token, parse_payload = parse_payload, json_fields = json_fields,
-  basic_fields = basic_fields, jwt_fields = jwt_fields, registry_scopes = registry_scopes, run = run,
+  basic_fields = basic_fields, jwt_fields = jwt_fields, registry_scopes = registry_scopes, match_text = match_text,
   cookie_values = cookie_values, query_values = query_values, is_reserved = is_reserved, extract = extract,
   slot_of = slot_of, moved = moved,
 }

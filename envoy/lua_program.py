@@ -7,13 +7,15 @@ listener. Only data is generated; the code is the same for every ruleset. `View 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from itertools import groupby
 from typing import Final
 
-from envoy.classification import BUCKETS
+from envoy.classification import BUCKETS, KeyType
+from envoy.decision import BLOCKED
 from envoy.edge import Lookups
+from envoy.lua_patterns import char_class, lua_patterns, ranges
 from envoy.match_rules import Classify, Condition, KeyTemplate, MatchRule, Template, Transform, Variable
 from envoy.regex import Chars, Regex
 from envoy.regex_compiler import compile_regex, literal_start
@@ -32,16 +34,26 @@ class Raw(str):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The texts of keys at which the route table has an end: ids of cells, and prefixes of their sessions."""
+
+    cells: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+
 def lua_program(
     rules: Sequence[MatchRule],
     reserved: frozenset[str],
     lookups: Lookups | None = None,
     order: Sequence[str] = (),
     fenced: str = "",
+    ends: Ends = Ends(),
 ) -> str:
     """Write the program that reads requests for these rules, which are not native.
 
-    `order` names all rules; with `lookups` owners are asked for. With `fenced`, the name of a header, it
+    `order` names all rules; with `lookups` owners are asked for. A request that has come to one of `ends` is
+    read no further. With `fenced`, the name of a header, it
     refuses what has left the cell instead, and says there where it is.
     It gives two functions: one reads a request, the other decides again when owners have been asked for.
     """
@@ -50,6 +62,7 @@ def lua_program(
     lines = (
         f"local reserved = {lua_data(words if needs_words else {})}",
         f"local rules = {lua_data([_rule(rule) for rule in rules])}",
+        f"local ends = {lua_data(_ends(ends, lookups))}",
         f"local order = {lua_data(list(order) if lookups else ())}",
         f"local lookups = {lua_data(_lookups(lookups))}",
         f"local fenced = {lua_data(fenced or None)}",
@@ -57,9 +70,18 @@ def lua_program(
     return "\n".join((_SETS, *lines, _code("memory.lua"), _code("decide.lua")))
 
 
-def key_state(rule: str, key: int | None = None) -> str:
-    """Name the filter state that holds a rule's outcome, or its key of this number, from 1."""
-    return f"cellplane.key.{rule}" + ("" if key is None else f".{key}")
+END_STATE: Final = "cellplane.end"
+"""The filter state that holds where a request ends: an `end_of_key`."""
+
+
+def key_state(rule: str) -> str:
+    """Name the filter state that holds why a rule was passed over, or that it matched."""
+    return f"cellplane.key.{rule}"
+
+
+def end_of_key(rule: str, key: int, text: str) -> str:
+    """Spell that a rule's key of this number, from 1, leads to a cell by its text."""
+    return f"{rule}/{key}:{text}"
 
 
 def passed_state(rule: str) -> str:
@@ -68,7 +90,9 @@ def passed_state(rule: str) -> str:
 
 
 def regex_data(regex: Regex) -> Data:
-    """Write a regular expression's program as data."""
+    """Write a regular expression as data: patterns of Lua's own, or our machine's program."""
+    if (own := lua_patterns(regex)) is not None:
+        return {"patterns": list(own.texts), "names": list(own.names)}
     program = compile_regex(regex)
     if not isinstance(program, Program):
         raise AssertionError(f"a ruleset holds no regex that can't be run: {program}")  # noqa: TRY004
@@ -132,6 +156,16 @@ def _lookups(lookups: Lookups | None) -> Data:
     }
 
 
+def _ends(ends: Ends, lookups: Lookups | None) -> Data:
+    cells = dict.fromkeys(ends.cells, True)
+    return {
+        "cells": cells,
+        "owners": {**cells, str(BLOCKED): True} if lookups else cells,
+        "prefixes": dict.fromkeys(ends.prefixes, True),
+        "first": {FIRST: True} if ends.cells else {},
+    }
+
+
 def _condition(condition: Condition) -> Data:
     return {
         "part": condition.part.value,
@@ -168,7 +202,11 @@ def _key(key: KeyTemplate) -> Data:
         "bucket": None if bucket is None else int(bucket),
         "kind": None if bucket is None else f"{bucket.name}/",
         "many": key.many or None,
+        "ends": _ENDS.get(key.type, "cells" if bucket is None else "owners"),
     }
+
+
+_ENDS: Final = {KeyType.FIRST_CELL: "first", KeyType.SESSION_PREFIX: "prefixes"}
 
 
 def _template(template: Template) -> Data:
@@ -181,7 +219,7 @@ def _step(step: Step) -> Data:
         case Char(chars):
             return [1, Raw(_set(chars))]
         case Run(chars, least, most):
-            pattern = f"^[{_pattern(chars)}]*"
+            pattern = f"^{char_class(chars)}*"
             return [2, pattern, least] if most is None else [2, pattern, least, most]
         case Split(first, second):
             return [3, first + 1, second + 1]
@@ -193,31 +231,8 @@ def _step(step: Step) -> Data:
             return [6]
 
 
-def _ranges(chars: Chars) -> list[tuple[int, int]]:
-    codes = sorted(map(ord, chars))
-    runs = ([code for _, code in run] for _, run in groupby(enumerate(codes), lambda pair: pair[1] - pair[0]))
-    return [(run[0], run[-1]) for run in runs]
-
-
 def _set(chars: Chars) -> str:
-    return f"set({','.join(f'{low},{high}' for low, high in _ranges(chars))})"
-
-
-def _pattern(chars: Chars) -> str:
-    """Write a set as a class of Lua's patterns, in as few ranges as can be: Lua tries one after the other."""
-    out = "%z" if "\0" in chars else ""  # a zero byte has a letter of its own there
-    for low, high in _ranges(chars - {"\0"}):
-        # A range must neither begin nor end with what a class reads as its own: those stand alone, escaped.
-        codes = range(low, high + 1)
-        plain = [code for code in codes if chr(code) not in _SPECIAL]
-        first, last = (plain[0], plain[-1]) if plain else (high + 1, low)
-        out += "".join(f"%{chr(code)}" for code in codes if not first <= code <= last)
-        if plain:
-            out += chr(first) if first == last else f"{chr(first)}-{chr(last)}"
-    return out
-
-
-_SPECIAL: Final = "%]^-["
+    return f"set({','.join(f'{low},{high}' for low, high in ranges(chars))})"
 
 
 def _text(text: str) -> str:

@@ -7,24 +7,23 @@ cells, in the rule's place in the order. `View -> Snapshot`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from envoy import matchers
 from envoy.asking import asking
 from envoy.branches import Standings, counted_once
 from envoy.classification import BUCKETS, KeyType
+from envoy.conditions import holds
 from envoy.decision import BLOCKED, BLOCKED_STATUS
 from envoy.edge import Lookups
 from envoy.leaves import Mark, at_cell, at_cluster, rejected
-from envoy.lua_program import ASKING, FIRST, key_state
+from envoy.lua_program import ASKING, END_STATE, FIRST, end_of_key, key_state
 from envoy.match_rules import (
     Classify,
-    Condition,
     KeyTemplate,
     MatchRule,
     Otherwise,
-    Part,
     Reject,
     Skip,
     ToCell,
@@ -35,20 +34,13 @@ from envoy.matchers import (
     PATH,
     Entry,
     OnMatch,
-    Predicate,
     all_of,
     entry,
     exactly,
     listed,
-    negated,
-    quoted,
 )
-from envoy.re2_text import header_text, path_text
-from envoy.regex_compiler import literal_start
 from envoy.standing import Access, Standing, fixed_cluster_name
 from envoy.traffic import ORDINARY, Manners
-
-_PSEUDO = {Part.METHOD: ":method", Part.HOST: ":authority"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,46 +67,24 @@ def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
     if rule.is_native:
         conditions = [holds(each, ground.reserved) for each in rule.conditions]
         return (entry(all_of(*conditions), listed(_native_ends(rule, ground))),)
-    state = matchers.filter_state(key_state(rule.name))
-    return (entry(matchers.present(state), listed(_read_ends(rule, ground, state))),)
+    return (
+        _always(exactly(matchers.filter_state(key_state(rule.name)), _outcomes(rule, ground))),
+        _always(exactly(matchers.filter_state(END_STATE), _ends(rule, ground))),
+    )
 
 
-def may_match(rule: MatchRule, reserved: frozenset[str]) -> Predicate:
-    """Match at least the requests that the rule matches: those that are worth reading."""
-    return all_of(*(_may_hold(each, reserved) for each in rule.conditions))
-
-
-def holds(condition: Condition, reserved: frozenset[str]) -> Predicate:
-    """Match if the condition holds; it is of no cookie and no query."""
-    regex = condition.regex
-    if condition.part is Part.PATH:
-        if regex is None:
-            raise AssertionError("a path is always there, so a condition asks something of it")
-        found = matchers.matches(PATH, path_text(regex))
-        return all_of(found, negated(_reserved(reserved))) if condition.unreserved else found
-    value = matchers.header(_PSEUDO.get(condition.part, condition.name))
-    found = matchers.matches(value, header_text(regex)) if regex else matchers.present(value)
-    return negated(found) if condition.inverse else found
-
-
-def _may_hold(condition: Condition, reserved: frozenset[str]) -> Predicate:
-    match condition.part:
-        case Part.COOKIE:
-            return matchers.contains(matchers.header("cookie"), f"{condition.name}=")
-        case Part.QUERY:
-            return matchers.contains(PATH, condition.name)
-        case Part.PATH if condition.regex and len(start := literal_start(condition.regex)) > 1:
-            # Most paths begin otherwise, and are not worth a regular expression.
-            return all_of(matchers.starts(PATH, start), holds(condition, reserved))
-        case _:
-            return holds(condition, reserved)
-
-
-def _reserved(words: frozenset[str]) -> Predicate:
-    """Match paths whose first segment is a page of the application's own, with a format or without."""
-    names = "|".join(quoted(word) for word in sorted(words))
-    below, format_, query = r"/[\x00-\x3e\x40-\x7f]*", r"\.[^./?]*/?", r"(?:\?\C*)?"
-    return matchers.matches(PATH, rf"/(?:{names})(?:{below}|{format_})?{query}")
+def together(branches: Iterable[tuple[Entry, ...]]) -> tuple[list[Entry], Entry]:
+    """Part the entries of rules that Lua reads and that follow each other: why they were passed over, one by
+    one; and where requests end, of all in one map.
+    """
+    passed: list[Entry] = []
+    ends = _always(exactly(matchers.filter_state(END_STATE), {}))
+    for outcomes, own in branches:
+        passed.append(outcomes)
+        ends.on_match.matcher.matcher_tree.exact_match_map.MergeFrom(
+            own.on_match.matcher.matcher_tree.exact_match_map
+        )
+    return passed, ends
 
 
 def _native_ends(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
@@ -128,22 +98,27 @@ def _native_ends(rule: MatchRule, ground: Ground) -> Iterator[Entry]:
         yield from _act(rule, ground)
 
 
-def _read_ends(rule: MatchRule, ground: Ground, state: matchers.Input) -> Iterator[Entry]:
-    """Look the keys up in their order; then follow the outcome."""
+def _ends(rule: MatchRule, ground: Ground) -> dict[str, OnMatch]:
+    """Give where each key leads."""
     keys = rule.action.keys if isinstance(rule.action, Classify) else ()
-    for at, key in enumerate(keys, 1):
-        leaves = _leaves(rule.name, key, ground)
-        if leaves:
-            yield _always(exactly(matchers.filter_state(key_state(rule.name, at)), leaves))
-    outcomes = {
+    return {
+        end_of_key(rule.name, at, text): end
+        for at, key in enumerate(keys, 1)
+        for text, end in _leaves(rule.name, key, ground).items()
+    }
+
+
+def _outcomes(rule: MatchRule, ground: Ground) -> dict[str, OnMatch]:
+    """Give what follows where no key leads anywhere, by the reason."""
+    found = {
         skip.value: listed(_passed(rule, skip, ground))
         for skip in (Skip.AMBIGUOUS, Skip.MALFORMED, Skip.UNKNOWN, Skip.UNDECIDED, Skip.NOT_FOUND)
     }
     if ground.lookups and isinstance(rule.action, Classify) and rule.action.asks:
-        outcomes[ASKING] = asking(rule.name, ground.lookups)
+        found[ASKING] = asking(rule.name, ground.lookups)
     if not isinstance(rule.action, Classify):
-        outcomes["matched"] = listed(_act(rule, ground))
-    yield _always(exactly(state, outcomes))
+        found["matched"] = listed(_act(rule, ground))
+    return found
 
 
 def _act(rule: MatchRule, ground: Ground) -> Iterator[Entry]:

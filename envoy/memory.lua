@@ -6,11 +6,17 @@ local MAX_ASKED, MAX_NAME = 16, 255
 local RELEARNED = 10000
 local PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 3, 200, 2000
 local NOBODY = "0"
+local SLOTS = 16384
 
 cellplane = cellplane or {}
+-- Garbage is looked for when four times as much is there as was left, and not twice: that is a third of the work.
+collectgarbage("setpause", 400)
 -- Two halves: what is touched moves to the young one, and when that is full the old one is dropped at once. So
 -- forgetting costs nothing, and a flood of names that are asked for once drops no name that is asked for often.
-local memory = cellplane.memory or { young = {}, old = {}, count = 0, failures = 0, failed_at = 0, quiet_until = 0 }
+local memory = cellplane.memory or {
+  young = {}, old = {}, count = 0, failures = 0, failed_at = 0, quiet_until = 0,
+  at = 0, since = 0, moved = {}, -- what was heard of drops and moves: see forgetting.py
+}
 cellplane.memory = memory
 
 local function keep(name, entry)
@@ -36,7 +42,29 @@ end
 local function slot_of(name)
   local found = 0
   for at = 1, #name do found = (found * 31 + string.byte(name, at)) % 16777213 end
-  return string.format("%d", found % 256)
+  return found % SLOTS
+end
+
+-- What the virtual host says was dropped or moved since this worker looked last. Who missed more than it says, or
+-- is told something older than before (a store put back), can't know what still holds, and forgets everything.
+-- It looks once in a millisecond: so much later is sooner than the next message comes.
+local function listen(handle, now)
+  if now == memory.heard_at then return end
+  memory.heard_at = now
+  local said = handle:virtualHost():metadata()
+  local at = said:get("at") or 0
+  if at == memory.at then return end
+  local since = said:get("since") or 0
+  if at < memory.at or memory.at < since then
+    memory.young, memory.old, memory.count = {}, {}, 0
+    memory.at, memory.since, memory.moved = since, since, {}
+  end
+  for slot, revision in string.gmatch(said:get("moved") or "", "(%d+) (%d+)") do
+    revision = tonumber(revision)
+    if revision <= memory.at then break end -- the newest come first
+    memory.moved[tonumber(slot)] = revision
+  end
+  memory.at = at
 end
 
 local function failed(now)
@@ -77,61 +105,64 @@ local function relearn(name, owner, now)
   end
 end
 
--- One request's look at the memory. `told`: what it was told just now, by name; nil before it has asked.
-local function looking(handle, told)
-  local now, metadata, asking = handle:timestamp(), nil, nil
-  local lines, asked = {}, {}
+-- One request's look at the memory; none waits for anything, so there is one at a time. `told`: what it was told
+-- just now, by name; nil before it has asked. `lines`: what it asks; nil while that is nothing.
+local handle, told, now, asking, lines, asked
 
-  local function generation_of(slot)
-    metadata = metadata or handle:virtualHost():metadata()
-    local generation = metadata:get(slot)
-    return generation or 0
-  end
-
-  local function owner_of(rule, key, value)
-    if value == "" then return NOBODY end
-    local name = key.kind .. value
-    if told and told[name] then return told[name] end
-    local entry = recall(name)
-    local slot = entry and entry.slot or slot_of(name)
-    local generation = generation_of(slot)
-    if entry and entry.generation == generation then
-      if now < entry.expires then return entry.owner end
-    else
-      entry = nil -- somebody moved: what was known may be wrong by now
-    end
-    if asking == nil then asking = not told and may_ask(now) end
-    if asking then
-      if not asked[name] and #lines < MAX_ASKED then
-        asked[name] = true
-        lines[#lines + 1] = string.format("%s %d %.0f %s", rule.name, key.bucket, generation, quoted(value))
-      end
-      return nil, asked[name]
-    end
-    if entry and now < entry.expires + lookups.stale then return entry.owner end
-    return nil
-  end
-
-  return owner_of, lines
+local function look(of, what)
+  handle, told, now, asking, lines, asked = of, what, nil, nil, nil, nil
 end
 
--- Take in an answer. `question` and `answer` are the texts of questions.py; no answer: nobody gave one in time.
-local function learn(question, answer, now)
-  local told, answers = {}, answer and string.gmatch(answer, "(%d+) %d+ (%d+)")
+local function owner_of(rule, key, value)
+  if value == "" then return NOBODY end
+  local name = key.kind .. value
+  if told and told[name] then return told[name] end
+  if not now then
+    now = handle:timestamp()
+    listen(handle, now)
+  end
+  local entry = recall(name)
+  local slot = entry and entry.slot or slot_of(name)
+  local generation = memory.moved[slot] or memory.since
+  if entry and entry.generation == generation then
+    if now < entry.expires then return entry.owner end
+  else
+    entry = nil -- somebody moved: what was known may be wrong by now
+  end
+  if asking == nil then asking = not told and may_ask(now) end
+  if asking then
+    lines, asked = lines or {}, asked or {}
+    if not asked[name] and #lines < MAX_ASKED then
+      asked[name] = true
+      lines[#lines + 1] = string.format("%s %d %.0f %s", rule.name, key.bucket, generation, quoted(value))
+    end
+    return nil, asked[name]
+  end
+  if entry and now < entry.expires + lookups.stale then return entry.owner end
+  return nil
+end
+
+local function question()
+  return lines and table.concat(lines, "\n")
+end
+
+-- Take in an answer. `asked_for` and `answer` are the texts of questions.py; no answer: nobody gave one in time.
+local function learn(asked_for, answer, at)
+  local found, answers = {}, answer and string.gmatch(answer, "(%d+) %d+ (%d+)")
   if not answers then
-    failed(now)
-    return told
+    failed(at)
+    return found
   end
   memory.failures, memory.quiet_until = 0, 0
-  for bucket, generation, value in string.gmatch(question, "[^ \n]+ (%d+) (%d+) ([^\n]*)") do
+  for bucket, generation, value in string.gmatch(asked_for, "[^ \n]+ (%d+) (%d+) ([^\n]*)") do
     local owner, seconds = answers()
     if not owner then break end
     local name = lookups.kinds[bucket] .. unquoted(value)
-    told[name] = owner
+    found[name] = owner
     if #name <= MAX_NAME and seconds ~= "0" then
-      local expires = now + tonumber(seconds) * 1000
+      local expires = at + tonumber(seconds) * 1000
       keep(name, { owner = owner, expires = expires, generation = tonumber(generation), slot = slot_of(name) })
     end
   end
-  return told
+  return found
 end

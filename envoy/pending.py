@@ -9,6 +9,7 @@ Should Lua fail, this route's own answer stands: 503, and no cell. `View -> Snap
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from itertools import takewhile
 from typing import Final
 
@@ -16,13 +17,14 @@ from google.protobuf import struct_pb2
 
 from envoy import matchers
 from envoy.asking import enable
+from envoy.conditions import may_match
 from envoy.edge import OWNER_HEADER, Lookups
-from envoy.lua_program import lua_program
-from envoy.match_branches import may_match
+from envoy.lua_program import Ends, lua_program
 from envoy.match_rules import Classify, MatchRule
 from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
 from envoy.moved import REPLAYED_BYTES, SCRIPT
 from envoy.ruleset import Rule, Ruleset
+from envoy.standing import Access, Standing
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
 from pb.envoy.extensions.filters.http.lua.v3 import lua_pb2
@@ -45,19 +47,18 @@ LOADER: Final = """\
 cellplane = cellplane or {}
 function envoy_on_request(handle)
   local context = handle:filterContext()
-  if context:get("upstream") then return end
   local version = context:get("version")
   if version then
     local program = cellplane[version]
     if not program then
-      local decide, decide_again, own = assert(loadstring(context:get("source"), "=cellplane"))()
+      local decide, decide_again, own = assert(loadstring(handle:metadata():get("source"), "=cellplane"))()
       program = { decide = decide, decide_again = decide_again, moved = own.moved, version = version }
       if cellplane.before then cellplane[cellplane.before.version] = nil end
       cellplane.before, cellplane.newest = cellplane.newest, program
       cellplane[version] = program
     end
     program.decide(handle, version)
-  else
+  elseif not context:get("upstream") then
     local asked = handle:streamInfo():dynamicMetadata():get("cellplane.asked")
     cellplane[asked.version].decide_again(handle, asked.claims, context:get("rule"))
   end
@@ -70,20 +71,34 @@ end
 """.replace("{header}", OWNER_HEADER).replace("{replayed}", str(REPLAYED_BYTES))
 
 
-READ: Final = matchers.equals(matchers.filter_state(READ_STATE), "read")
+READ: Final = matchers.starts(matchers.filter_state(READ_STATE), "read")
 UNREAD: Final = negated(READ)
 """Matches before Lua was there, and where it never was."""
+PASSED: Final = matchers.equals(matchers.filter_state(READ_STATE), "read, passed")
+"""Matches where Lua was, and had something to say of a rule besides where the request ends."""
 
 
-def pending(ruleset: Ruleset, lookups: Lookups | None) -> tuple[Entry, ...]:
+def pending(
+    ruleset: Ruleset, lookups: Lookups | None, standings: Mapping[int, Standing]
+) -> tuple[Entry, ...]:
     """Make the entry; none where matchers decide everything. It is for requests that are `UNREAD`."""
     rules = tuple(rule for rule in ruleset.matches if not rule.is_native)
     if not rules:
         return ()
     worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
     order = [rule.name for rule in ruleset.rules if rule not in at_once(ruleset)]
-    route = _route(lua_program(rules, ruleset.reserved, lookups, order), asks=lookups is not None)
+    source = lua_program(rules, ruleset.reserved, lookups, order, ends=ends_at(standings))
+    route = _route(source, asks=lookups is not None)
     return (entry(worth, leaf(route)),)
+
+
+def ends_at(standings: Mapping[int, Standing]) -> Ends:
+    """Give the texts that lead to cells; in the same table each of them has its leaf."""
+    open_to = [cell for cell in standings.values() if cell.owned is not Access.CLOSED]
+    return Ends(
+        tuple(str(cell.cell_id) for cell in open_to),
+        tuple(cell.session_prefix for cell in open_to if cell.session_prefix),
+    )
 
 
 def needs_lua(rule: Rule) -> bool:
@@ -118,8 +133,9 @@ def lua_filter() -> lua_pb2.Lua:
 
 
 def _route(source: str, *, asks: bool) -> route_pb2.Route:
+    # Envoy copies the context for each request that Lua looks at, and no metadata until somebody asks for it.
     context = struct_pb2.Struct()
-    context.update({"version": hashlib.sha256(source.encode()).hexdigest()[:16], "source": source})
+    context["version"] = hashlib.sha256(source.encode()).hexdigest()[:16]
     body = "This request could not be read. Try again later.\n"
     route = route_pb2.Route(
         name=ROUTE_NAME,
@@ -128,6 +144,7 @@ def _route(source: str, *, asks: bool) -> route_pb2.Route:
             status=503, body=base_pb2.DataSource(inline_string=body)
         ),
     )
+    route.metadata.filter_metadata[LUA_FILTER]["source"] = source
     route.typed_per_filter_config[LUA_FILTER].CopyFrom(
         packed(lua_pb2.LuaPerRoute(name=SCRIPT, filter_context=context))
     )

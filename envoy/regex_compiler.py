@@ -47,6 +47,16 @@ def literal_start(regex: Regex) -> str:
     return found
 
 
+def whole_text(regex: Regex) -> str | None:
+    """Give the one text that matches; None where there are more."""
+    program = compile_regex(regex)
+    if isinstance(program, BadRegex) or not (program.from_start and program.to_end):
+        return None
+    if any(not isinstance(step, Char) or len(step.chars) != 1 for step in program.steps[:-1]):
+        return None
+    return literal_start(regex) or None
+
+
 def first_chars(node: Node) -> Chars:
     """List what a node's text may begin with."""
     match node:

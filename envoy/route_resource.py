@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from envoy.edge import ROUTES_NAME
+from envoy.forgetting import forgetting
 from envoy.pending import LUA_FILTER
 from envoy.shadow import shadow_on
 from pb.envoy.config.core.v3 import base_pb2
@@ -46,7 +47,7 @@ def route_resource(
 
 
 def _metadata(generations: Mapping[int, int]) -> base_pb2.Metadata:
-    """Say to Lua when claims of each slot were last dropped or moved: `memory.lua` asks for one slot."""
+    """Say to Lua which claims were dropped or moved of late."""
     found = base_pb2.Metadata()
-    found.filter_metadata[LUA_FILTER].update({str(slot): at for slot, at in generations.items()})
+    found.filter_metadata[LUA_FILTER].update(forgetting(generations))
     return found

@@ -121,10 +121,10 @@ def route_table(
             branches[manners, bool(there)] = made
             ends.append((made, fallback))
         ways[manners] = Way(*ends[0], *ends[-1])
-    if previous is not None and previous.ruleset == ruleset:
+    if previous is not None and previous.ruleset == ruleset and previous.facts == facts:
         first = previous.pending
     else:
-        first = pending(ruleset, settings.lookups)
+        first = pending(ruleset, settings.lookups, standings)
     host = _host(ruleset, settings, first, ways, follows=bool(follows)).SerializeToString(deterministic=True)
     references = [
         (CLUSTER, cluster_name(cell.cell_id))

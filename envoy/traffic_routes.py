@@ -11,10 +11,11 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
-from envoy.match_branches import holds
+from envoy.conditions import holds
 from envoy.match_rules import Condition, Part
 from envoy.matchers import Predicate, all_of, any_of, negated
 from envoy.re2_text import header_text, path_text
+from envoy.regex_compiler import literal_start, whole_text
 from envoy.traffic import ORDINARY, Manners, TrafficClass
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
 
@@ -49,9 +50,17 @@ def counters(classes: tuple[TrafficClass, ...]) -> tuple[route_pb2.VirtualCluste
 def _counter(each: TrafficClass) -> route_pb2.VirtualCluster:
     found = route_pb2.VirtualCluster(name=each.name)
     for condition in each.conditions:
-        matcher = found.headers.add(name=_NAMES.get(condition.part, condition.name))
-        matcher.string_match.safe_regex.regex = _text(condition)
-        matcher.invert_match = condition.inverse
+        name, regex = _NAMES.get(condition.part, condition.name), condition.regex
+        text = whole_text(regex) if regex and condition.part is not Part.PATH else None
+        start = literal_start(regex) if regex and text is None else ""
+        if len(start) > 1 and not condition.inverse:
+            # Most requests are in no class: they are told apart at the first characters.
+            found.headers.add(name=name).string_match.prefix = start
+        matcher = found.headers.add(name=name, invert_match=condition.inverse)
+        if text is not None:
+            matcher.string_match.exact = text
+        else:
+            matcher.string_match.safe_regex.regex = _text(condition)
     return found
 
 

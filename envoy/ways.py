@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from envoy.match_branches import together
 from envoy.matchers import PATH, Entry, Matcher, OnMatch, Predicate, entry, starts
-from envoy.pending import READ, UNREAD, needs_lua
+from envoy.pending import PASSED, READ, UNREAD, needs_lua
 from envoy.ruleset import Rule
 
 Branches = Mapping[Rule, tuple[Entry, ...]]
@@ -33,7 +34,7 @@ class Way:
         """Add it in place: made apart, every leaf would be copied once more.
 
         Rules before the first that needs Lua are asked of unread requests alone, and so only once. Rules that
-        need it stand together behind one look, so that requests that were never read pass them by at once.
+        need it stand together: why they were passed over behind one look, and where requests end in one map.
         A request in which no name was looked for can't be refused for one, and pays nothing for what follows.
         """
         unread, apart = bool(first), self.read is not self.parts
@@ -46,7 +47,11 @@ class Way:
                 _below(matcher, UNREAD, found)
             elif found and not needed:
                 matcher.matcher_list.matchers.extend(found)
-            if needed or (apart and found and not unread):
+            if needed:
+                passed, ends = together(self.read[rule] for rule in rules)
+                _below(matcher, PASSED, passed)
+                matcher.matcher_list.matchers.append(ends)
+            elif apart and found and not unread:
                 _below(matcher, READ, [each for rule in rules for each in self.read[rule]])
             unread = False
         if apart:

@@ -7,7 +7,7 @@ Planning and the command ask it for keys, the View asks it what a key means. It 
     /cellplane/v1/retired/4             the tombstone of a removed cell
     /cellplane/v1/registry              rewritten by whatever adds, removes or enlarges a cell; see `planning`
     /cellplane/v1/rules/current         a document: its kind, its name
-    /cellplane/v1/generations/042       rewritten when claims whose hash falls there are dropped or moved
+    /cellplane/v1/generations/00042     rewritten when claims whose hash falls there are dropped or moved
     /cellplane/v1/departed/ORGANIZATION/42    where an owner went that left a cell
 """
 
@@ -41,9 +41,9 @@ DOCUMENT_KINDS: Final = (
     "zones-drained",
 )
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
-_SLOT: Final = re.compile(r"[0-9]{3}\Z")
+_SLOT: Final = re.compile(r"[0-9]{5}\Z")
 _OWNER: Final = re.compile(r"[A-Z][A-Z_]*/[1-9][0-9]{0,18}\Z")
-SLOTS: Final = 256
+SLOTS: Final = 16_384
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._-]+)+\Z")
 
 
@@ -140,7 +140,7 @@ class Keyspace:
 
     def generation(self, slot: int) -> str:
         """Spell the key of a generation."""
-        return f"{self.prefix}/generations/{slot:03d}"
+        return f"{self.prefix}/generations/{slot:05d}"
 
     def departure(self, owner: str) -> str:
         """Spell the key of a departure. An owner is spelled like ORGANIZATION/42."""

@@ -177,7 +177,7 @@ def test_a_revision_is_that_of_the_newest_record_with_a_part_in_it() -> None:
     assert effective_revision(BEFORE) == 10
     assert effective_revision(named) == 10
     for key in (
-        "cells/9", "registry", "generations/042", "rules/current", "certificates/edge",
+        "cells/9", "registry", "generations/00042", "rules/current", "certificates/edge",
         "rules-shadow/candidate", "zones-drained/2%2Fa", "overrides/cell%2F1", "departed-claims/x",
     ):  # fmt: skip
         assert effective_revision(replace(BEFORE, mod_revisions={f"/cellplane/v1/{key}": 15})) == 15

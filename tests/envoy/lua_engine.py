@@ -9,7 +9,8 @@ from typing import Any
 from lupa.luajit21 import LuaRuntime  # type: ignore[import-untyped]
 
 from envoy.edge import Lookups
-from envoy.lua_program import lua_program
+from envoy.forgetting import forgetting
+from envoy.lua_program import Ends, lua_program
 from envoy.match_rules import MatchRule
 
 
@@ -24,18 +25,21 @@ class Stream:
 
 
 class LuaEngine:
-    """One program, loaded. `now` is in milliseconds, `generations` what the virtual host says of slots."""
+    """One program, loaded. `now` is in milliseconds, `generations` what the virtual host says of slots, if it
+    names so many of them.
+    """
 
     def __init__(
         self,
         rules: Sequence[MatchRule] = (),
         reserved: frozenset[str] = frozenset(),
         lookups: Lookups | None = None,
+        ends: Ends = Ends(),  # noqa: B008  frozen
     ) -> None:
         self.lua = LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
         self.now = 1_800_000_000_000
-        self.generations: dict[str, int] = {}
-        self.source = lua_program(rules, reserved, lookups)
+        self.generations: dict[int, int] = {}
+        self.source = lua_program(rules, reserved, lookups, ends=ends)
         self.decide, self.decide_again, self.units = self.lua.execute(self.source)
 
     def call(self, name: str, *arguments: Any) -> Any:
@@ -46,13 +50,13 @@ class LuaEngine:
         """Make a stream with these headers."""
         stream = Stream()
         make: Callable[..., Any] = self.lua.eval(
-            """function(count, at_index, set, cleared, now, generation, get_metadata, set_metadata)
+            """function(count, at_index, set, cleared, now, said, get_metadata, set_metadata)
               local headers = {
                 getNumValues = function(_, name) return count(name) end,
                 getAtIndex = function(_, name, at) return at_index(name, at) end,
               }
               local state = { set = function(_, key, kind, value) set(key, kind, value) end }
-              local slots = { get = function(_, slot) return generation(slot) end }
+              local slots = { get = function(_, name) return said(name) end }
               local metadata = {
                 get = function(_, space) return get_metadata(space) end,
                 set = function(_, space, name, value) set_metadata(space, name, value) end,
@@ -88,7 +92,7 @@ class LuaEngine:
             put,
             cleared,
             lambda: self.now,
-            self.generations.get,
+            lambda name: forgetting(self.generations).get(name),
             found,
             lambda space, name, value: stream.metadata.setdefault(space, {}).update({name: value}),
         )

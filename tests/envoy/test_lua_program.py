@@ -147,7 +147,7 @@ def same_match(text: str, subject: str) -> None:
     made = compile_regex(regex)
     assert isinstance(made, Program)
     expected = run(made, subject)
-    assert LUA.call("run", compiled(regex), subject) == (None if expected is None else dict(expected))
+    assert LUA.call("match_text", compiled(regex), subject) == (None if expected is None else dict(expected))
 
 
 def compiled(regex: Regex) -> object:

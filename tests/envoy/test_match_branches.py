@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from envoy.leaves import divided
-from envoy.match_branches import Ground, match_branch
+from envoy.match_branches import Ground, match_branch, together
 from envoy.matchers import Entry
 from envoy.standing import standing
 from tests.envoy.edge_rig import NOW, cell
@@ -23,6 +23,14 @@ def branch(on: Ground, **fields: Any) -> list[Entry]:
     return list(entry.on_match.matcher.matcher_list.matchers)
 
 
+def said(on: Ground) -> set[str]:
+    action = {"classify": [{"type": "cell_id", "value": "${value}"}]}
+    passed, ends = together([match_branch(match_rule(action=action), on)] * 2)
+    assert len(passed) == 2
+    maps = [each.on_match.matcher.matcher_tree.exact_match_map.map for each in (passed[0], ends)]
+    return {key for each in maps for key in each}
+
+
 def test_a_native_rule_leads_to_its_end() -> None:
     (end,) = branch(ground(*[CellState.ACTIVE] * 3))
     assert end.on_match.action.name == "a"
@@ -38,15 +46,12 @@ def test_a_cell_that_does_not_serve_is_counted_and_its_policy_followed() -> None
     assert default.on_match.action.name == "default"
 
 
-def test_keys_that_lua_reads_are_looked_up_in_maps() -> None:
+def test_keys_that_lua_reads_are_looked_up_in_a_map() -> None:
     many = ground(*[CellState.ACTIVE] * 500, CellState.DRAINED)
-    keys, outcomes = branch(many, action={"classify": [{"type": "cell_id", "value": "${value}"}]})
-    found = keys.on_match.matcher.matcher_tree
-    assert set(found.exact_match_map.map) == {str(at) for at in range(1, 501)}
-    outcome_map = outcomes.on_match.matcher.matcher_tree.exact_match_map.map
-    assert set(outcome_map) == {"unknown", "undecided", "malformed", "ambiguous", "not_found"}
+    outcomes = {"unknown", "undecided", "malformed", "ambiguous", "not_found"}
+    assert said(many) == {f"a/1:{at}" for at in range(1, 501)} | outcomes
 
 
 def test_without_a_cell_there_is_nothing_to_look_up() -> None:
-    (outcomes,) = branch(ground(), action={"classify": [{"type": "cell_id", "value": "${value}"}]})
-    assert "unknown" in outcomes.on_match.matcher.matcher_tree.exact_match_map.map
+    assert "unknown" in said(ground())
+    assert not any(":" in each for each in said(ground()))

@@ -14,7 +14,7 @@ from tests.envoy.rule_documents import parsed, rule
 
 
 def context() -> dict[str, str]:
-    (entry,) = pending(match_table.ruleset(), None)
+    (entry,) = pending(match_table.ruleset(), None, {})
     route, per_route = Route(), LuaPerRoute()
     assert entry.on_match.action.typed_config.Unpack(route)
     assert route.direct_response.status == 503, "what stands if Lua fails"
@@ -23,8 +23,8 @@ def context() -> dict[str, str]:
 
 
 def test_without_rules_for_lua_nothing_is_pending() -> None:
-    assert pending(DEFAULT_RULESET, None) == ()
-    assert pending(parsed(rule()), None) == ()
+    assert pending(DEFAULT_RULESET, None, {}) == ()
+    assert pending(parsed(rule()), None, {}) == ()
 
 
 def test_the_same_rules_are_the_same_version() -> None:
@@ -41,8 +41,11 @@ def test_the_listeners_part_knows_no_rule_and_takes_each_version_once() -> None:
         "function loadstring(...) loads = loads + 1 return loadstring_before(...) end"
     )
     ask = lua.eval("""function(version, source)
-      envoy_on_request({ filterContext = function()
-        return { get = function(_, name) return ({ version = version, source = source })[name] end } end })
+      local function holding(fields)
+        return function() return { get = function(_, name) return fields[name] end } end
+      end
+      local context, metadata = holding({ version = version }), holding({ source = source })
+      envoy_on_request({ filterContext = context, metadata = metadata })
     end""")
     source = "return function(handle) seen[#seen + 1] = {} end, nil, {}"
     for version in ("1", "1", "2", "2", "1"):

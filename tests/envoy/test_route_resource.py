@@ -22,11 +22,12 @@ def test_without_generations_the_host_is_all_there_is() -> None:
     )
 
 
-def test_generations_are_numbers_under_the_filter_that_reads_them() -> None:
+def test_generations_stand_under_the_filter_that_reads_them() -> None:
     (host,) = read({17: 12_345_678_901, 3: 9}).virtual_hosts
     (name,) = host.metadata.filter_metadata
     assert name == "cellplane.keys"
-    assert dict(host.metadata.filter_metadata[name].items()) == {"17": 12_345_678_901, "3": 9}
+    said = {"at": 12_345_678_901, "since": 0, "moved": "17 12345678901 3 9"}
+    assert dict(host.metadata.filter_metadata[name].items()) == said
     host.ClearField("metadata")
     assert host == HOST
 

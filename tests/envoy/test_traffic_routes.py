@@ -62,8 +62,17 @@ def test_a_counter_asks_what_the_class_asks() -> None:
         rule(), traffic=[{"name": "a", "match": [{"type": "method", "values": ["POST"]}, HEADER]}]
     ).traffic
     (found,) = counters(classes)
-    asked = [(each.name, each.string_match.safe_regex.regex) for each in found.headers]
-    assert asked == [(":method", "(?:POST)"), ("x-a", r"\C+")]
+    method, other = found.headers
+    assert (method.name, method.string_match.exact) == (":method", "POST")
+    assert (other.name, other.string_match.safe_regex.regex) == ("x-a", r"\C+")
+
+
+def test_a_counter_looks_at_the_first_characters_first() -> None:
+    path = {"type": "path", "template": "/api/:version/jobs"}
+    (found,) = counters(parsed(rule(), traffic=[{"name": "a", "match": [path]}]).traffic)
+    first, whole = found.headers
+    assert (first.name, first.string_match.prefix) == (":path", "/api/")
+    assert whole.string_match.safe_regex.regex.startswith("/api/")
 
 
 def test_the_first_class_counts_also_when_it_is_an_ordinary_one() -> None:

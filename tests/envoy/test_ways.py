@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envoy.matchers import NOWHERE, PATH, Matcher, OnMatch, entry, present
-from envoy.pending import READ, UNREAD
+from envoy.pending import PASSED, READ, UNREAD, needs_lua
 from envoy.ruleset import Rule
 from envoy.ways import Branches, Way
 from tests.envoy.owners_rig import owner_rules
@@ -15,10 +15,14 @@ RULES = owner_rules()
 
 def filled(*, apart: bool) -> list[tuple[str, int]]:
     """Give who looks at each part of the table, and how many entries it has."""
-    parts: Branches = dict.fromkeys(RULES.rules, (ENTRY,))
+    parts: Branches = {rule: (ENTRY, ENTRY) if needs_lua(rule) else (ENTRY,) for rule in RULES.rules}
     matcher = Matcher()
     Way(parts, OnMatch(), dict(parts) if apart else parts, OnMatch()).fill(matcher, (ENTRY,))
-    names = {READ.SerializeToString(): "read", UNREAD.SerializeToString(): "unread"}
+    names = {
+        PASSED.SerializeToString(): "passed",
+        READ.SerializeToString(): "read",
+        UNREAD.SerializeToString(): "unread",
+    }
     return [
         (
             names.get(each.predicate.SerializeToString(), "all"),
@@ -29,11 +33,18 @@ def filled(*, apart: bool) -> list[tuple[str, int]]:
 
 
 def test_rules_before_the_first_that_needs_lua_are_for_the_unread_and_others_for_all() -> None:
-    assert filled(apart=False) == [("unread", 2), ("read", 1), ("all", 0), ("all", 0)]
+    assert filled(apart=False) == [("unread", 2), ("passed", 1), ("all", 0), ("all", 0), ("all", 0)]
 
 
 def test_where_somebody_is_followed_the_read_have_parts_of_their_own() -> None:
-    assert filled(apart=True) == [("unread", 2), ("read", 1), ("unread", 2), ("read", 2), ("read", 1)]
+    assert filled(apart=True) == [
+        ("unread", 2),
+        ("passed", 1),
+        ("all", 0),
+        ("unread", 2),
+        ("read", 2),
+        ("read", 1),
+    ]
 
 
 def test_without_lua_there_is_one_list() -> None:

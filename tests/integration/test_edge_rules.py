@@ -120,7 +120,7 @@ async def test_lua_that_fails_sends_nobody_astray(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     """The requests that it would read are answered 503; all others are decided as ever."""
-    monkeypatch.setattr("envoy.pending.lua_program", lambda *_: source)
+    monkeypatch.setattr("envoy.pending.lua_program", lambda *_, **__: source)
     async with running_edge(tmp_path, (1, 2), ruleset=token_rules()) as edge:
         await edge.publish(view_of(cell(1, ports=edge.ports(1)), cell(2, ports=edge.ports(2), weight=0)))
         await edge.envoy.ready()

@@ -27,7 +27,7 @@ def test_keys_are_spelled_in_one_place() -> None:
     assert SPACE.registry == "/cellplane/v1/registry"
     assert SPACE.document("rules", "current") == "/cellplane/v1/rules/current"
     assert SPACE.document("pushes-held", "edge/eu 1") == "/cellplane/v1/pushes-held/edge%2Feu%201"
-    assert SPACE.generation(7) == "/cellplane/v1/generations/007"
+    assert SPACE.generation(7) == "/cellplane/v1/generations/00007"
     assert SPACE.departure("ORGANIZATION/42") == "/cellplane/v1/departed/ORGANIZATION/42"
     assert Keyspace("/staging").cell(1) == "/staging/cells/1"
 
@@ -42,8 +42,8 @@ def test_keys_are_spelled_in_one_place() -> None:
         ("rules/current", DocumentKey("rules", "current")),
         ("pushes-good/edge%2Feu", DocumentKey("pushes-good", "edge/eu")),
         ("pushes-released/%C3%A4", DocumentKey("pushes-released", "ä")),
-        ("generations/000", GenerationKey(0)),
-        ("generations/255", GenerationKey(255)),
+        ("generations/00000", GenerationKey(0)),
+        ("generations/16383", GenerationKey(16383)),
         ("departed/ORGANIZATION/42", DepartureKey("ORGANIZATION/42")),
     ],
 )
@@ -74,9 +74,9 @@ def test_a_key_is_understood(rest: str, parsed: ParsedKey) -> None:
         "/cellplane/v1/rules/%2f",
         "/cellplane/v1/rules/%FF",
         "/cellplane/v1/unheard-of/thing",
-        "/cellplane/v1/generations/256",
+        "/cellplane/v1/generations/16384",
         "/cellplane/v1/generations/7",
-        "/cellplane/v1/generations/007/x",
+        "/cellplane/v1/generations/00007/x",
         "/cellplane/v1/departed/ORGANIZATION",
         "/cellplane/v1/departed/ORGANIZATION/0",
         "/cellplane/v1/departed/ORGANIZATION/042",

@@ -31,7 +31,7 @@ LISTING = Listing(
         record("/cellplane/v1/cells/5", encode(cell(5, session_prefix="cell-4")), 30, 29),
         record("/cellplane/v1/cells/6", b"\xff\x00garbage", 31),
         record("/cellplane/v1/departed/ORGANIZATION/42", encode(GONE), 40),
-        record("/cellplane/v1/generations/042", b"{}", 41),
+        record("/cellplane/v1/generations/00042", b"{}", 41),
         record("/cellplane/v1/registry", b"{}", 32),
         record("/cellplane/v1/retired/3", encode(retired(3)), 33),
         record("/cellplane/v1/rules/current", encode(RULES), 34),

@@ -105,13 +105,13 @@ def test_batches_fold_into_it_and_leave_the_old_view_alone() -> None:
 
 
 def test_generations_count_by_their_revisions() -> None:
-    first = after(put(5, cell(1), ("generations/042", b"whatever")), put(6, ("generations/007", b"")))
+    first = after(put(5, cell(1), ("generations/00042", b"whatever")), put(6, ("generations/00007", b"")))
     assert first.generations == {7: 6, 42: 5}
-    second = fold(first, put(8, ("generations/042", b"again")))
+    second = fold(first, put(8, ("generations/00042", b"again")))
     assert second.generations == {7: 6, 42: 8}
     assert second.cells is first.cells
     assert second.departed is first.departed
-    assert fold(second, deleted(9, "generations/042")).generations == {7: 6}
+    assert fold(second, deleted(9, "generations/00042")).generations == {7: 6}
     assert not second.quarantined
 
 

@@ -1,4 +1,4 @@
-"""Generations: 256 keys of the topology, one of which is rewritten whenever claims are dropped or moved.
+"""Generations: 16,384 keys of the topology, one of which is rewritten whenever claims are dropped or moved.
 
 The planning of claims writes them in the transaction that drops or moves, the View shows at which revision
 each was written last, and whoever remembers a lookup forgets it when the slot of its key rises. They say
@@ -26,7 +26,7 @@ def bucket_name(bucket: Bucket) -> str:
 
 
 def slot(bucket: Bucket) -> int:
-    """Give the slot of a claim, 0 to 255. Lua inside Envoy reckons the same."""
+    """Give the slot of a claim, below `SLOTS`. Lua inside Envoy reckons the same."""
     found = 0
     for byte in bucket_name(bucket).encode():
         found = (found * 31 + byte) % _PRIME

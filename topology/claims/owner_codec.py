@@ -15,6 +15,7 @@ from topology.claims.model import Subject
 from topology.claims.owners import Owner, Transfer, TransferPhase
 from topology.codec import Undecodable, read_stamp, stamp_body, to_json
 from topology.fields import Fields, MalformedError
+from topology.keys import SLOTS
 
 SCHEMA: Final = 1
 
@@ -108,8 +109,8 @@ def _held(fields: Fields) -> tuple[Subject, int]:
 
 
 def _slot(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 256:
-        raise MalformedError(f"slots: {value!r} is none: they are 0 to 255")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < SLOTS:
+        raise MalformedError(f"slots: {value!r} is none: they are 0 to {SLOTS - 1}")
     return value
 
 

@@ -55,7 +55,7 @@ def test_what_goes_takes_its_generation_along() -> None:
     gone = [record(value, status=Status.LEASE_DESTROYING, lease=LEASE_1) for value in ("a", "b")]
     txn = close(KEYS, lease(), 5, gone, KEEP)
     touched = slots((route("a"), route("b")))
-    assert [key for key, _ in txn.puts] == [f"/c/generations/{each:03d}" for each in touched]
+    assert [key for key, _ in txn.puts] == [f"/c/generations/{each:05d}" for each in touched]
     assert json.loads(txn.puts[0][1]) == {
         "schema": 1,
         "updated_by": "CELL-2",

@@ -66,7 +66,7 @@ def test_a_bad_owner_is_told_by_its_field(changes: dict[str, Any], words: str) -
     [
         ({"id": LEASE_1}, f"id: transfer {LEASE_1} lies at the key of {LEASE_2}"),
         ({"phase": "GOING"}, "phase: 'GOING' is none of PREPARING, MOVED, GIVEN_UP, DONE"),
-        ({"slots": [256]}, "slots: 256 is none: they are 0 to 255"),
+        ({"slots": [16384]}, "slots: 16384 is none: they are 0 to 16383"),
         ({"slots": [True]}, "slots: True is none"),
         ({"owners": [{"subject": {"type": "USER", "id": 1}}]}, "owners[0].epoch: is missing"),
         ({"created_at": "noon"}, "created_at: is no time"),

@@ -21,7 +21,7 @@ from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.store import PostgresClaims
 from topology.claims_postgresql.upkeep import Upkeep
-from topology.keys import Keyspace
+from topology.keys import SLOTS, Keyspace
 from topology.memory import Faults, MemoryStore
 
 pytestmark = NEEDS_POSTGRESQL
@@ -169,7 +169,7 @@ async def test_where_the_log_is_gone_all_is_told(stage: Stage) -> None:
     await stage.drop("a")
     await stage.claims.prune(timedelta(seconds=-60))
     async with stage.upkeep():
-        await eventually(lambda: stage.reached(set(range(256))), "all generations")
+        await eventually(lambda: stage.reached(set(range(SLOTS))), "all generations")
 
 
 async def test_the_log_is_kept_short(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
