@@ -121,7 +121,8 @@ def test_many_rejections_are_counted_and_the_first_kept() -> None:
 
 def test_nothing_grows_without_bound() -> None:
     its = rig()
-    for _ in range(MOST_UNWRITTEN + 5):
-        its.push()
+    one = its.push().pushed
+    for _ in range(MOST_UNWRITTEN + 4):
+        its.tracker.published(one)
     assert len(its.tracker.tracked) == MOST_TRACKED
     assert (len(its.tracker.unwritten), its.tracker.forgotten) == (MOST_UNWRITTEN, 5)
