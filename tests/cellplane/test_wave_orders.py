@@ -43,6 +43,7 @@ def fields(outcome: object) -> list[str]:
         ({"patience_seconds": 0.0}, "patience_seconds"),
         ({"lost_seconds": float("nan")}, "lost_seconds"),
         ({"most_lost_percent": 101.0}, "most_lost_percent"),
+        ({"most_gone_percent": -1.0}, "most_gone_percent"),
         ({"prometheus": "prometheus:9090"}, "prometheus"),
         ({"queries": (Query(name="a", expression="x", limit=1),)}, "prometheus"),
         (
