@@ -45,7 +45,7 @@ from tests.postgresql_server import PostgresServer
 from tests.processes import Child, free_port
 from topology.claims.codec import encode_record
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.model import Bucket, BucketType
+from topology.claims.model import Bucket, BucketType, Subject, SubjectType
 from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.migration import migrate
@@ -200,8 +200,11 @@ def raw_pair(bench: Bench, names: list[str]) -> tuple[Txn, Txn]:
     values = [encode_record(record(name)) for name in names]
     lease = bench.claims.lease(str(uuid4()))
     body = json.dumps({"creates": [["ROUTES", name] for name in names], "by": "benchmark" * 20}).encode()
-    absent = tuple(Compare(key, 0) for key in (*keys, lease))
-    begin = Txn(absent, (*zip(keys, values, strict=True), (lease, body)), ())
+    # The service compares the owner and the cell too, and marks the cell.
+    owner, cell = bench.claims.owner(Subject(SubjectType.USER, 1)), bench.keyspace.cell(1_000_000)
+    absent = tuple(Compare(key, 0) for key in (*keys, lease, owner, cell))
+    mark = bench.claims.begun(1_000_000), b"x" * 60
+    begin = Txn(absent, (*zip(keys, values, strict=True), (lease, body), mark), ())
     return begin, Txn((), tuple(zip(keys, values, strict=True)), (lease,))
 
 
