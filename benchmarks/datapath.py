@@ -4,7 +4,8 @@ Our edges are the whole product with 10 cells and with 1,000, configured by its 
 ext-proc; the rules are those of the example. A way and plain Envoy take turns, two runs of wrk next to each
 other; the ratio is of Envoy's CPU per request, plain divided by ours, and the median of the rounds counts.
 
-    make bench NAME=datapath                                  # 5 rounds
+    make bench NAME=datapath                                  # 5 rounds, some 20 minutes
+    make bench NAME=datapath ARGS='--seconds 1'               # some 15
     make bench NAME=datapath ARGS='--rounds 2 --cells 10 --ways session remembered'
 
 Wants wrk and nginx, the upstream of all.
@@ -67,7 +68,7 @@ class Found:
 class Bench:
     """Everything that runs, and how it is measured."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack, seconds: float) -> None:
+    def __init__(self, folder: Path, stack: AsyncExitStack, seconds: int) -> None:
         self._folder = folder
         self._stack = stack
         self._seconds = seconds
@@ -109,7 +110,7 @@ class Bench:
                     into.asked.append((await self.edges[size].asked() - before) / pair[1].requests)
                     if latency:
                         fresh = way.requests(self.mixes[size])
-                        into.alone.append(await self._pair(plain, target, fresh, self._seconds / 2, 1))
+                        into.alone.append(await self._pair(plain, target, fresh, 1, 1))
                     print(
                         f"# {workers}w round {number + 1} {way.name:<10} {size:>5}: {into.row()}", flush=True
                     )
@@ -185,7 +186,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each run of wrk")
+    parser.add_argument("--seconds", type=int, default=2, help="of each run of wrk, which takes whole ones")
     parser.add_argument("--cells", type=int, nargs="+", default=list(CELLS))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--ways", nargs="+", choices=[way.name for way in WAYS])
