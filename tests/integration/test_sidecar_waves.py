@@ -47,6 +47,8 @@ async def test_rules_go_in_a_wave_and_a_departure_goes_at_once(tmp_path: Path) -
         port = free_port()
         application = f"127.0.0.1:{(await stage.start_cell(9)).port}"
         await begin_topology(stage, f"--sidecar-listen=127.0.0.1:{port}", f"--sidecar-app={application}")
+        # These rules are fewer by more than half: without a word they would be held.
+        await command(stage, "pushes", "waves", "set", "--most-gone", "100", "--yes")
         await stage.commit(ruled("users"))
         pods = []
         for name in ("canary", "other"):
@@ -73,7 +75,7 @@ async def test_rules_go_in_a_wave_and_a_departure_goes_at_once(tmp_path: Path) -
 
         await leaves("organization/43")
         await command(stage, "pushes", "waves", "set", "--mode", "on", "--stage", "canary:1h", "--yes")
-        await eventually(wave, "waves in force")
+        await eventually(wave, "waves in force", 60)
         # Only one of both is told of the new rules.
         await stage.commit(ruled("users", "groups"))
 
@@ -81,13 +83,13 @@ async def test_rules_go_in_a_wave_and_a_departure_goes_at_once(tmp_path: Path) -
             told = await wave()
             return (told["state"], told["nodes"], told["of"]) == ("GOING", 1, 2)
 
-        await eventually(tried, "the wave at the canary")
+        await eventually(tried, "the wave at the canary", 60)
 
         async def differ() -> bool:
             canary, other = [await routes(pod) for pod in pods]
             return canary != other
 
-        await eventually(differ, "the canary's rules")
+        await eventually(differ, "the canary's rules", 60)
         # The transfer waits until every sidecar refuses the owner, and not for the wave.
         assert (await send(port, "/acme/web")).status == 200
         await leaves("organization/42")
