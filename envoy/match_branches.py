@@ -73,9 +73,9 @@ def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
     )
 
 
-def together(branches: Iterable[tuple[Entry, ...]]) -> tuple[list[Entry], Entry]:
+def together(branches: Iterable[tuple[Entry, ...]]) -> tuple[list[Entry], list[Entry]]:
     """Part the entries of rules that Lua reads and that follow each other: why they were passed over, one by
-    one; and where requests end, of all in one map.
+    one; and where requests end, of all in one map, or in none where no cell serves: Envoy takes no empty map.
     """
     passed: list[Entry] = []
     ends = _always(exactly(matchers.filter_state(END_STATE), {}))
@@ -84,7 +84,7 @@ def together(branches: Iterable[tuple[Entry, ...]]) -> tuple[list[Entry], Entry]
         ends.on_match.matcher.matcher_tree.exact_match_map.MergeFrom(
             own.on_match.matcher.matcher_tree.exact_match_map
         )
-    return passed, ends
+    return passed, [ends] if ends.on_match.matcher.matcher_tree.exact_match_map.map else []
 
 
 def _native_ends(rule: MatchRule, ground: Ground) -> Iterator[Entry]:

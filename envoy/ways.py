@@ -50,7 +50,7 @@ class Way:
             if needed:
                 passed, ends = together(self.read[rule] for rule in rules)
                 _below(matcher, PASSED, passed)
-                matcher.matcher_list.matchers.append(ends)
+                matcher.matcher_list.matchers.extend(ends)
             elif apart and found and not unread:
                 _below(matcher, READ, [each for rule in rules for each in self.read[rule]])
             unread = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envoy.matchers import NOWHERE, PATH, Matcher, OnMatch, entry, present
+from envoy.matchers import NOWHERE, PATH, Entry, Matcher, OnMatch, entry, present
 from envoy.pending import PASSED, READ, UNREAD, needs_lua
 from envoy.ruleset import Rule
 from envoy.ways import Branches, Way
@@ -10,12 +10,14 @@ from tests.envoy.owners_rig import owner_rules
 from tests.envoy.rule_documents import match_rule
 
 ENTRY = entry(present(PATH), NOWHERE)
+ENDS = Entry()
+ENDS.on_match.matcher.matcher_tree.exact_match_map.map["owner/1:1"].CopyFrom(NOWHERE)
 RULES = owner_rules()
 
 
 def filled(*, apart: bool) -> list[tuple[str, int]]:
     """Give who looks at each part of the table, and how many entries it has."""
-    parts: Branches = {rule: (ENTRY, ENTRY) if needs_lua(rule) else (ENTRY,) for rule in RULES.rules}
+    parts: Branches = {rule: (ENTRY, ENDS) if needs_lua(rule) else (ENTRY,) for rule in RULES.rules}
     matcher = Matcher()
     Way(parts, OnMatch(), dict(parts) if apart else parts, OnMatch()).fill(matcher, (ENTRY,))
     names = {
