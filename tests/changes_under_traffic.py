@@ -62,6 +62,8 @@ async def one_round(stage: Stage, traffic: Traffic, newcomer: int) -> list[Answe
     await settle(weighed(1, 10))
     await settle(moved(3, CellState.QUARANTINED), quarantined=3)
     await settle(moved(3, CellState.ACTIVE), quarantined=3)
+    # Most of what nobody owns goes to it: the service wants it weighed down before it drains.
+    await settle(weighed(newcomer, 100))
     for state in DOWN:
         await settle(down(newcomer, state))
     await settle(removed(newcomer))
