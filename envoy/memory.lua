@@ -7,6 +7,7 @@ local RELEARNED = 10000
 local PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 3, 200, 2000
 local NOBODY = "0"
 local SLOTS = 16384
+local OUTLIVED = 5000
 
 cellplane = cellplane or {}
 -- Garbage is looked for when four times as much is there as was left, and not twice: that is a third of the work.
@@ -15,7 +16,7 @@ collectgarbage("setpause", 400)
 -- forgetting costs nothing, and a flood of names that are asked for once drops no name that is asked for often.
 local memory = cellplane.memory or {
   young = {}, old = {}, count = 0, failures = 0, failed_at = 0, quiet_until = 0,
-  at = 0, since = 0, moved = {}, -- what was heard of drops and moves: see forgetting.py
+  at = 0, since = 0, newest_at = 0, moved = {}, -- what was heard of drops and moves: see forgetting.py
 }
 cellplane.memory = memory
 
@@ -45,15 +46,17 @@ local function slot_of(name)
   return found % SLOTS
 end
 
--- What the virtual host says was dropped or moved since this worker looked last. Who missed more than it says, or
--- is told something older than before (a store put back), can't know what still holds, and forgets everything.
--- It looks once in a millisecond: so much later is sooner than the next message comes.
+-- What the virtual host says was dropped or moved since this worker looked last. Who missed more than it says can't
+-- know what still holds, and forgets everything. A request that began before a push reads what was said before it, so
+-- what is older is passed over; but where nothing newer has been read for five seconds, a store was put back, and what
+-- is told now is all that there is. It looks once in a millisecond: so much later is sooner than the next message comes.
 local function listen(handle, now)
   if now == memory.heard_at then return end
   memory.heard_at = now
   local said = handle:virtualHost():metadata()
   local at = said:get("at") or 0
-  if at == memory.at then return end
+  if at == memory.at then memory.newest_at = now return end
+  if at < memory.at and now - memory.newest_at < OUTLIVED then return end
   local since = said:get("since") or 0
   if at < memory.at or memory.at < since then
     memory.young, memory.old, memory.count = {}, {}, 0
@@ -64,7 +67,7 @@ local function listen(handle, now)
     if revision <= memory.at then break end -- the newest come first
     memory.moved[tonumber(slot)] = revision
   end
-  memory.at = at
+  memory.at, memory.newest_at = at, now
 end
 
 local function failed(now)

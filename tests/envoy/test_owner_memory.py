@@ -228,10 +228,26 @@ def test_a_store_put_back_is_known_by_its_smaller_numbers() -> None:
     worker.engine.generations = {1: 500}
     worker.get("acme", "3 1 60\n0 0 60")
     worker.engine.generations = {1: 400}
+    worker.later(5)
     assert worker.asks("acme")
     worker.get("acme", "7 1 60\n0 0 60")
     worker.engine.generations = {1: 400, slot_of("acme"): 450}
     assert worker.asks("acme"), "and what happens there counts, though 500 was heard of once"
+
+
+def test_a_request_from_before_a_push_makes_nobody_forget() -> None:
+    worker = Worker()
+    older, newer = {1: 400}, {1: 400, 2: 500}
+    for told in (older, newer):
+        worker.engine.generations = told
+        worker.get("acme", "3 1 60\n0 0 60")
+    for _ in range(20):
+        worker.later(1)
+        worker.engine.generations = older
+        assert not worker.asks("acme"), "it waited for an owner while the push came"
+        worker.later(1)
+        worker.engine.generations = newer
+        assert not worker.asks("acme")
 
 
 def test_nobody_is_asked_what_no_longer_matters() -> None:
