@@ -108,10 +108,6 @@ class FleetReader:
             problem=self._problem,
         )
 
-    def own_nodes(self) -> list[NodeRecord]:
-        """Give this replica's nodes alone."""
-        return self._own()[1]
-
     def _own(self) -> tuple[ReplicaRecord, list[NodeRecord]]:
         replica = _replica(f"{self._lease():x}", self._about())
         bodies = (

@@ -99,6 +99,10 @@ class RestPages:
                     with self._server.places.held_for(lambda: caller):
                         answered = await answer(operation, request, caller)
                     counts.took(operation.method, time.perf_counter() - began)
+                except web.HTTPClientError:  # the server's own: too large
+                    ending.code = grpc.StatusCode.INVALID_ARGUMENT
+                    counts.calls[operation.method, ending.code.name] += 1
+                    raise
                 except Exception as error:  # what it means to the caller; a bug of ours goes on
                     failure = failure_of(error)
                     if failure is None:

@@ -40,7 +40,6 @@ _EXTRA: Final[Mapping[Part, tuple[str, ...]]] = {
     Part.PATH: ("unreserved",),
     Part.QUERY: ("name", "as", "every"),
 }
-_REST: Final[Node] = Repeat(One(ASCII - {"/"}), 0, None, True)
 _BELOW: Final[Node] = Repeat(Sequence((literal("/"), Repeat(One(ASCII), 0, None, True))), 0, 1, True)
 _PORT: Final[Node] = Repeat(
     Sequence((literal(":"), Repeat(One(frozenset("0123456789")), 0, None, True))), 0, 1, True

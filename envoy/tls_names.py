@@ -32,7 +32,6 @@ from xds.resource import ENDPOINT, Resource
 CLUSTER_STATE: Final = "envoy.tcp_proxy.cluster"
 """The filter state that Envoy's TCP proxy takes its cluster from."""
 ATTEMPTS: Final = 3
-LISTENER_FILTER_SECONDS: Final = 10.0
 
 
 class Named(NamedTuple):

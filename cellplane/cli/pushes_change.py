@@ -72,7 +72,7 @@ def rollback(
     yes: bool,
     output: str,
 ) -> None:
-    """Make cells and rules what they were right before a push, as one change. Claims are never moved by it.
+    """Make the records of a push what they were right before it, as one change. Claims are never moved by it.
 
     Refused where it cannot be had back: a removed cell's id, a move that the lifecycle does not know, a
     record that was written again since. Undo it by rolling back the push that it becomes.

@@ -127,7 +127,7 @@ async function openPush(id) {
   if (!dialog.open) dialog.showModal();
   try {
     const push = await ask(`../v1/pushes/${id}`);
-    const rollback = button("Roll back", `rollback-${id}`, "rollback", { id }, `Roll back push ${id}`, "Its cells and rules become what they were right before it. Claims stay where they are.", "danger");
+    const rollback = button("Roll back", `rollback-${id}`, "rollback", { id }, `Roll back push ${id}`, "Its records become what they were right before it. Claims stay where they are.", "danger");
     rollback?.addEventListener("click", () => dialog.close(), { capture: true });
     fill($("push-body"), draw.pushDetails(push, rollback));
   } catch (problem) {

@@ -205,6 +205,8 @@ async def test_what_no_page_answers_is_said_as_pages_say_it(pages: Pages) -> Non
                 assert found["message"].startswith(words)
                 assert answer.headers["cache-control"] == "no-store"
                 assert ("allow" in answer.headers) is (status == 405)
+    method = next(each for each in pages.stage.server.counts.calls if each[0].endswith("/Classify"))
+    assert method[1] == "INVALID_ARGUMENT", "it was the client, and no fault of the service"
 
 
 async def test_a_header_says_who_calls_only_behind_a_trusted_proxy(tmp_path: Path) -> None:

@@ -99,8 +99,10 @@ class History:
         """Give all that happens after a revision that is covered, a bookmark at it first.
 
         Raises Failure where the watcher falls behind all that is kept or the server goes away, and what broke
-        the following of the store.
+        the following of the store; and where it is covered no more, for a first listing may have taken long.
         """
+        if not self.covers(after):
+            raise self._broken or _too_slow(after)
         breaks, last = self._breaks, after
         missed = sum(1 for _ in takewhile(lambda step: step.at > after, reversed(self._steps)))
         place = self._dropped + len(self._steps) - missed
@@ -108,8 +110,7 @@ class History:
         while True:
             while self._breaks == breaks and place < self._dropped + len(self._steps):
                 if place < self._dropped:
-                    words = f"this watch is more than {MAX_STEPS} changes behind: watch again after {last}"
-                    raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, words, "TOO_SLOW")
+                    raise _too_slow(last)
                 step = self._steps[place - self._dropped]
                 place += 1
                 for message in step.messages:
@@ -127,3 +128,8 @@ class History:
         if self._bookmark[0] != at:
             self._bookmark = at, self._spell_bookmark(at)
         return self._bookmark[1]
+
+
+def _too_slow(last: int) -> Failure:
+    words = f"this watch is more than {MAX_STEPS} changes behind: watch again after {last}"
+    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, words, "TOO_SLOW")

@@ -48,6 +48,7 @@ from topology.view import View
 
 CLASSIFY: Final = "/gitlab.cells.topology_service.ClassifyService/Classify"
 MOST_ANSWERS: Final = 10_000
+MOST_BYTES: Final = 1024  # of a request whose answer is kept: clients choose how long it is
 NOT_UNDERSTOOD: Final = ("UNKNOWN", "invalid")
 
 
@@ -92,7 +93,7 @@ class ClassifyService(classify_service_pb2_grpc.ClassifyServiceServicer):
         decision = self.decide(asked)
         answer = routed_message(decision.cell).SerializeToString()
         # An override ends by the clock, which no View tells of.
-        if self._by_hand(sources.view) is NOTHING:
+        if len(request) <= MOST_BYTES and self._by_hand(sources.view) is NOTHING:
             if len(self._answers) >= MOST_ANSWERS:
                 self._answers.clear()
             self._answers[request] = answer, (type(key_of(asked)).__name__, "routed")

@@ -56,6 +56,26 @@ async def test_only_what_is_kept_is_covered(monkeypatch: pytest.MonkeyPatch) -> 
     assert not History(lambda _: b"").covers(0)
 
 
+async def test_who_took_long_to_read_the_first_listing_is_cut_off_and_misses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history, "MAX_STEPS", 2)
+    found = made(11)
+    slow, listed = found.follow(11, OpenWatches()), found.follow(11, OpenWatches())
+    for at in (12, 13, 14):
+        change(found, at)
+    with pytest.raises(Failure, match="watch again after 11"):
+        await anext(slow)
+    found.broke(StoreUnavailable("away"))
+    found.listed(20)
+    with pytest.raises(Failure, match="watch again after 11"):
+        await anext(listed)
+    gone = found.follow(20, OpenWatches())
+    found.broke(StoreUnavailable("away"))
+    with pytest.raises(StoreUnavailable):
+        await anext(gone)
+
+
 async def test_who_waits_is_told_of_changes_and_bookmarks_as_they_come() -> None:
     found = made(11)
     answers = found.follow(11, OpenWatches())

@@ -17,6 +17,7 @@ from tests.topology.service.test_claim_service import begin, commit
 from topology.codec import encode
 from topology.forms import format_utc
 from topology.model import CellState, Document
+from topology.service.routing_services import MOST_BYTES
 from topology.store import Txn
 
 Claim = claim_pb2.Claim
@@ -183,6 +184,9 @@ async def test_an_answer_is_kept_until_a_cell_or_a_claim_changes(
     await stage.put(cell(2, addresses={"web": "elsewhere.example.com:443"}, session_prefix="two"))
     assert [await address(client, **acme) for _ in range(2)] == ["elsewhere.example.com:443"] * 2
     assert decided == 2
+    long = {"claims": [Claim(route="acme"), Claim(route="x" * MOST_BYTES)]}
+    assert [await address(client, **long) for _ in range(2)] == ["elsewhere.example.com:443"] * 2
+    assert decided == 4, "what is long is kept for nobody: its sender chooses how long"
     await commit(client, 2, await begin(client, 2, (), ["acme"]))
     await stage.caught_up()
     gone = await failure(client.classify.Classify(wire.ClassifyRequest(**acme)))
