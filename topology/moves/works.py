@@ -94,7 +94,7 @@ class Works:
             return self._blocked(move, "; ".join(map(str, problems)))
         records = self.crossing.records(move)
         asked = await self._asked(replace(move, records=records))
-        return self._stepped(asked, f"{_claims(records)} will go along") if asked.hooked else asked
+        return self._stepped(asked, f"{counted_claims(records)} will go along") if asked.hooked else asked
 
     async def _frozen(self, move: Move) -> Move:
         frozen = await self.freezer.freeze(move, back=move.step is Step.RETURN_FREEZE)
@@ -130,7 +130,7 @@ class Works:
             return await self._asked(move)
         outcome = await self.crossing.go(move, back=move.step is Step.RETURN_TRANSFER)
         if isinstance(outcome, Gone):
-            words = f"{_claims(outcome.records)} went, at cursor {outcome.cursor}"
+            words = f"{counted_claims(outcome.records)} went, at cursor {outcome.cursor}"
             return self._stepped(replace(move, records=outcome.records), words)
         return waits(move, outcome.words) if outcome.passing else self._blocked(move, outcome.words)
 
@@ -182,7 +182,8 @@ class Works:
         return blocks(move, self.clock(), self.who, words)
 
 
-def _claims(count: int) -> str:
+def counted_claims(count: int) -> str:
+    """Spell so many claims."""
     return f"{count} claim{'' if count == 1 else 's'}"
 
 

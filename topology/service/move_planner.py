@@ -21,6 +21,7 @@ from topology.moves.fleet import Fleet, Reached
 from topology.moves.hooks import Hooks, NoHooks
 from topology.moves.model import Move
 from topology.moves.steps import FORWARD, ROWS
+from topology.moves.works import counted_claims
 from topology.service.departure_gate import DepartureGate
 from topology.service.failure import Failure, invalid_fields
 from topology.service.moves_wire import step_number
@@ -94,7 +95,7 @@ class MovePlanner:
                 f"{name}: cell {wish.from_cell} -> cell {wish.to_cell}, epoch {epoch} -> {epoch + 1}"
                 for name, epoch in wish.owners
             ),
-            _claims(self._crossing.records(wish)),
+            f"{counted_claims(self._crossing.records(wish))} will go along",
             fleet,
             *((f"to be waited for: {stays.words}",) if stays is not None else ()),
         )
@@ -104,7 +105,3 @@ def busy_with(busy: Busy) -> Failure:
     """Say that an owner is in another move."""
     about = {"owner": busy.owner, "move": busy.move}
     return Failure(grpc.StatusCode.FAILED_PRECONDITION, str(busy), "OWNER_MOVING", about)
-
-
-def _claims(count: int) -> str:
-    return f"{count} claim{'' if count == 1 else 's'} will go along"
