@@ -77,7 +77,11 @@ async def test_without_etcd_it_is_not_ready_and_refuses(start: Start, free_port:
     await replica.child.ready(replica.is_up)
     status, report = await replica.page("/readyz")
     assert (status, report["ready"]) == (503, False)
-    assert await told_of(replica, "acme") is grpc.StatusCode.UNAVAILABLE
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{replica.port}") as channel:
+        # It refuses before it reads. A client that writes meanwhile may see that its write failed, and not why.
+        stub: Any = ExternalProcessorStub(channel)
+        call = stub.Process()
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_port_that_is_taken_is_named(start: Start, free_port: Callable[[], int]) -> None:

@@ -341,9 +341,10 @@ async def test_what_envoys_rejected_is_not_sent_to_a_new_one_after_a_restart(sta
         return await cellplane(stage, "pushes", "held", "-o", "json")
 
     async def kept() -> bool:
-        return any(one.get("name") == "cell-2" for one in json.loads(await listed()))
+        found = [one for one in json.loads(await listed()) if one["name"] == "cell-2"]
+        return any(version["held"] for one in found for version in one["versions"].values())
 
-    await eventually(kept, "the version to be kept")
+    await eventually(kept, "the version to be kept as held: the first rejection alone is kept before")
     await stage.kill("control-plane")
     await stage.start_control_plane()
     async with raw_node(stage) as call:
