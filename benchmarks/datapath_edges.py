@@ -136,7 +136,7 @@ def _cell(number: int, upstream: int) -> Cell:
 async def plain_envoy(stack: AsyncExitStack, folder: Path, upstream: int, workers: int) -> Target:
     """Start an Envoy that sends everything to one place."""
     port, config = free_port(), folder / f"plain-{workers}.json"
-    config.write_text(json.dumps(_plain_bootstrap(port, upstream)), encoding="utf-8")
+    config.write_text(json.dumps(plain_bootstrap(port, upstream)), encoding="utf-8")
     command = [str(envoy_path()), "-c", str(config), "--concurrency", str(workers)]
     child = Child(
         [*command, "--log-level", "warning", "--disable-hot-restart"], folder / f"plain-{workers}.log"
@@ -157,7 +157,8 @@ async def answers(port: int) -> bool:
     return True
 
 
-def _plain_bootstrap(port: int, upstream: int) -> dict[str, Any]:
+def plain_bootstrap(port: int, upstream: int) -> dict[str, Any]:
+    """Configure an Envoy that sends everything to one place."""
     types = "type.googleapis.com/envoy.extensions"
     manager = {
         "@type": f"{types}.filters.network.http_connection_manager.v3.HttpConnectionManager",

@@ -24,13 +24,13 @@ class Mix:
     """Makes sequences of requests, none of which asks for a cold name that was asked for not long ago."""
 
     def __init__(self, cells: int) -> None:
-        self._cells = cells
+        self.cells = cells
         self._random = random.Random(1)
         self._cold = 0
 
     def each(self, make: Callable[[int], Request]) -> list[Request]:
         """Send to all cells alike."""
-        made = [make(cell_id) for cell_id in range(1, self._cells + 1)]
+        made = [make(cell_id) for cell_id in range(1, self.cells + 1)]
         return self._random.choices(made, k=LONG)
 
     def zipf(self, remembered: float) -> list[Request]:
