@@ -78,7 +78,7 @@ async def test_without_etcd_it_is_not_ready_and_refuses(start: Start, free_port:
     status, report = await replica.page("/readyz")
     assert (status, report["ready"]) == (503, False)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{replica.port}") as channel:
-        # It refuses before it reads. A client that writes meanwhile may see that its write failed, and not why.
+        # It refuses before it reads. A client that writes meanwhile may see its write fail, and not why.
         stub: Any = ExternalProcessorStub(channel)
         call = stub.Process()
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
