@@ -173,7 +173,7 @@ def _sessions(
     *,
     limits: bool,
 ) -> tuple[Entry, ...]:
-    mark = Mark.STEERED if limits else Mark.NOTHING
+    mark = Mark.COOKIE if limits else Mark.NOTHING
     once, twice = sessions.once(rule.cookie), sessions.twice(rule.cookie)
     leaves = {
         f"{cell.session_prefix}-": at_cell(

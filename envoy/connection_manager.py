@@ -34,6 +34,9 @@ Hcm = http_connection_manager_pb2.HttpConnectionManager
 HttpFilter = http_connection_manager_pb2.HttpFilter
 Header = base_pb2.HeaderValueOption
 
+FORWARDED_PREFIX: Final = "x-forwarded-"
+FORWARDED_HEADERS: Final = ("forwarded", "x-real-ip", "x-original-url", "x-rewrite-url")
+"""In which applications look for how the client came, from where, and for which host and path."""
 STREAM_WINDOW_BYTES: Final = 1 << 20
 CONNECTION_WINDOW_BYTES: Final = 1 << 22
 MAX_STREAMS_PER_CONNECTION: Final = 100
@@ -88,10 +91,12 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
 
 
 def _limiting(settings: EdgeSettings) -> Iterable[HttpFilter]:
-    """Limit by the route that is taken in the end, so behind all that looks it up again."""
+    """Limit by the route that is taken in the end, so behind all that looks it up again; off but where a
+    route that may lead to such an end is met first.
+    """
     if settings.steered_per_second:
         limit = steered_filter(settings.steered_per_second)
-        yield HttpFilter(name=STEERED_FILTER, typed_config=packed(limit))
+        yield HttpFilter(name=STEERED_FILTER, typed_config=packed(limit), disabled=True)
 
 
 def _showing(settings: EdgeSettings) -> Iterable[HttpFilter]:
@@ -123,7 +128,14 @@ def _sanitiser(settings: EdgeSettings) -> extension_pb2.TypedExtensionConfig:
     names: tuple[str, ...] = INTERNAL_HEADERS
     if settings.tracing and not settings.trusted_hops:
         names += TRACE_HEADERS  # or clients would say what is traced
-    mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in names]
+    mutations = []
+    if not settings.trusted_hops:
+        # Then Envoy writes its own: who the peer is, and how it came.
+        forwarded = mutation_rules_pb2.HeaderMutation()
+        forwarded.remove_on_match.key_matcher.prefix = FORWARDED_PREFIX
+        mutations.append(forwarded)
+        names += FORWARDED_HEADERS
+    mutations += [mutation_rules_pb2.HeaderMutation(remove=name) for name in names]
     if settings.tls and settings.tls.client_ca:
         mutations += _identity("%DOWNSTREAM_PEER_URI_SAN%", "%DOWNSTREAM_PEER_DNS_SAN%")
     message = header_mutation_pb2.HeaderMutation(mutations=mutations)

@@ -71,6 +71,8 @@ class LookupTls:
     key: str = ""
 
 
+STEERED_PER_SECOND: Final = 2_000
+"""Twice of what GitLab's largest reference architecture is made for (1,000 a second), at each Envoy."""
 CELL_NAME: Final = "cell-{id}"
 
 
@@ -140,7 +142,7 @@ class EdgeSettings:
     max_connections_per_cell: int = 10_000
     max_pending_requests_per_cell: int = 5_000
     max_requests_per_cell: int = 20_000
-    steered_per_second: int = 0
+    steered_per_second: int = STEERED_PER_SECOND
     access_log: bool = False
     count_decisions: bool = False
     server_name: str = "cellplane"

@@ -42,7 +42,9 @@ class Mark(Enum):
 
     NOTHING = "nothing"
     STEERED = "steered"
-    """A cookie or a token that nobody has verified names the cell."""
+    """A token that nobody has verified names the cell. Lua has read it, and the limit came with Lua."""
+    COOKIE = "cookie"
+    """A cookie does so. Requests may come here first of all."""
     OPERATOR = "operator"
     """Whoever is allowed to names it."""
 
@@ -71,9 +73,12 @@ def at_cell(
         return leaf(_unavailable(rule, Outcome.QUARANTINED, body, retry_after_seconds, named))
     action = _mannered(route_pb2.RouteAction(cluster=cluster_name(cell_id)), manners)
     route = route_pb2.Route(name=rule, match=_ANYTHING, route=action)
-    if mark is Mark.STEERED:
+    if mark in {Mark.STEERED, Mark.COOKIE}:
         steered.mark(route)
+    if mark is Mark.COOKIE:
+        steered.enable(route)
     if mark is Mark.OPERATOR:
+        route.response_headers_to_remove.append(OPERATOR_HEADER)  # should the cell repeat it
         address, *names = _OPERATOR
         route.request_headers_to_add.append(header(OPERATOR_HEADER, address))
         route.request_headers_to_add.extend(

@@ -15,15 +15,16 @@ from typing import Final
 
 from google.protobuf import struct_pb2
 
-from envoy import matchers
+from envoy import matchers, steered
 from envoy.asking import enable
+from envoy.classification import BUCKETS, KeyType
 from envoy.conditions import may_match
 from envoy.edge import OWNER_HEADER, Lookups
 from envoy.lua_program import Ends, lua_program
 from envoy.match_rules import Classify, MatchRule
 from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
 from envoy.moved import REPLAYED_BYTES, SCRIPT
-from envoy.ruleset import Rule, Ruleset
+from envoy.ruleset import Rule, Ruleset, SessionCookieRule
 from envoy.standing import Access, Standing
 from pb.envoy.config.core.v3 import base_pb2
 from pb.envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -79,9 +80,12 @@ PASSED: Final = matchers.equals(matchers.filter_state(READ_STATE), "read, passed
 
 
 def pending(
-    ruleset: Ruleset, lookups: Lookups | None, standings: Mapping[int, Standing]
+    ruleset: Ruleset, lookups: Lookups | None, standings: Mapping[int, Standing], *, limits: bool = False
 ) -> tuple[Entry, ...]:
-    """Make the entry; none where matchers decide everything. It is for requests that are `UNREAD`."""
+    """Make the entry; none where matchers decide everything. It is for requests that are `UNREAD`.
+
+    `limits`: what clients steer is counted and limited.
+    """
     rules = tuple(rule for rule in ruleset.matches if not rule.is_native)
     if not rules:
         return ()
@@ -89,6 +93,8 @@ def pending(
     order = [rule.name for rule in ruleset.rules if rule not in at_once(ruleset)]
     source = lua_program(rules, ruleset.reserved, lookups, order, ends=ends_at(standings))
     route = _route(source, asks=lookups is not None)
+    if limits and any(map(_steers, ruleset.rules)):
+        steered.enable(route)
     return (entry(worth, leaf(route)),)
 
 
@@ -104,6 +110,14 @@ def ends_at(standings: Mapping[int, Standing]) -> Ends:
 def needs_lua(rule: Rule) -> bool:
     """Tell whether a rule asks for what matchers can't take out of a request."""
     return isinstance(rule, MatchRule) and not rule.is_native
+
+
+def _steers(rule: Rule) -> bool:
+    """Tell whether what a client says leads to a cell: a cookie, or a key that is nobody's claim."""
+    if isinstance(rule, MatchRule):
+        keys = rule.action.keys if isinstance(rule.action, Classify) else ()
+        return any(key.type not in BUCKETS and key.type is not KeyType.FIRST_CELL for key in keys)
+    return isinstance(rule, SessionCookieRule)
 
 
 def at_once(ruleset: Ruleset) -> tuple[Rule, ...]:

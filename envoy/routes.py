@@ -124,7 +124,7 @@ def route_table(
     if previous is not None and previous.ruleset == ruleset and previous.facts == facts:
         first = previous.pending
     else:
-        first = pending(ruleset, settings.lookups, standings)
+        first = pending(ruleset, settings.lookups, standings, limits=limits)
     host = _host(ruleset, settings, first, ways, follows=bool(follows)).SerializeToString(deterministic=True)
     references = [
         (CLUSTER, cluster_name(cell.cell_id))

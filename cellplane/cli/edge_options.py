@@ -14,7 +14,16 @@ import click
 from cellplane.cli.lookups import endpoints_of, lookup_options
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import Listen, SettingsError
-from envoy.edge import CELL_NAME, CellTls, EdgeSettings, EdgeTls, Lookups, Tracing, settings_problems
+from envoy.edge import (
+    CELL_NAME,
+    STEERED_PER_SECOND,
+    CellTls,
+    EdgeSettings,
+    EdgeTls,
+    Lookups,
+    Tracing,
+    settings_problems,
+)
 from envoy.passthrough import Passthrough, parse_passthrough
 
 T = TypeVar("T")
@@ -62,10 +71,20 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         "edge-steered-per-second",
         {
             "type": click.IntRange(min=0),
-            "default": 0,
+            "default": STEERED_PER_SECOND,
             "show_default": True,
             "help": "How many requests a second cookies and tokens may steer to a cell, at each Envoy; more"
             " are answered 429. 0: any number.",
+        },
+    ),
+    (
+        "edge-trusted-hops",
+        {
+            "type": click.IntRange(min=0),
+            "default": 0,
+            "show_default": True,
+            "help": "How many proxies stand in front of the edges and say in X-Forwarded-* and the like who"
+            " the client is and how it came. 0: clients come themselves, and what they say of it is removed.",
         },
     ),
     (
@@ -152,6 +171,7 @@ def _settings(lookups: Lookups | None, given: dict[str, Any]) -> EdgeSettings:
         listen_port=listen.port,
         health_check_path=given["health_check_path"],
         tls=_tls(given),
+        trusted_hops=given["edge_trusted_hops"],
         steered_per_second=given["edge_steered_per_second"],
         access_log=given["edge_access_log"],
         count_decisions=given["edge_count_decisions"],

@@ -14,7 +14,10 @@ def mutations(settings: EdgeSettings) -> list[str]:
     found = HeaderMutation()
     (extension,) = connection_manager(settings).early_header_mutation_extensions
     assert extension.typed_config.Unpack(found)
-    return [each.remove or each.append.header.value for each in found.mutations]
+    return [
+        each.remove or each.append.header.value or f"{each.remove_on_match.key_matcher.prefix}*"
+        for each in found.mutations
+    ]
 
 
 def test_it_asks_for_its_routes_and_waits_for_them() -> None:
@@ -36,6 +39,11 @@ def test_paths_are_normalised_and_peers_are_not_taken_at_their_word() -> None:
 def test_a_clients_copies_of_our_headers_are_removed_first() -> None:
     removed = ["x-cellplane-cell", "x-cellplane-rule", "x-cellplane-identity"]
     removed += ["x-cellplane-operator", "x-cellplane-session", "x-cellplane-owner"]
+    forwarded = ["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"]
+    assert mutations(EdgeSettings(trusted_hops=1)) == removed, (
+        "what a trusted proxy says of its clients stays"
+    )
+    removed = ["x-forwarded-*", *removed, *forwarded]
     assert mutations(EdgeSettings()) == removed
     assert mutations(EdgeSettings(tls=TLS)) == removed
     names = ["%DOWNSTREAM_PEER_URI_SAN%", "%DOWNSTREAM_PEER_DNS_SAN%"]

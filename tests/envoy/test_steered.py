@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from envoy.steered import mark, steered_filter
-from pb.envoy.config.route.v3.route_components_pb2 import Route, RouteAction
+from envoy.steered import enable, mark, steered_filter
+from pb.envoy.config.route.v3.route_components_pb2 import FilterConfig, Route, RouteAction
 
 
 def test_each_cell_has_a_bucket_and_the_rest_none() -> None:
@@ -19,3 +19,11 @@ def test_a_mark_names_the_cell() -> None:
     assert route.stat_prefix == "steered-cell-7"
     (limit,) = route.route.rate_limits
     assert limit.actions[0].HasField("destination_cluster")
+
+
+def test_a_route_that_is_met_first_turns_the_limit_on() -> None:
+    route, found = Route(), FilterConfig()
+    enable(route)
+    (config,) = route.typed_per_filter_config.values()
+    assert config.Unpack(found)
+    assert not found.disabled

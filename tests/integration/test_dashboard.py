@@ -31,7 +31,7 @@ UNSEEN: Final = {
     "cellplane_records_quarantined",
     "cellplane_certificate_expires_timestamp_seconds",
 }
-LABELS: Final = {"envoy_cluster_name", "envoy_response_code_class"}
+LABELS: Final = {"envoy_cluster_name", "envoy_local_http_ratelimit_prefix", "envoy_response_code_class"}
 MAY_BE_EMPTY: Final = {"Acknowledged and rejected B", "Pushes"}
 """Rejections, and the marks of pushes: a moment without any has none."""
 

@@ -27,9 +27,12 @@ def session(cell_id: int) -> tuple[str, str]:
     return "cookie", f"_gitlab_session=cell-{cell_id}-abc"
 
 
+async def answers(edge: Edge, count: int, *headers: tuple[str, str]) -> list[Answer]:
+    return [await edge.send("/", *headers) for _ in range(count)]
+
+
 async def statuses(edge: Edge, count: int, *headers: tuple[str, str]) -> Counter[int]:
-    answers: list[Answer] = [await edge.send("/", *headers) for _ in range(count)]
-    return Counter(each.status for each in answers)
+    return Counter(each.status for each in await answers(edge, count, *headers))
 
 
 async def test_a_cell_that_clients_steer_to_is_limited_and_no_other(tmp_path: Path) -> None:
@@ -44,15 +47,24 @@ async def test_a_cell_that_clients_steer_to_is_limited_and_no_other(tmp_path: Pa
         ]
         await edge.publish(view_of(*cells))
         await edge.envoy.ready()
-        flood = await statuses(edge, 60, session(2))
-        assert flood[200] >= 5
-        assert flood[429] > 20
+        told = await answers(edge, 60, session(2))
+        refused = [each for each in told if each.status == 429]
+        assert 20 < len(refused) <= 55
+        assert {(each.get("retry-after"), each.get("x-cellplane-cell")) for each in refused} == {
+            ("1", "cell-2")
+        }
         assert await statuses(edge, 4, session(3)) == {200: 4}
         stolen = await statuses(edge, 60, ("private-token", token("c:3\no:1", "glpat-")))
         assert stolen[429] > 20, "a token too, out of the same share"
-        assert await statuses(edge, 40) == {200: 40}
+        bare = ("private-token", "none")  # Lua reads it, and finds nothing
+        read = await statuses(edge, 60, bare, session(3))
+        assert read[429] > 20, "a cookie that comes with what Lua has to read, too"
+        assert await statuses(edge, 40, bare) == await statuses(edge, 40) == {200: 40}
         assert await statuses(edge, 10, ("x-cellplane-override", "cell-2")) == {200: 10}
         counted = await edge.envoy.stats("vhost.edge.route.steered-cell-2.upstream_rq_200")
-        assert list(counted.values()) == [flood[200]]
+        assert list(counted.values()) == [60 - len(refused)]
         limited = await edge.envoy.stat("edge.http_local_rate_limit.rate_limited")
-        assert limited == flood[429] + stolen[429]
+        assert limited == len(refused) + stolen[429] + read[429]
+        scraped = await edge.envoy.admin("/stats/prometheus?filter=rate_limited")
+        name = "envoy_http_local_rate_limit_rate_limited"
+        assert f'{name}{{envoy_local_http_ratelimit_prefix="edge"}} {limited}' in scraped, scraped

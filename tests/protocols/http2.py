@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, RequestReceived, ResponseReceived, StreamReset
+from h2.events import (
+    ConnectionTerminated,
+    RequestReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -23,7 +30,9 @@ def request(*headers: tuple[str, str], scheme: str = "http", path: str = "/") ->
     )  # fmt: skip
 
 
-async def send_http2(port: int, headers: Pairs, tls: ssl.SSLContext | None = None) -> int:
+async def send_http2(
+    port: int, headers: Pairs, tls: ssl.SSLContext | None = None, *, trailers: Pairs = ()
+) -> int:
     """Send a request over a connection of its own, headers as given; 0 where it was not answered at all."""
     if tls is not None:
         tls.set_alpn_protocols(["h2"])
@@ -34,7 +43,9 @@ async def send_http2(port: int, headers: Pairs, tls: ssl.SSLContext | None = Non
         H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
     )
     connection.initiate_connection()
-    connection.send_headers(1, list(headers), end_stream=True)
+    connection.send_headers(1, list(headers), end_stream=not trailers)
+    if trailers:
+        connection.send_headers(1, list(trailers), end_stream=True)
     try:
         async with asyncio.timeout(20):
             while True:
@@ -56,9 +67,10 @@ async def send_http2(port: int, headers: Pairs, tls: ssl.SSLContext | None = Non
 
 @dataclass
 class Http2Cell:
-    """Answers 200, and keeps the headers of each request."""
+    """Answers 200, and keeps the headers of each request, and its trailers apart."""
 
     seen: list[dict[str, str]] = field(default_factory=list)
+    trailers: list[dict[str, str]] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
@@ -70,9 +82,13 @@ class Http2Cell:
                 if not data:
                     break
                 for event in connection.receive_data(data):
-                    if isinstance(event, RequestReceived):
-                        self.seen.append({str(name): str(value) for name, value in event.headers})
-                        connection.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+                    match event:
+                        case RequestReceived(headers=found):
+                            self.seen.append({str(name): str(value) for name, value in found})
+                        case TrailersReceived(headers=found):
+                            self.trailers.append({str(name): str(value) for name, value in found})
+                        case StreamEnded(stream_id=stream):
+                            connection.send_headers(stream, [(":status", "200")], end_stream=True)
         except ConnectionError:
             pass
         finally:

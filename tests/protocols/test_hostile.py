@@ -13,10 +13,16 @@ import pytest
 from envoy.edge import EdgeSettings, EdgeTls
 from tests.envoy.certificates import Operators
 from tests.envoy.edge_rig import Edge, cell, running_edge, view_of
+from tests.envoy.owners_rig import OVERRIDE, SESSION
+from tests.envoy.rule_documents import parsed
 from tests.processes import free_port
 from tests.protocols.http2 import Http2Cell, request, send_http2
 from tests.protocols.http3 import http3_client
 
+FORWARDED = (
+    "x-forwarded-host", "x-forwarded-port", "x-forwarded-ssl", "x-forwarded-scheme", "x-forwarded-prefix",
+    "forwarded", "x-real-ip", "x-original-url", "x-rewrite-url",
+)  # fmt: skip
 SCHEMES = ("http", "https", "HTTPS", "gopher", "file", "h" * 100)
 
 
@@ -82,8 +88,66 @@ async def test_a_scheme_over_tls_is_https_whatever_the_client_says(tmp_path: Pat
 @pytest.mark.parametrize("told", ["http", "https"])
 async def test_a_proxy_that_is_trusted_says_how_its_clients_came(tmp_path: Path, told: str) -> None:
     async with edge_before(tmp_path, trusted_hops=1) as (edge, noting):
-        assert (await edge.send("/", ("x-forwarded-proto", told))).status == 200
+        forwarded = [(name, "elsewhere.test") for name in FORWARDED]
+        assert (await edge.send("/", ("x-forwarded-proto", told), *forwarded)).status == 200
         assert said(noting) == {(told, told, "edge.test")}
+        assert {noting.seen[0][name] for name in FORWARDED} == {"elsewhere.test"}
+
+
+async def test_where_a_client_says_that_it_came_from_no_cell_hears(tmp_path: Path) -> None:
+    """Applications make links of these, and take paths from them that were not decided on."""
+    forged = [(name, "elsewhere.test") for name in (*FORWARDED, "x-forwarded-for", "x-forwarded-proto")]
+    async with edge_before(tmp_path) as (edge, noting):
+        assert (await edge.send("/", *forged)).status == 200
+        assert (await edge.send("/", *((name.title(), value) for name, value in forged))).status == 200
+        assert await send_http2(edge.port, request(*forged, ("x-http-method-override", "PUT"))) == 200
+        for seen in noting.seen:
+            assert "elsewhere.test" not in seen.values()
+            assert set(FORWARDED).isdisjoint(seen)
+            assert (seen["x-forwarded-proto"], "," in seen["x-forwarded-for"]) == ("http", False)
+        assert noting.seen[-1]["x-http-method-override"] == "PUT", (
+            "what it asks an application for is its own"
+        )
+
+
+async def test_trailers_are_no_headers_and_decide_nothing(tmp_path: Path) -> None:
+    """HTTP/2 hands them on behind the body, as gRPC wants it; HTTP/1.1 drops them."""
+    session = ("cookie", "_gitlab_session=cell-2-x")
+    forged = (("x-cellplane-cell", "cell-2"), ("x-cellplane-override", "cell-2"), session)
+    settings = EdgeSettings(listen_address="127.0.0.1", listen_port=free_port(), health_check_path="")
+    noting = Http2Cell()
+    async with (
+        await asyncio.start_server(noting.serve, "127.0.0.1", 0) as server,
+        running_edge(tmp_path, (1,), parsed(OVERRIDE, SESSION), settings) as edge,
+    ):
+        two = cell(
+            2, ports=(server.sockets[0].getsockname()[1],), weight=0, session_prefix="cell-2", http2=True
+        )
+        await edge.publish(view_of(cell(1, ports=edge.ports(1), session_prefix="cell-1"), two))
+        await edge.envoy.ready()
+        assert await send_http2(edge.port, request(), trailers=forged) == 200
+        taken = edge.cells[1].requests
+        assert taken
+        assert noting.seen == []
+        assert await send_http2(edge.port, request(session), trailers=(*forged, ("x-fine", "1"))) == 200
+        assert (edge.cells[1].requests, noting.trailers[0]["x-fine"]) == (taken, "1")
+        assert noting.seen[0]["x-cellplane-rule"] == "session"
+        assert "x-cellplane-override" not in noting.seen[0]
+        assert edge.envoy.running
+
+
+async def test_a_connection_header_names_nothing_of_ours_away(tmp_path: Path) -> None:
+    """Headers that `Connection` lists are for one hop only, and Envoy takes them out before it decides."""
+    async with edge_before(tmp_path) as (edge, noting):
+        ours = "x-cellplane-cell, x-cellplane-rule, x-cellplane-operator"
+        assert (await edge.send("/", ("connection", ours), ("x-cellplane-cell", "cell-9"))).status == 200
+        assert (noting.seen[-1]["x-cellplane-cell"], noting.seen[-1]["x-cellplane-rule"]) == (
+            "cell-1",
+            "default",
+        )
+        for name in ("host", "x-forwarded-for", "x-forwarded-proto"):
+            assert (await edge.send("/", ("connection", name))).status == 400
+        assert len(noting.seen) == 1
 
 
 async def test_our_names_from_a_client_of_http2_reach_no_cell(tmp_path: Path) -> None:
