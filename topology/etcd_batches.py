@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from pb.etcdserverpb import rpc_pb2
@@ -20,6 +21,7 @@ from topology.errors import Torn
 from topology.etcd_messages import event_of
 from topology.store import Batch, Event
 
+_revision: Final = attrgetter("mod_revision")
 # By line: the first patch that answers in order, and the first that answers every watch.
 _PROGRESS_FIXES: Final = {(3, 4): (25, 31), (3, 5): (8, 13)}
 
@@ -74,8 +76,8 @@ class Assembly:
         if response.fragment:
             return
         events, self._fragments = self._fragments, []
-        for revision, group in groupby(events, key=lambda event: event.kv.mod_revision):
-            yield from self._batch(revision, tuple(event_of(each) for each in group))
+        for revision, group in groupby(map(event_of, events), key=_revision):
+            yield from self._batch(revision, tuple(group))
 
     def _bookmark(self, response: rpc_pb2.WatchResponse) -> Iterator[Batch]:
         asked_for = response.watch_id < 0

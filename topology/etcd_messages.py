@@ -6,9 +6,14 @@ how an Event is spelled on the wire.
 
 from __future__ import annotations
 
+from typing import Final
+
 from pb.etcdserverpb import rpc_pb2
 from pb.mvccpb import kv_pb2
 from topology.store import Conflict, Event, EventKind, Record, Txn
+
+_MOD: Final = rpc_pb2.Compare.MOD  # compared for EQUAL, which is 0: unless another is set
+_DELETE: Final = kv_pb2.Event.DELETE
 
 
 def span(prefix: str) -> tuple[bytes, bytes]:
@@ -21,34 +26,23 @@ def span(prefix: str) -> tuple[bytes, bytes]:
 
 
 def txn_request(txn: Txn) -> rpc_pb2.TxnRequest:
-    """Spell a transaction: on failure it reads every compared key, to tell what is there instead."""
-    return rpc_pb2.TxnRequest(
-        compare=[
-            rpc_pb2.Compare(
-                key=each.key.encode(),
-                target=rpc_pb2.Compare.MOD,
-                result=rpc_pb2.Compare.EQUAL,
-                mod_revision=each.mod_revision,
-            )
-            for each in txn.compares
-        ],
-        success=[
-            *(
-                rpc_pb2.RequestOp(
-                    request_put=rpc_pb2.PutRequest(key=key.encode(), value=value, lease=txn.lease)
-                )
-                for key, value in txn.puts
-            ),
-            *(
-                rpc_pb2.RequestOp(request_delete_range=rpc_pb2.DeleteRangeRequest(key=key.encode()))
-                for key in txn.deletes
-            ),
-        ],
-        failure=[
-            rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=each.key.encode()))
-            for each in txn.compares
-        ],
-    )
+    """Spell a transaction: on failure it reads every compared key, to tell what is there instead.
+
+    Each part is filled in where it stands: built by itself and copied, it takes four times as long.
+    """
+    request = rpc_pb2.TxnRequest()
+    compare, success, failure = request.compare, request.success, request.failure
+    for each in txn.compares:
+        key = each.key.encode()
+        guard = compare.add()
+        guard.key, guard.target, guard.mod_revision = key, _MOD, each.mod_revision
+        failure.add().request_range.key = key
+    for name, value in txn.puts:
+        put = success.add().request_put
+        put.key, put.value, put.lease = name.encode(), value, txn.lease
+    for name in txn.deletes:
+        success.add().request_delete_range.key = name.encode()
+    return request
 
 
 def conflict_of(txn: Txn, answer: rpc_pb2.TxnResponse) -> Conflict:
@@ -72,11 +66,13 @@ def record_of(kv: kv_pb2.KeyValue) -> Record:
 
 def key_of(kv: kv_pb2.KeyValue) -> str:
     """Spell a key as text."""
-    return kv.key.decode(errors="backslashreplace")
+    return kv.key.decode("utf-8", "backslashreplace")
 
 
 def event_of(event: kv_pb2.Event) -> Event:
     """Translate an event."""
-    if event.type == kv_pb2.Event.DELETE:
-        return Event(EventKind.DELETE, key_of(event.kv), event.kv.mod_revision)
-    return Event(EventKind.PUT, key_of(event.kv), event.kv.mod_revision, record_of(event.kv))
+    kv = event.kv
+    if event.type == _DELETE:
+        return Event(EventKind.DELETE, key_of(kv), kv.mod_revision)
+    record = record_of(kv)
+    return Event(EventKind.PUT, record.key, record.mod_revision, record)

@@ -143,7 +143,7 @@ def parse_utc(text: str) -> datetime | None:
 
 def format_utc(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC, to the microsecond, always of one length."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def utc_problem(text: str) -> str | None:

@@ -15,6 +15,7 @@ from topology.claims.keys import OwnerKey
 from topology.claims.large import LargeLeases
 from topology.claims.ledger import ATTEMPTS, Found, Ledger
 from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Subject
+from topology.claims.own_writes import OwnWrites
 from topology.claims.owners import OwnerMoving, is_owner
 from topology.claims.plan import Opening, Seen, SeenOwner
 from topology.claims.rules import Leased, Obstacle, Unreadable, batch_problems, obstacles
@@ -49,12 +50,14 @@ class Beginnings:
         ledger: Ledger,
         large: LargeLeases,
         transfers: Transfers,
+        own: OwnWrites,
         clock: Callable[[], datetime],
         new_uuid: Callable[[], str],
     ) -> None:
         self._ledger = ledger
         self._large = large
         self._transfers = transfers
+        self._own = own
         self._clock = clock
         self._new_uuid = new_uuid
 
@@ -110,10 +113,12 @@ class Beginnings:
             return begun if isinstance(begun, Conflict) else Begun(begun.lease, begun.revision)
         lease = plan.lease_of(batch, opening)
         txn = plan.begin_whole(ledger.keyspace, lease, writes, owners, cell)
+        records = tuple(each.record for each in writes)
+        self._own.note(txn.puts, (lease, *records))
         outcome = await ledger.commit(txn, ledger.keyspace.lease(lease.uuid))
         if isinstance(outcome, Conflict):
             return outcome
-        return Whole(lease, outcome.revision, tuple(each.record for each in writes))
+        return Whole(lease, outcome.revision, records)
 
     async def _cleared(self, standing: Iterable[Obstacle]) -> bool:
         """Finish what is decided and stands in the way; True where something was, so that looking again

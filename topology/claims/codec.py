@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from functools import lru_cache
@@ -46,15 +46,16 @@ Word = TypeVar("Word", bound=StrEnum)
 
 def encode_record(record: Record) -> bytes:
     """Write a claim: keys sorted, the same bytes for the same record."""
-    metadata, data = record.metadata, record.metadata.user_data
+    metadata = record.metadata  # `_name_` is what `name` is on an enum, in a tenth of the time
+    bucket, source, subject, data = metadata.bucket, metadata.source, metadata.subject, metadata.user_data
     kept = "null" if data is None else _ENCODE(_user_data_body(data))
     return (
-        f'{{"bucket": ["{metadata.bucket.type.name}", {_quoted(metadata.bucket.value)}], '
+        f'{{"bucket": ["{bucket.type._name_}", {_quoted(bucket.value)}], '
         f'"cell_id": {record.cell_id}, "created_at": "{_written(record.created_at)}", '
         f'"lease": "{record.lease}", "schema": {SCHEMA}, '
-        f'"source": {{"id": "{metadata.source.id.hex()}", "type": "{metadata.source.type.name}"}}, '
+        f'"source": {{"id": "{source.id.hex()}", "type": "{source.type._name_}"}}, '
         f'"spelling": "{metadata.spelling}", "status": "{record.status}", '
-        f'"subject": {{"id": {metadata.subject.id}, "type": "{metadata.subject.type.name}"}}, '
+        f'"subject": {{"id": {subject.id}, "type": "{subject.type._name_}"}}, '
         f'"updated_at": "{_written(record.updated_at)}", "updated_by": {_quoted(record.updated_by)}, '
         f'"user_data": {kept}, "uuid": "{record.uuid}"}}'
     ).encode()
@@ -62,31 +63,18 @@ def encode_record(record: Record) -> bytes:
 
 def encode_lease(lease: Lease) -> bytes:
     """Write a lease."""
-    return _to_json(
-        {
-            "cell_id": lease.cell_id,
-            "created_at": _written(lease.created_at),
-            "creates": [_pair(each) for each in lease.creates],
-            "destroys": [_pair(each) for each in lease.destroys],
-            "parts": lease.parts,
-            "phase": lease.phase.value,
-            "schema": SCHEMA,
-            "updated_at": _written(lease.updated_at),
-            "updated_by": lease.updated_by,
-            "uuid": lease.uuid,
-        }
-    )
+    return (
+        f'{{"cell_id": {lease.cell_id}, "created_at": "{_written(lease.created_at)}", '
+        f'"creates": {_pairs(lease.creates)}, "destroys": {_pairs(lease.destroys)}, '
+        f'"parts": {lease.parts}, "phase": "{lease.phase}", "schema": {SCHEMA}, '
+        f'"updated_at": "{_written(lease.updated_at)}", "updated_by": {_quoted(lease.updated_by)}, '
+        f'"uuid": "{lease.uuid}"}}'
+    ).encode()
 
 
 def encode_part(creates: tuple[Bucket, ...], destroys: tuple[Bucket, ...]) -> bytes:
     """Write which records a part of a lease holds."""
-    return _to_json(
-        {
-            "creates": [_pair(each) for each in creates],
-            "destroys": [_pair(each) for each in destroys],
-            "schema": SCHEMA,
-        }
-    )
+    return f'{{"creates": {_pairs(creates)}, "destroys": {_pairs(destroys)}, "schema": {SCHEMA}}}'.encode()
 
 
 def decode_record(bucket: Bucket, value: bytes) -> Record | Undecodable:
@@ -159,19 +147,15 @@ def _user_data_body(data: UserData) -> dict[str, str]:
     return {"type_url": data.type_url, "value": base64.b64encode(data.value).decode()}
 
 
-def _to_json(body: Mapping[str, Any]) -> bytes:
-    """Write JSON. Fields come in the order in which they are written above: sorted."""
-    return _ENCODE(body).encode()
-
-
 @lru_cache(maxsize=256)
 def _written(moment: datetime) -> str:
     """Write a moment; those of a batch are one."""
     return forms.format_utc(moment)
 
 
-def _pair(bucket: Bucket) -> list[str]:
-    return [bucket.type.name, bucket.value]
+def _pairs(buckets: tuple[Bucket, ...]) -> str:
+    pairs = (f'["{each.type._name_}", {_quoted(each.value)}]' for each in buckets)
+    return f"[{', '.join(pairs)}]"
 
 
 def read_claim_fields(value: bytes) -> Fields:

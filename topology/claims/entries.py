@@ -6,7 +6,7 @@ Response`, its first arrow, for claims.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from topology.claims.codec import decode_lease, decode_record
 from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey, TransferKey
@@ -54,10 +54,21 @@ def removal_of(keyspace: ClaimKeyspace, key: str) -> Entry | None:
             return Odd(key, "", key)
 
 
-def entries_of(keyspace: ClaimKeyspace, events: Iterable[Event]) -> tuple[Entry, ...]:
-    """Say what the events of one revision did, in their order."""
-    entries = (
-        removal_of(keyspace, event.key) if event.record is None else entry_of(keyspace, event.record)
-        for event in events
-    )
-    return tuple(entry for entry in entries if entry is not None)
+def entries_of(
+    keyspace: ClaimKeyspace,
+    events: Iterable[Event],
+    known: Callable[[str, bytes], Entry | None] = lambda _key, _value: None,
+) -> tuple[Entry, ...]:
+    """Say what the events of one revision did, in their order. `known` says of a key and its value what need
+    not be read.
+    """
+    entries: list[Entry] = []
+    for event in events:
+        record = event.record
+        if record is None:
+            entry = removal_of(keyspace, event.key)
+        else:
+            entry = known(record.key, record.value) or entry_of(keyspace, record)
+        if entry is not None:
+            entries.append(entry)
+    return tuple(entries)

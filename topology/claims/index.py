@@ -192,13 +192,17 @@ class ClaimIndex:
         return amounts_to(record, lease.phase if lease else Phase.OPEN, self._owners)
 
     def _put(self, record: Record) -> None:
-        self.odd.pop(record.bucket, None)
-        before = self._records.get(record.bucket)
+        bucket = record.metadata.bucket
+        if self.odd:
+            self.odd.pop(bucket, None)
+        before = self._records.get(bucket)
+        self._records[bucket] = record
+        if before is not None and before.metadata is record.metadata and before.cell_id == record.cell_id:
+            return  # the lease alone is another: as after most writes of this process
         possessed = before is not None and before.metadata.subject == record.metadata.subject
         if before is not None and not possessed:
-            self._possessions.discard(before.metadata.subject, before.bucket)
+            self._possessions.discard(before.metadata.subject, bucket)
         self._shelves.replace(before and placed(before, self._owners), placed(record, self._owners))
-        self._records[record.bucket] = record
         if not possessed:
             self._possess(record)
 

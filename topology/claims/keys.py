@@ -88,7 +88,7 @@ class ClaimKeyspace:
 
     def record(self, bucket: Bucket) -> str:
         """Spell the key of a claim. What is not plain in its value is percent-encoded."""
-        return f"{self.root}records/{bucket.type.name}/{_quoted(bucket.value)}"
+        return f"{self.topology.prefix}-claims/records/{bucket.type._name_}/{_quoted(bucket.value)}"
 
     def lease(self, uuid: str) -> str:
         """Spell the key of a lease."""

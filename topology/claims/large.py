@@ -120,12 +120,13 @@ class LargeLeases:
             at = part.revision
             while at:
                 taken, left = ending.at_once(lease, left, closing)
+                ended = ending.ends(taken, closing)
                 rewrite = ending.close(
-                    ledger.keyspace, lease, seen.revision, taken, closing, (part.key, at), left
+                    ledger.keyspace, lease, seen.revision, ended, closing, (part.key, at), left
                 )
                 outcome = await ledger.store.commit(rewrite)
                 if isinstance(outcome, Conflict):
                     return False
                 at = outcome.revision if left else 0
-        end = ending.close(ledger.keyspace, lease, seen.revision, (), closing)
+        end = ending.close(ledger.keyspace, lease, seen.revision, ending.Ends(), closing)
         return isinstance(await ledger.store.commit(end), Committed)

@@ -90,13 +90,14 @@ def writes(
     keyspace: ClaimKeyspace, batch: ClaimBatch, opening: Opening, found: Mapping[Bucket, Seen]
 ) -> tuple[Write, ...]:
     """Give the records of a batch that nothing stands in the way of, creates first."""
+    creating = Status.LEASE_CREATING
     leased = [
         (
             Record(
                 uuid=uuid,
                 metadata=metadata,
                 cell_id=batch.cell_id,
-                status=Status.LEASE_CREATING,
+                status=creating,
                 lease=opening.uuid,
                 created_at=opening.now,
                 updated_at=opening.now,
@@ -117,7 +118,7 @@ def writes(
         )
         leased.append((record, seen.revision))
     return tuple(
-        Write(record, keyspace.record(record.bucket), encode_record(record), revision)
+        Write(record, keyspace.record(record.metadata.bucket), encode_record(record), revision)
         for record, revision in leased
     )
 
@@ -146,21 +147,16 @@ def divide(batch: tuple[Write, ...]) -> tuple[tuple[Write, ...], ...]:
 
 def lease_of(batch: ClaimBatch, opening: Opening, parts: int = 0) -> Lease:
     """Give the new lease: open and whole, or one that begins to be prepared in parts."""
-    lease = Lease(
+    return Lease(
         uuid=opening.uuid,
         cell_id=batch.cell_id,
         phase=Phase.PREPARING if parts else Phase.OPEN,
         created_at=opening.now,
         updated_at=opening.now,
         updated_by=opening.by,
+        creates=() if parts else tuple(each.bucket for each in batch.creates),
+        destroys=() if parts else tuple(each.bucket for each in batch.destroys),
         parts=parts,
-    )
-    if parts:
-        return lease
-    return replace(
-        lease,
-        creates=tuple(each.bucket for each in batch.creates),
-        destroys=tuple(each.bucket for each in batch.destroys),
     )
 
 
@@ -172,7 +168,7 @@ def begin_whole(
     cell: Compare | None = None,
 ) -> Txn:
     """Plan a lease and its records in one transaction; `owners` come with the revisions of their records,
-    `cell` is the record of the cell.
+    `cell` is the record of the cell. The lease is put first, then its records in their order.
     """
     started = begin_lease(keyspace, lease, cell)
     return Txn(
@@ -181,7 +177,7 @@ def begin_whole(
             *(Compare(each.key, each.revision) for each in batch),
             *guards(keyspace, batch, owners),
         ),
-        puts=(*started.puts, *((each.key, each.value) for each in batch)),
+        puts=(*started.puts[:1], *((each.key, each.value) for each in batch), *started.puts[1:]),
     )
 
 
@@ -215,7 +211,7 @@ def guards(
 
 
 def _owners(batch: Iterable[Write]) -> tuple[Subject, ...]:
-    return tuple(dict.fromkeys(each.owner for each in batch if each.owner is not None))
+    return tuple(filter(is_owner, dict.fromkeys(each.record.metadata.subject for each in batch)))
 
 
 def write_part(

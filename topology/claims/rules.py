@@ -112,11 +112,14 @@ def batch_problems(batch: ClaimBatch) -> tuple[Problem, ...]:
     for name, records in (("create_records", batch.creates), ("destroy_records", batch.destroys)):
         for at, metadata in enumerate(records):
             problems += metadata_problems(metadata, f"{name}[{at}]")
+        if len({each.bucket for each in records}) == len(records):
+            continue
         for bucket, count in Counter(each.bucket for each in records).items():
             if count > 1:
                 message = f"{bucket} is in the list {count} times: name it once"
                 problems.append(Problem(field=name, message=message))
-    for bucket in {each.bucket for each in batch.creates} & {each.bucket for each in batch.destroys}:
+    destroyed = {each.bucket for each in batch.destroys}
+    for bucket in (each.bucket for each in batch.creates if destroyed and each.bucket in destroyed):
         message = f"{bucket} is to be created and destroyed in one batch: send two, one after the other"
         problems.append(Problem(field="destroy_records", message=message))
     return tuple(problems)
@@ -197,7 +200,7 @@ def placed(record: Record, owners: Mapping[Subject, Owner]) -> Record:
 
     At its first epoch an owner's record only holds it, for a wish that may be mistaken about the cell.
     """
-    owner = owners.get(record.metadata.subject)
+    owner = owners.get(record.metadata.subject) if owners else None
     if owner is None or owner.epoch == FIRST_EPOCH or owner.cell_id == record.cell_id:
         return record
     return replace(record, cell_id=owner.cell_id)

@@ -7,7 +7,6 @@ be, `plan` how it is written. Third road: plans, commits, and looks again where 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
@@ -22,8 +21,10 @@ from topology.claims.keys import ClaimKeyspace
 from topology.claims.large import LargeLeases
 from topology.claims.ledger import ATTEMPTS, Ledger
 from topology.claims.model import Bucket, ClaimBatch, Lease, Phase, Record, Subject
+from topology.claims.own_writes import OwnWrites
 from topology.claims.owners import Owner, is_owner
 from topology.claims.plan import Seen, SeenLease
+from topology.claims.random_uuid import random_uuid
 from topology.claims.rules import Unreadable, amounts_to
 from topology.claims.store import (
     Begins,
@@ -55,13 +56,14 @@ class StoredClaims:
         keyspace: ClaimKeyspace,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()),
+        new_uuid: Callable[[], str] = random_uuid,
     ) -> None:
         self._ledger = Ledger(store, keyspace)
         self._large = LargeLeases(self._ledger, clock)
         self._clock = clock
         self._transfers = Transfers(self._ledger, clock)
-        self._beginnings = Beginnings(self._ledger, self._large, self._transfers, clock, new_uuid)
+        self._own = OwnWrites()
+        self._beginnings = Beginnings(self._ledger, self._large, self._transfers, self._own, clock, new_uuid)
         self._begun: OrderedDict[str, Whole] = OrderedDict()
         self._remembered = 0
 
@@ -163,7 +165,7 @@ class StoredClaims:
         ledger = self._ledger
         async with aclosing(ledger.store.watch(ledger.keyspace.root, after)) as batches:
             async for batch in batches:
-                yield Changes(batch.revision, entries_of(ledger.keyspace, batch.events))
+                yield Changes(batch.revision, entries_of(ledger.keyspace, batch.events, self._own.take))
 
     def _remember(self, begun: Whole) -> None:
         self._begun[begun.lease.uuid] = begun
@@ -199,7 +201,9 @@ class StoredClaims:
                     if revision := await self._large.decide_whole(whole, records, closing):
                         return Closed(found=True, cursor=revision)
                     continue
-                txn = ending.close(self._ledger.keyspace, seen.lease, seen.revision, taken, closing)
+                ended = ending.ends(taken, closing)
+                txn = ending.close(self._ledger.keyspace, seen.lease, seen.revision, ended, closing)
+                self._own.note(txn.puts, ended.stay)
                 outcome = await self._ledger.store.commit(txn)
                 if isinstance(outcome, Committed):
                     return Closed(found=True, cursor=outcome.revision)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.topology.claims.samples import LEASE_1, NOON, lease, record, route
-from topology.claims.closing import Closing, at_once, close, decide_in_parts, decided
+from topology.claims.closing import Closing, Ends, at_once, close, decide_in_parts, decided, ends
 from topology.claims.codec import decode_lease, decode_part, decode_record
 from topology.claims.generations import slot, slots
 from topology.claims.keys import ClaimKeyspace, LeaseKey, PartKey
@@ -33,7 +33,7 @@ def test_closing_keeps_one_kind_and_drops_the_other(commit: bool) -> None:
     closing = Closing(commit=commit, now=LATER, by="CELL-2")
     held, left = at_once(lease(), (created, destroyed, mended), closing)
     assert left == ()
-    txn = close(KEYS, lease(), 5, held, closing)
+    txn = close(KEYS, lease(), 5, ends(held, closing), closing)
     kept, dropped = ("new", "old") if commit else ("old", "new")
     assert txn.compares == (Compare(LEASE_KEY, 5),)
     assert txn.deletes == (f"/c-claims/records/ROUTES/{dropped}", LEASE_KEY)
@@ -46,14 +46,14 @@ def test_closing_keeps_one_kind_and_drops_the_other(commit: bool) -> None:
 
 def test_closing_a_part_leaves_the_lease() -> None:
     closing = Closing(commit=True, now=LATER, by="CELL-1")
-    txn = close(KEYS, lease(), 5, (), closing, ("/c-claims/parts/x/0001", 8))
+    txn = close(KEYS, lease(), 5, Ends(), closing, ("/c-claims/parts/x/0001", 8))
     assert txn.compares == (Compare(LEASE_KEY, 5), Compare("/c-claims/parts/x/0001", 8))
     assert txn.deletes == ("/c-claims/parts/x/0001",)
 
 
 def test_what_goes_takes_its_generation_along() -> None:
     gone = [record(value, status=Status.LEASE_DESTROYING, lease=LEASE_1) for value in ("a", "b")]
-    txn = close(KEYS, lease(), 5, gone, KEEP)
+    txn = close(KEYS, lease(), 5, ends(gone, KEEP), KEEP)
     touched = slots((route("a"), route("b")))
     assert [key for key, _ in txn.puts] == [f"/c/generations/{each:05d}" for each in touched]
     assert json.loads(txn.puts[0][1]) == {
@@ -66,12 +66,20 @@ def test_what_goes_takes_its_generation_along() -> None:
 
 
 def test_what_was_routed_and_is_taken_back_takes_its_generation_along() -> None:
-    txn = close(KEYS, lease(), 5, [record("new", status=Status.LEASE_CREATING, lease=LEASE_1)], TAKE_BACK)
+    txn = close(
+        KEYS,
+        lease(),
+        5,
+        ends([record("new", status=Status.LEASE_CREATING, lease=LEASE_1)], TAKE_BACK),
+        TAKE_BACK,
+    )
     assert [key for key, _ in txn.puts] == [KEYS.topology.generation(slot(route("new")))]
 
 
 def test_creating_writes_no_generation() -> None:
-    txn = close(KEYS, lease(), 5, [record("new", status=Status.LEASE_CREATING, lease=LEASE_1)], KEEP)
+    txn = close(
+        KEYS, lease(), 5, ends([record("new", status=Status.LEASE_CREATING, lease=LEASE_1)], KEEP), KEEP
+    )
     assert [key for key, _ in txn.puts] == ["/c-claims/records/ROUTES/new"]
 
 
@@ -79,7 +87,7 @@ def test_records_with_their_generations_are_divided() -> None:
     taken, left = at_once(lease(), MANY, KEEP)
     assert (*taken, *left) == MANY
     assert left
-    txn = close(KEYS, lease(), 5, taken, KEEP, ("/c-claims/parts/x/0001", 8), left)
+    txn = close(KEYS, lease(), 5, ends(taken, KEEP), KEEP, ("/c-claims/parts/x/0001", 8), left)
     assert len(txn.puts) + len(txn.deletes) in (127, 128)
     assert "/c-claims/parts/x/0001" not in txn.deletes
     part = decode_part(PartKey(LEASE_1, 1), dict(txn.puts)["/c-claims/parts/x/0001"])

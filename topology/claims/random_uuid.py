@@ -1,0 +1,15 @@
+"""Random UUIDs as text, for records and leases: what `uuid.uuid4` gives, without an object for each.
+
+`stored` numbers what it writes with it, unless a test does. Third road: a part of what a `Txn` writes.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+
+def random_uuid() -> str:
+    """Give a UUID of version 4, https://www.rfc-editor.org/rfc/rfc9562#section-5.4."""
+    digits = secrets.token_hex(16)
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
