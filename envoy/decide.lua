@@ -15,17 +15,19 @@ local NONE = {}
 
 -- encodings.py
 
-local STANDARD, URL = {}, {}
+local STANDARD, URL, DIGITS = {}, {}, {}
 for at = 0, 63 do
   STANDARD[byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", at + 1)] = at
   URL[byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", at + 1)] = at
+  if at < 36 then DIGITS[byte("0123456789abcdefghijklmnopqrstuvwxyz", at + 1)] = at end
 end
 
-local function decoded(text, last, digits)
-  local rest = last % 4
+-- What comes before `first` has to be whole groups of four.
+local function decoded(text, first, last, digits)
+  local rest = (last - first + 1) % 4
   if rest == 1 then return nil end
   local out, count = {}, 0
-  for at = 1, last - 3, 4 do
+  for at = first, last - 3, 4 do
     local a, b, c, d = byte(text, at, at + 3)
     a, b, c, d = digits[a], digits[b], digits[c], digits[d]
     if not (a and b and c and d) then return nil end
@@ -51,29 +53,27 @@ local function from_base64(text)
   while bare > 0 and byte(text, bare) == 61 do bare = bare - 1 end
   local padding = #text - bare
   if padding > 0 and (#text % 4 ~= 0 or padding > 2) then return nil end
-  return decoded(text, bare, STANDARD)
+  return decoded(text, 1, bare, STANDARD)
 end
 
 local function from_base64url(text)
-  return decoded(text, #text, URL)
+  return decoded(text, 1, #text, URL)
 end
 
-local function from_base36(text)
-  if #text < 1 or #text > 11 then return nil end
+local function base36_at(text, first, last)
+  if last < first or last - first > 10 then return nil end
   local number = 0
-  for at = 1, #text do
-    local code = byte(text, at)
-    if code >= 48 and code <= 57 then
-      code = code - 48
-    elseif code >= 97 and code <= 122 then
-      code = code - 87
-    else
-      return nil
-    end
-    number = number * 36 + code
+  for at = first, last do
+    local digit = DIGITS[byte(text, at)]
+    if not digit then return nil end
+    number = number * 36 + digit
   end
   if number > MAX_NUMBER then return nil end
   return number
+end
+
+local function from_base36(text)
+  return base36_at(text, 1, #text)
 end
 
 local CRC = {}
@@ -84,68 +84,81 @@ for at = 0, 255 do
   end
   CRC[at] = value
 end
-local DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-local function checksum(text)
+-- Of the text before this place, as a number; nil where it has other characters than `known`, up to `bare`.
+local function checksum(text, past, bare, known)
   local crc = -1
-  for at = 1, #text do
-    crc = bxor(CRC[band(bxor(crc, byte(text, at)), 255)], rshift(crc, 8))
+  for at = 1, past - 1 do
+    local code = byte(text, at)
+    if at < bare and not known[code] then return nil end
+    crc = bxor(CRC[band(bxor(crc, code), 255)], rshift(crc, 8))
   end
   crc = bxor(crc, -1)
-  if crc < 0 then crc = crc + 4294967296 end
-  local out = {}
-  for at = 7, 1, -1 do
-    local digit = crc % 36
-    out[at] = sub(DIGITS, digit + 1, digit + 1)
-    crc = (crc - digit) / 36
-  end
-  return concat(out)
+  return crc < 0 and crc + 4294967296 or crc
 end
 
 -- tokens.py
 
-local function payload_fields(payload)
-  local bytes = from_base64url(payload)
-  if not bytes or bytes == "" then return nil end
-  local total = #bytes
-  local length = byte(bytes, total)
+local NUMBERS = {} -- how small ones are written
+for at = 0, 999 do NUMBERS[at] = format("%d", at) end
+
+-- What digits of base64url say between two places of a text. Of the random part nothing is asked but its length, so
+-- that it is not decoded.
+local function payload_fields(text, first, last)
+  local rest = (last - first + 1) % 4
+  if rest == 1 or last <= first then return nil end
+  local total = (last - first + 1 - rest) / 4 * 3 + (rest > 0 and rest - 1 or 0)
+  local before, ending = byte(text, last - 1, last)
+  before, ending = URL[before], URL[ending]
+  local length
+  if rest == 0 then
+    length = band(before, 3) * 64 + ending
+  elseif rest == 3 then
+    length = band(before, 15) * 16 + rshift(ending, 2)
+  else
+    length = before * 4 + rshift(ending, 4)
+  end
   local random = total - 1 - length
   if length < 3 or length > 159 or random < 16 or random > 65 then return nil end
-  local fields, last, lines, at, stop = {}, "", 0, total - length, total - 1
-  while at <= stop + 1 do
-    local ending = find(bytes, "\n", at, true)
-    if not ending or ending > stop then ending = stop + 1 end
-    local line = sub(bytes, at, ending - 1)
-    if not find(line, "^[a-z]:[0-9a-z]+$") then return nil end
-    local key, number = sub(line, 1, 1), from_base36(sub(line, 3))
-    if not number or key <= last then return nil end
-    last = key
-    fields[key] = format("%.0f", number)
+  local whole = (random - random % 3) / 3
+  local bytes = decoded(text, first + 4 * whole, last, URL)
+  local fields, previous, lines = {}, 0, 0
+  local at, stop = random - 3 * whole + 1, #bytes - 1
+  repeat
+    local key, colon = byte(bytes, at, at + 1)
+    if at + 2 > stop or colon ~= 58 or key < 97 or key > 122 or key <= previous then return nil end
+    local past = at + 2
+    while past <= stop and byte(bytes, past) ~= 10 do past = past + 1 end
+    local number = base36_at(bytes, at + 2, past - 1)
+    if not number then return nil end
+    previous = key
+    fields[char(key)] = NUMBERS[number] or format("%.0f", number)
     lines = lines + 1
-    at = ending + 1
-  end
+    at = past + 1
+  until at > stop + 1
   if lines > 10 then return nil end
   return fields
 end
 
 local function parse_payload(payload, stated)
-  if #stated ~= 2 or from_base36(stated) ~= #payload or #payload < 27 or #payload > 300 then return nil end
-  return payload_fields(payload)
+  if #stated ~= 2 or from_base36(stated) ~= #payload or #payload < 27 or #payload > 300
+    or find(payload, "[^A-Za-z0-9_-]") then
+    return nil
+  end
+  return payload_fields(payload, 1, #payload)
 end
 
 local function parse_token(text)
   local total = #text
   if total < 40 or total > 333 then return nil end
   local dot = total - 12
-  if not find(text, "^[A-Za-z0-9_-]+%.[0-9a-z][0-9a-z]%.[0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z][0-9a-z]$")
-    or sub(text, dot + 1, dot + 2) ~= "01" then
-    return nil
-  end
-  local head = dot - 1
-  local length = from_base36(sub(text, total - 8, total - 7))
+  local mark, zero, one, second = byte(text, dot, dot + 3)
+  if mark ~= 46 or zero ~= 48 or one ~= 49 or second ~= 46 then return nil end
+  local head, length = dot - 1, base36_at(text, total - 8, total - 7)
   if not length or length < 27 or length > 300 or head - length < 0 or head - length > 20 then return nil end
-  if checksum(sub(text, 1, total - 7)) ~= sub(text, total - 6) then return nil end
-  return payload_fields(sub(text, head - length + 1, head))
+  local stated = base36_at(text, total - 6, total)
+  if not stated or checksum(text, total - 6, dot, URL) ~= stated then return nil end
+  return payload_fields(text, head - length + 1, head)
 end
 
 -- flat_json.py
@@ -535,16 +548,18 @@ end
 
 local function read(rule, known)
   for _, transform in ipairs(rule.transforms) do
-    local inputs = {}
-    for at, template in ipairs(transform.inputs) do
-      inputs[at] = fill(template, known)
-      if not inputs[at] then return nil end
+    local first, second = transform.inputs[1], transform.inputs[2]
+    first = fill(first, known)
+    if not first then return nil end
+    if second then
+      second = fill(second, known)
+      if not second then return nil end
     end
     local found
     if transform.type == "match" then
-      found = match_text(transform.regex, inputs[1])
+      found = match_text(transform.regex, first)
     else
-      found = READERS[transform.type](inputs[1], inputs[2])
+      found = READERS[transform.type](first, second)
     end
     if not found then return "malformed" end
     if type(found) == "string" then
@@ -557,13 +572,23 @@ local function read(rule, known)
     if not known[name] or known[name] == "" then return nil end
   end
   if not rule.keys then return "matched" end
-  local texts, some = {}, false
+  local texts, some = rule.texts, false
+  if not texts then
+    texts = {}
+    rule.texts = texts -- one request is read at a time
+  end
   for at, key in ipairs(rule.keys) do
-    texts[at] = fill(key.text, known)
-    some = some or texts[at] ~= nil
+    local text = fill(key.text, known)
+    texts[at] = text or false
+    some = some or text ~= nil
   end
   if not some then return nil end
   return "keys", texts
+end
+
+-- Most differ in the second character, and looking at that makes no string.
+local function begins(value, start)
+  return byte(value, 2) == (byte(start, 2) or byte(value, 2)) and sub(value, 1, #start) == start
 end
 
 local function extract(rule, ask)
@@ -575,10 +600,11 @@ local function extract(rule, ask)
     else
       if not value or #value > MAX_TEXT then return nil end
       local start = condition.starts
-      if start and sub(value, 1, #start) ~= start then return nil end
+      if start and not begins(value, start) then return nil end
+      if condition.unreserved and is_reserved(value) then return nil end
       local groups = match_text(condition.regex, value)
       if condition.inverse then groups = not groups and NONE or nil end
-      if not groups or (condition.unreserved and is_reserved(value)) then return nil end
+      if not groups then return nil end
       if groups ~= NONE then
         if known then
           for name, text in pairs(groups) do known[name] = text end
@@ -642,8 +668,23 @@ local function owner_of_all(rule, key, text)
   return found
 end
 
--- What the route table is told of a rule, and whether that is where the request ends: the first key that leads to
--- a cell, as its number and text. What comes after it is nobody's question.
+-- Where the route table has an end for a key, by its text. Only what leads somewhere is kept: clients write texts.
+local function end_of(rule, at, key, text)
+  local led = key.led
+  if not led then
+    led = {}
+    key.led = led
+  end
+  local found = led[text]
+  if not found and ends[key.ends][text] then
+    found = rule.name .. "/" .. at .. ":" .. text
+    led[text] = found
+  end
+  return found
+end
+
+-- What the route table is told of a rule, and whether that is where the request ends: by the first key that leads
+-- to a cell. What comes after it is nobody's question.
 local function settle(rule, texts)
   local named, asking = false, false
   for at, key in ipairs(rule.keys) do
@@ -664,11 +705,13 @@ local function settle(rule, texts)
         asking = true -- and go on, to ask for all at once
       elseif owner ~= NOBODY then
         named = true
-        if not asking and ends[key.ends][owner] then return at .. ":" .. owner, true end
+        local found = not asking and end_of(rule, at, key, owner)
+        if found then return found, true end
       end
     elseif text then
       named = true
-      if not asking and ends[key.ends][text] then return at .. ":" .. text, true end
+      local found = not asking and end_of(rule, at, key, text)
+      if found then return found, true end
     end
   end
   if asking then return "asking" end
@@ -680,7 +723,7 @@ local function barred(handle, ask)
   local names = handle:virtualHost():metadata()
   for _, rule in ipairs(rules) do
     local outcome, texts = extract(rule, ask)
-    for at, key in ipairs(outcome == "keys" and rule.keys or {}) do
+    for at, key in ipairs(outcome == "keys" and rule.keys or NONE) do
       if texts[at] and key.bucket then
         for value in string.gmatch(texts[at], key.many and "[^ ]+" or ".+") do
           local name = key.kind .. value
@@ -728,7 +771,7 @@ local function decide(handle, version, told)
       outcome, found = extract(rule, ask)
       if outcome == "keys" then outcome, ended = settle(rule, found) end
       if ended then
-        state:set("cellplane.end", "envoy.string", rule.name .. "/" .. outcome)
+        state:set("cellplane.end", "envoy.string", outcome)
         if not told then break end
         outcome = nil
       end

@@ -8,6 +8,7 @@ local PATIENCE, SHORTEST_PAUSE, LONGEST_PAUSE = 3, 200, 2000
 local NOBODY = "0"
 local SLOTS = 16384
 local OUTLIVED = 5000
+local LISTENS = 5
 
 cellplane = cellplane or {}
 -- Garbage is looked for when four times as much is there as was left, and not twice: that is a third of the work.
@@ -19,6 +20,7 @@ local memory = cellplane.memory or {
   at = 0, since = 0, newest_at = 0, moved = {}, -- what was heard of drops and moves: see forgetting.py
 }
 cellplane.memory = memory
+memory.heard_at = memory.heard_at or 0
 
 local function keep(name, entry)
   if memory.young[name] == nil then
@@ -49,9 +51,9 @@ end
 -- What the virtual host says was dropped or moved since this worker looked last. Who missed more than it says can't
 -- know what still holds, and forgets everything. A request that began before a push reads what was said before it, so
 -- what is older is passed over; but where nothing newer has been read for five seconds, a store was put back, and what
--- is told now is all that there is. It looks once in a millisecond: so much later is sooner than the next message comes.
+-- is told now is all that there is. It looks once in five milliseconds, which is as long as a push takes to come.
 local function listen(handle, now)
-  if now == memory.heard_at then return end
+  if now >= memory.heard_at and now < memory.heard_at + LISTENS then return end
   memory.heard_at = now
   local said = handle:virtualHost():metadata()
   local at = said:get("at") or 0

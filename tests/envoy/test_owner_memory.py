@@ -40,7 +40,7 @@ class Worker:
     asked: list[str] = field(default_factory=list)
 
     def read(self, value: str) -> Stream:
-        self.engine.now += 1  # no two requests in one millisecond: it is told no news in the second one
+        self.engine.now += 5  # no two requests in five milliseconds: it is told no news in the second one
         stream = self.engine.stream(((":path", f"/{value}"),))
         self.engine.decide(stream.handle, "v1")
         return stream
