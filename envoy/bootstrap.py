@@ -7,10 +7,12 @@ it makes the client that asks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from envoy.edge import CELL_HEADER, INTERNAL_HEADERS, OWNER_HEADER, RULE_HEADER
+from envoy.request import QUICK_HEADERS
 from topology.forms import is_ip
 from topology.model import MAX_ID
 
@@ -98,11 +100,22 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
             "layers": [{"name": "static", "static_layer": {}}, {"name": "admin", "admin_layer": {}}]
         },
         "overload_manager": _overload(max_connections, max_heap_bytes),
+        # At hand, as Envoy has those that it knows itself. Asked for any other it hashes all of a request's
+        # headers first, and keeps the hashes up to date from then on.
+        "inline_headers": [
+            *_quick("REQUEST_HEADER", (*INTERNAL_HEADERS, *QUICK_HEADERS)),
+            *_quick("RESPONSE_HEADER", (CELL_HEADER, RULE_HEADER, OWNER_HEADER)),
+        ],
         "stats_config": {
             # cellplane.rule.<rule>.<reason>…: the rule as a label, so that a sum over rules is one query.
             "stats_tags": [{"tag_name": "cellplane_rule", "regex": r"^cellplane\.rule\.(([^.]+)\.)"}]
         },
     }
+
+
+def _quick(kind: str, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for name in names:
+        yield {"inline_header_name": name, "inline_header_type": kind}
 
 
 def _place(address: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from envoy.edge import Lookups
 from envoy.forgetting import forgetting
 from envoy.lua_program import Ends, lua_program
 from envoy.match_rules import MatchRule
+from envoy.request import QUICK_HEADERS, Request
 
 
 @dataclass(slots=True)
@@ -74,6 +75,9 @@ class LuaEngine:
         )
 
         def values(name: str) -> list[str]:
+            if name in QUICK_HEADERS:
+                one = Request(headers=tuple(headers)).header(name)
+                return [] if one is None else [one]
             return [value.strip(" \t") for key, value in headers if key.lower() == name]
 
         def put(key: str, kind: str, value: str) -> None:

@@ -453,6 +453,8 @@ def _tokens() -> Iterator[Asked]:
         yield Asked(expected, headers=(("private-token", value),), skips=skips)
     twice = (("private-token", token("c:3")), ("Private-Token", token("c:3")))
     yield Asked("default", headers=twice, skips=malformed)
+    beside = (("private-token", ""), *twice[:1], ("private-token", " "))
+    yield Asked("private 3", headers=beside)  # Envoy makes one line of these
     yield Asked("job 3", headers=(("JOB-TOKEN", token("c:3")),), method="POST")
     yield Asked("default", headers=(("job-token", token("c:3")),), method="PUT")
     yield Asked("default", headers=(("job_token", token("c:3")),), method="POST")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from envoy.bootstrap import BootstrapError, XdsTls, bootstrap
+from envoy.edge import INTERNAL_HEADERS
 from tests.conftest import Accepts
 from tests.envoy.certificates import Operators
 
@@ -27,6 +28,12 @@ def test_without_configuration_it_is_not_ready_however_long_that_lasts() -> None
     made = bootstrap(role="edge", node_id="edge-1", xds_addresses=["10.0.0.1:18000"])["dynamic_resources"]
     assert made["cds_config"]["initial_fetch_timeout"] == "0s"
     assert made["lds_config"]["initial_fetch_timeout"] == "0s"
+
+
+def test_headers_that_every_request_is_asked_for_are_kept_at_hand() -> None:
+    kept = bootstrap(role="edge", node_id="e", xds_addresses=["10.0.0.1:1"])["inline_headers"]
+    asked = {each["inline_header_name"] for each in kept if each["inline_header_type"] == "REQUEST_HEADER"}
+    assert {*INTERNAL_HEADERS, "cookie", "private-token", "x-cellplane-override"} <= asked
 
 
 def test_addresses_are_replicas_by_ip_or_by_name() -> None:

@@ -29,10 +29,17 @@ def test_headers_are_joined_and_cookies_found() -> None:
     request = Request(headers=(("Cookie", "a=1; b=2"), ("X", " y "), ("cookie", "a=3")))
     assert request.header("x") == "y"
     assert request.header("z") is None
-    assert request.header("cookie") == "a=1; b=2,a=3"
+    assert request.header("cookie") == "a=1; b=2; a=3"
     assert request.cookies("a") == ("1", "3")
     assert request.cookies("b") == ("2",)
     assert request.cookies("c") == ()
+
+
+def test_of_a_header_that_envoy_keeps_at_hand_what_is_empty_is_left_out() -> None:
+    lines = (("private-token", ""), ("Private-Token", "a"), ("private-token", " "), ("private-token", "b"))
+    assert Request(headers=lines).header("private-token") == "a,b"
+    assert Request(headers=lines[:1]).header("private-token") == ""
+    assert Request(headers=(("x", ""), ("x", "a"))).header("x") == ",a", "of others it counts"
 
 
 def test_a_host_is_in_small_letters_and_without_its_port() -> None:

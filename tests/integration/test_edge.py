@@ -263,7 +263,7 @@ async def test_an_operator_is_known_by_a_verified_certificate(tmp_path: Path) ->
         }
         by_name = operators.client(clients["alice by name"])
         told = (await send(edge.port, "/", headers, tls=by_name)).seen["x-cellplane-operator"]
-        assert told == ["127.0.0.1", "spiffe://ops.test/b", "alice.ops.test"]
+        assert told == ["127.0.0.1,spiffe://ops.test/b,alice.ops.test"]
         impostor = operators.client(others.issue("alice", uris=(alice,)))
         with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
             await send(edge.port, "/", headers, tls=impostor)
