@@ -83,6 +83,13 @@ def released(
     return _owning(keys, txn, owner, rest, stamp) if owned.revision else txn
 
 
+def noted(keys: PlacementKeys, placement: Placement, revision: int, owned: Owned, stamp: Stamp) -> Txn:
+    """Write down that an owner has a place, which was given before that was kept."""
+    owned = replace(owned, requests=(*owned.requests, placement.wish.key))
+    txn = Txn(compares=(Compare(keys.request(placement.wish.key), revision),))
+    return _owning(keys, txn, placement.wish.owner, owned, stamp)
+
+
 def taken_along(
     keys: PlacementKeys, placement: Placement, revision: int, counts: Counts, cell_id: int, stamp: Stamp
 ) -> Txn:

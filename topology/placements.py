@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from topology.apply import read_view
+from topology.arrivals import room_problems
 from topology.checks import stamp_problems
-from topology.errors import OutcomeUnknown, StoreUnavailable
+from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from topology.keys import Keyspace
-from topology.model import Problem, Stamp
+from topology.model import Cell, Problem, Stamp
 from topology.placement import NoRoom, PlacementWish, choose, placement_problems
 from topology.placement_records import (
     Count,
@@ -28,7 +30,7 @@ from topology.placement_records import (
     read_kept,
     requests_of,
 )
-from topology.placement_txns import PlacementKeys, released, reserved, taken_along
+from topology.placement_txns import PlacementKeys, noted, released, reserved, taken_along
 from topology.store import Compare, Conflict, Record, Store, Txn
 from topology.view import View
 
@@ -134,6 +136,33 @@ class Placements:
         found = [await self._followed(key, cell_id, stamp) for key in (await self._owned(owner)).requests]
         return tuple(each for each in found if each is not None)
 
+    async def note_owners(self, stamp: Stamp) -> int:
+        """Write down of each owner by which requests it has its places, where that is missing, as it is of
+        places from before it was kept; say of how many places. Repeatable, and by several at once.
+        """
+        known: set[str] = set()
+        for record in (await self._store.list(self._keys.owner(""))).records:
+            with suppress(StoreRefused):  # a person mends that; others go on
+                known.update(read_kept(record, requests_of))
+        count = 0
+        for record in (await self._store.list(self._keys.request(""))).records:
+            with suppress(StoreRefused):
+                wish = read_kept(record, placement_of).wish
+                if wish.owner and wish.key not in known:
+                    count += await self._noted(wish.key, stamp)
+        return count
+
+    async def _noted(self, key: str, stamp: Stamp) -> bool:
+        for attempt in range(ATTEMPTS):
+            earlier = await self._placement(key)
+            owned = Owned() if earlier is None else await self._owned(earlier[0].wish.owner)
+            if earlier is None or key in owned.requests:
+                return False
+            if isinstance(await self._commit(noted(self._keys, *earlier, owned, stamp)), int):
+                return True
+            await self._pause(attempt)
+        raise StoreUnavailable(f"others were faster {ATTEMPTS} times in a row: try again")
+
     async def _followed(self, key: str, cell_id: int, stamp: Stamp) -> Followed | None:
         for attempt in range(ATTEMPTS):
             earlier = await self._placement(key)
@@ -154,6 +183,24 @@ class Placements:
     async def occupancy(self) -> dict[int, int]:
         """Count who is in each cell; a cell that never had anybody is left out."""
         return {cell_id: count.placed for cell_id, count in (await self._counts()).items()}
+
+    async def room_problems(self, cell: Cell, owners: Collection[str]) -> tuple[Problem, ...]:
+        """Say what is against owners coming to a cell: it may not have places for those that have none there.
+
+        Told from how things stand now: who comes at the same moment is not counted yet.
+        """
+        if not cell.capacity:
+            return ()
+        placed = (await self.occupancy()).get(cell.id, 0)
+        coming = len(owners)
+        if placed + coming > cell.capacity:
+            coming = sum([not await self._is_in(cell.id, owner) for owner in owners])
+        return tuple(room_problems(cell, placed, coming))
+
+    async def _is_in(self, cell_id: int, owner: str) -> bool:
+        keys = (await self._owned(owner)).requests
+        found = [await self._placement(key) for key in keys]
+        return any(each is not None and each[0].cell_id == cell_id for each in found)
 
     async def _commit(self, txn: Txn) -> int | Conflict | None:
         """Give the revision; None where the answer got lost, which looking again will tell."""

@@ -60,7 +60,7 @@ def show_owner(owner: str, service: ServiceSettings, output: str) -> None:
     required=True,
     help="Refuse unless they are at this epoch (`claims owner` shows it).",
 )
-@click.option("--force", is_flag=True, help="Also to a cell whose state takes no newcomers.")
+@click.option("--force", is_flag=True, help="Also to a cell whose state takes no newcomers, or that is full.")
 @click.option("--request-id", help="A UUID; with the one of an earlier call nothing is done twice.")
 @click.option("--reason", default="", help="Why; kept with the record.")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and move nothing.")

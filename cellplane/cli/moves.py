@@ -62,7 +62,7 @@ moves.add_command(abort)
     multiple=True,
     help="Wait for `moves continue` before this step.",
 )
-@click.option("--force", is_flag=True, help="Also to a cell whose state takes no newcomers.")
+@click.option("--force", is_flag=True, help="Also to a cell whose state takes no newcomers, or that is full.")
 @click.option("--request-id", help="A UUID; with the one of an earlier call nothing is begun twice.")
 @change_options
 @yes_option

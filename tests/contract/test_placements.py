@@ -19,7 +19,7 @@ from topology.keys import Keyspace
 from topology.model import Cell, CellState
 from topology.placement import NoRoom, PlacementWish
 from topology.placements import Placed, Placements, Refused, Released
-from topology.store import Store, Txn
+from topology.store import Committed, Conflict, Store, Txn
 from topology.view import View
 
 __all__ = ["base"]
@@ -153,6 +153,59 @@ async def test_places_go_along_with_their_owner_and_counts_with_them(stage: Stag
     assert await places.follow(owner, 2, STAMP) == ()
     left = (await stage.base.list(f"{stage.keyspace.prefix}-placements/owners/")).records
     assert [each.key.rpartition("owners/")[2] for each in left] == ["USER/8"]
+
+
+async def test_places_from_before_owners_were_noted_are_noted_and_go_along_then(stage: Stage) -> None:
+    view, places = await stage.put(cell(1)), stage.client()
+    names = ["a", "b", "c", "d"]
+    for name, owner in zip(names, ("USER/1", "USER/1", "USER/2", ""), strict=True):
+        await placed(places, view, replace(wish(name), owner=owner))
+    root = f"{stage.keyspace.prefix}-placements/"
+    before = (await stage.base.list(f"{root}owners/")).records
+    one, _ = before
+    half = json.loads(one.value) | {"requests": ["b"]}
+    puts = ((one.key, json.dumps(half).encode()), (f"{root}requests/x", b"{}"))
+    await stage.base.commit(Txn(puts=puts, deletes=(f"{root}owners/USER/2",)))
+    counts = await asyncio.gather(*(stage.client().note_owners(STAMP) for _ in range(4)))
+    assert sum(counts) == 2  # of all replicas that start at once
+    assert await places.note_owners(STAMP) == 0
+    listing = await stage.base.list(f"{root}owners/")
+    kept = {each.key.rpartition("owners/")[2]: json.loads(each.value)["requests"] for each in listing.records}
+    assert kept == {"USER/1": ["b", "a"], "USER/2": ["c"]}
+    await places.follow("USER/1", 2, STAMP)
+    assert await places.occupancy() == {1: 2, 2: 2}
+
+
+async def test_a_place_that_is_released_meanwhile_is_not_noted(stage: Stage) -> None:
+    view, places = await stage.put(cell(1)), stage.client()
+    await placed(places, view, replace(wish("a"), owner="USER/1"))
+    await stage.base.commit(Txn(deletes=(f"{stage.keyspace.prefix}-placements/owners/USER/1",)))
+
+    class Late(Mortal):
+        async def commit(self, txn: Txn) -> Committed | Conflict:
+            if txn.puts:
+                await places.release("a", STAMP)
+            return await super().commit(txn)
+
+    assert await stage.client(Late(stage.base)).note_owners(STAMP) == 0
+    assert not (await stage.base.list(f"{stage.keyspace.prefix}-placements/owners/")).records
+
+
+async def test_who_comes_to_a_full_cell_is_told_so_unless_the_place_is_there_already(stage: Stage) -> None:
+    view, places = await stage.put(cell(1, capacity=2), cell(2)), stage.client()
+    full, free = view.cells[1], view.cells[2]
+    assert await places.room_problems(full, ["USER/1", "USER/2"]) == ()
+    await stage.put(cell(2, CellState.CORDONED))
+    view = await read_view(stage.base, stage.keyspace)
+    for name, owner in (("a", "USER/9"), ("b", "USER/1")):
+        await placed(places, view, replace(wish(name), owner=owner))
+    assert await places.room_problems(full, ["USER/1"]) == ()
+    assert await places.room_problems(free, ["USER/1", "USER/2"]) == ()
+    (problem,) = await places.room_problems(full, ["USER/1", "USER/2", "USER/3"])
+    assert str(problem) == (
+        "to_cell: cell 1 is full: 2 of 2 places are taken, and 2 more would come: "
+        "raise its capacity, name another cell, or force it"
+    )
 
 
 async def test_an_answer_that_got_lost_over_a_place_that_goes_along_is_found(stage: Stage) -> None:

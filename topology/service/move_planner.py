@@ -22,6 +22,7 @@ from topology.moves.hooks import Hooks, NoHooks
 from topology.moves.model import Move
 from topology.moves.steps import FORWARD, ROWS
 from topology.moves.works import counted_claims
+from topology.placements import Placements
 from topology.service.departure_gate import DepartureGate
 from topology.service.failure import Failure, invalid_fields
 from topology.service.moves_wire import step_number
@@ -55,6 +56,7 @@ class MovePlanner:
         self, sources: Sources, claims: ClaimStore, store: Store, keyspace: Keyspace, ports: MovePorts
     ) -> None:
         self._book = MoveBook(store, keyspace)
+        self._placements = Placements(store, keyspace)
         self._ports = ports
         self._sources = sources
         self._crossing = None
@@ -83,7 +85,11 @@ class MovePlanner:
             raise Failure(grpc.StatusCode.UNIMPLEMENTED, words, "TRANSFER_UNAVAILABLE")
         if (busy := await self._book.busy(name for name, _ in wish.owners)) is not None:
             raise busy_with(busy)
-        if problems := await self._crossing.problems(wish):
+        problems = await self._crossing.problems(wish)
+        cell = self._sources.view.cells.get(wish.to_cell)
+        if cell is not None and not wish.force:
+            problems += await self._placements.room_problems(cell, [name for name, _ in wish.owners])
+        if problems:
             raise invalid_fields(problems, grpc.StatusCode.FAILED_PRECONDITION, "REFUSED")
         view, reached = self._sources.view, await self._ports.fleet.reached(self._sources.view.revision)
         stays = await self._crossing.hindered(wish)

@@ -18,6 +18,7 @@ from topology import forms
 from topology.claims.model import Subject
 from topology.claims.owners import Owner
 from topology.errors import StoreRefused, StoreUnavailable
+from topology.model import Stamp
 from topology.placements import Placements
 from topology.service import audit
 from topology.service.failure import Failure
@@ -26,6 +27,7 @@ from topology.service.sources import Sources
 log = logging.getLogger("topology.audit")
 
 FOLLOW_SECONDS: Final = 2.0
+_WHO: Final = "topology-service"
 
 
 class PlacementFollower:
@@ -36,12 +38,15 @@ class PlacementFollower:
         self._placements = placements
         self._seen: dict[Subject, int] = {}
         self._cursor = 0
+        self._noted = False
 
     async def run(self) -> None:
         """Follow owners from time to time, until cancelled."""
         while True:
             await asyncio.sleep(FOLLOW_SECONDS * (0.5 + random.random()))
             with suppress(StoreUnavailable, Failure):  # the store, or the claims, are not there: later
+                if not self._noted:
+                    await self._note_owners()
                 await self.follow()
 
     async def follow(self) -> None:
@@ -54,6 +59,14 @@ class PlacementFollower:
                 await self._follow(owner)
                 self._seen[owner.subject] = owner.epoch
         self._cursor = cursor
+
+    async def _note_owners(self) -> None:
+        """See to it, once in a replica's life, that places from before owners were noted are found."""
+        now = forms.format_utc(datetime.now(UTC))
+        stamp = Stamp(updated_by=_WHO, updated_at=now, reason="placed before owners were noted")
+        if count := await self._placements.note_owners(stamp):
+            log.info("placements_noted count=%d by=%s", count, _WHO)
+        self._noted = True
 
     async def _follow(self, owner: Owner) -> None:
         stamp = replace(owner.stamp, updated_at=forms.format_utc(datetime.now(UTC)))

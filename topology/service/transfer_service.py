@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ from topology.departures import plan_forgetting
 from topology.errors import StoreError
 from topology.keys import Keyspace
 from topology.model import Problem, Stamp
+from topology.placements import Placements
 from topology.service.departure_gate import SWEEP_SECONDS, DepartureGate
 from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found
 from topology.service.gate import Context, current_caller
@@ -56,6 +57,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
 
     def __init__(self, sources: Sources, claims: ClaimStore, store: Store, keyspace: Keyspace) -> None:
         self._sources = sources
+        self._placements = Placements(store, keyspace)
         self._gate = DepartureGate(claims, store, keyspace) if isinstance(claims, TransferStore) else None
         self._topology = store
 
@@ -72,7 +74,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
             raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "TRANSFER_INVALID")
         wish = replace(
             wish,
-            unfit=tuple(self._unfit(wish, force=request.force)),
+            unfit=tuple([each async for each in self._unfit(wish, force=request.force)]),
             arrival=as_arrived_at(self._sources.view, wish.to_cell),
         )
         outcome = await self._gate.transfer(wish, caller, self._sources.follower)
@@ -164,9 +166,14 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
                 with suppress(StoreError):
                     await self._gate.sweep(view)
 
-    def _unfit(self, wish: TransferWish, *, force: bool) -> Iterator[Problem]:
+    async def _unfit(self, wish: TransferWish, *, force: bool) -> AsyncIterator[Problem]:
         view = self._sources.view
-        yield from arrival_problems(view, wish.to_cell, force=force)
+        for problem in arrival_problems(view, wish.to_cell, force=force):
+            yield problem
+        cell = view.cells.get(wish.to_cell)
+        if cell is not None and not force:
+            for problem in await self._placements.room_problems(cell, [*map(name_of, wish.subjects)]):
+                yield problem
         for at, (subject, _) in enumerate(wish.owners):
             freeze = view.documents.get((DEPARTING, name_of(subject)))
             if freeze is not None and freeze.body.get("move"):

@@ -8,8 +8,10 @@ import uuid
 import pytest
 
 from cellplane.cli.outcome import Exit
+from pb.cellplane.topology.v1 import placement_pb2
 from tests.cellplane.cli.test_claims import Claims, claims, topology
 from tests.cellplane.cli.topology_thread import Topology
+from tests.topology.samples import cell
 from tests.topology.service.test_claim_service import begin
 
 __all__ = ["claims", "topology"]  # fixtures
@@ -41,6 +43,21 @@ def test_a_dry_run_moves_nothing(claims: Claims) -> None:
         "would: ORGANIZATION/42: cell 1 -> cell 2, epoch 1 -> 2\nwould: 2 claims go along\n"
     )
     assert "cell         1\n" in claims("owner", "ORGANIZATION/42").stdout
+
+
+def test_a_full_cell_is_named_and_forced(claims: Claims, topology: Topology) -> None:
+    topology.do(topology.stage.put(cell(1, weight=0), cell(2, capacity=1)))
+    claims(*MOVE, "--dry-run")
+    place = placement_pb2.PlaceRequest(request_key="a", reason="signup")
+
+    async def taken() -> None:
+        await topology.stage.client().placements.Place(place)
+
+    topology.do(taken())
+    for more in ("--dry-run", "--yes"):
+        refused = claims(*MOVE, more, expect=Exit.REFUSED)
+        assert "cell 2 is full: 1 of 1 places are taken, and 1 more would come" in refused.stderr
+    assert "Moved at cursor" in claims(*MOVE, "--force", "--yes").stdout
 
 
 def test_it_asks_first(claims: Claims) -> None:

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from pb.cellplane.topology.v1 import moves_pb2 as wire
-from pb.cellplane.topology.v1 import transfer_pb2
+from pb.cellplane.topology.v1 import placement_pb2, transfer_pb2
 from tests.topology.claims.samples import batch
 from tests.topology.moves.rig import ACME, MOVE, OTHER_MOVE, STAMP
 from tests.topology.samples import cell
@@ -130,6 +130,17 @@ async def test_what_cannot_begin_is_refused_with_why(client: Client) -> None:
     unknown = request(OTHER_MOVE)
     unknown.ask_before.append(99)  # type: ignore[arg-type]
     assert (await failure(client.moves.StartMove(unknown))).code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_move_to_a_cell_that_is_full_is_refused_unless_forced(stage: Stage, client: Client) -> None:
+    await stage.put(cell(1, weight=0), cell(2, capacity=1))
+    await client.placements.Place(placement_pb2.PlaceRequest(request_key="a", reason="signup"))
+    full = await failure(client.moves.StartMove(request(dry_run=True)))
+    assert (full.code, full.info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REFUSED")
+    assert "cell 2 is full: 1 of 1 places are taken" in full.fields["to_cell"]
+    forced = request()
+    forced.force = True
+    assert (await client.moves.StartMove(forced)).move.to_cell == 2
 
 
 async def test_orders_are_written_down_where_they_are_possible(stage: Stage, client: Client) -> None:

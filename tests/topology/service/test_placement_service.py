@@ -72,7 +72,9 @@ async def test_places_follow_owners_that_were_transferred_and_the_rest_goes_on_w
     await commit(client, 1, await begin(client, 1, ["acme"]))
     await stage.caught_up()
     broken = f"{stage.keyspace.prefix}-placements/owners/NAMESPACE/7"
-    await stage.store.commit(Txn(puts=((broken, b"{}"),)))
+    # As a release left it that didn't note owners yet.
+    unnoted = f"{stage.keyspace.prefix}-placements/owners/NAMESPACE/42"
+    await stage.store.commit(Txn(puts=((broken, b"{}"),), deletes=(unnoted,)))
     owners = [
         transfer_pb2.OwnerAtEpoch(owner=name, expected_epoch=1) for name in ("NAMESPACE/7", "NAMESPACE/42")
     ]
@@ -93,6 +95,7 @@ async def test_places_follow_owners_that_were_transferred_and_the_rest_goes_on_w
     assert (found.cell_id, found.reason) == (2, "room")
     assert "placement_followed owner=NAMESPACE/42 key=signup-1 from=1 to=2" in caplog.text
     assert "placement_not_followed owner=NAMESPACE/7" in caplog.text
+    assert "placements_noted count=1 by=topology-service" in caplog.text
 
 
 async def test_no_room_says_of_each_cell_why(client: Client) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from pb.cellplane.topology.v1 import placement_pb2
 from pb.cellplane.topology.v1 import transfer_pb2 as wire
 from tests.topology.samples import STAMP, cell
 from tests.topology.service.stage import Client, Stage, failure
@@ -108,6 +109,25 @@ async def test_a_cell_that_takes_no_newcomers_is_refused_unless_forced(stage: St
     assert nowhere.fields == {"to_cell": "there is no cell 9: name one that is there"}
     await client.transfers.Transfer(wish(to=3, force=True))
     assert (await record_of(client, "acme")).cell_id == 3
+
+
+async def test_a_cell_that_is_full_is_refused_unless_forced(stage: Stage, client: Client) -> None:
+    await owned(stage, client, ["acme"])
+    await stage.put(cell(1, weight=0), cell(2, capacity=1))
+    await client.placements.Place(placement_pb2.PlaceRequest(request_key="a", reason="signup"))
+    for dry_run in (True, False):
+        refused = await failure(client.transfers.Transfer(wish(dry_run=dry_run)))
+        assert (refused.code, refused.info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REFUSED")
+        assert refused.fields == {
+            "to_cell": "cell 2 is full: 1 of 1 places are taken, and 1 more would come: "
+            "raise its capacity, name another cell, or force it"
+        }
+    assert (await record_of(client, "acme")).cell_id == 1
+    wanted = wish(force=True)
+    await client.transfers.Transfer(wanted)
+    assert (await record_of(client, "acme")).cell_id == 2
+    wanted.force = False  # what was done is told, full or not
+    assert (await client.transfers.Transfer(wanted)).repeated
 
 
 async def test_a_wish_that_cannot_be_right(client: Client) -> None:
