@@ -62,11 +62,6 @@ class Decision:
     status: int = 0
     key: ClassificationKey | None = None
 
-    @property
-    def fell_through(self) -> tuple[str, ...]:
-        """Name the rules that were passed over."""
-        return tuple(name for name, _ in self.skips)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:

@@ -96,9 +96,6 @@ class HoldBook:
             holds.abandon()
         self.group(group).left(node)
 
-    def of_node(self, group: str, node: str) -> Holds | None:
-        return self._nodes.get((group, node))
-
     def learn(self, group: str, records: Iterable[HoldRecord]) -> None:
         """Take over all that is kept of a group; what was kept and is not any more is released."""
         for key in self.group(group).learn(records):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from envoy.decision import Decision, Outcome
-from envoy.match_rules import Skip
+from dataclasses import replace
+
+from envoy.decision import BLOCKED
+from tests.envoy.edge_rig import cell
+from topology.checks import cell_problems
 
 
-def test_the_rules_that_were_passed_over_are_named() -> None:
-    skips = (("a", Skip.UNKNOWN), ("b", Skip.MALFORMED))
-    assert Decision(outcome=Outcome.ROUTED, skips=skips).fell_through == ("a", "b")
+def test_no_cell_can_have_the_id_that_blocks_an_owner() -> None:
+    (problem,) = cell_problems(replace(cell(1), id=BLOCKED))
+    assert problem.field == "id"

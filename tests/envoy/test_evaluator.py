@@ -33,7 +33,6 @@ def test_a_request_is_decided_as_written(row: request_table.Row) -> None:
         return
     assert decision.rule == rule
     assert [f"{name}:{skip}" for name, skip in decision.skips] == list(row.skips)
-    assert decision.fell_through == tuple(skip.partition(":")[0] for skip in row.skips)
     if rule == "default":
         assert decision.cell is None
         assert dict(decision.candidates) == request_table.UNOWNED

@@ -26,7 +26,6 @@ def test_holds_outlive_their_streams() -> None:
     book = HoldBook()
     holds = book.joined("g", "n1", "v")
     assert book.joined("g", "n1", "v") is holds
-    assert book.of_node("g", "n1") is holds
     book.left("g", "n1")
     assert book.group("g").nodes == {"n1": "v"}
     book.left("g", "n1")
