@@ -1,13 +1,15 @@
 """Keeps rejected versions in the store, and tells the xDS server what is kept there: its own and others'.
 
 The server's hold book calls `keep`, the watcher's Views go through `learn`; `run` writes in the background,
-at most once a second, so that no rejection waits for a write. It decides nothing about what is held.
+so that no rejection waits for a write: at most once a second, but for a verdict on a group, which goes at
+once. It decides nothing about what is held.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from cellplane.held_versions import REJECTED, HeldVersions, body_of, document_name, read
 from cellplane.recorder import stamp_of
@@ -37,6 +39,7 @@ class HoldKeeper:
         self._seen: dict[str, Document] = {}
         self._pending: dict[tuple[str, Reference], HoldRecord] = {}
         self._awake = asyncio.Event()
+        self._verdict = asyncio.Event()
         self.write_error = ""
         book.store = self
 
@@ -44,7 +47,7 @@ class HoldKeeper:
         """Take note of what is to be written; the newest of a resource counts."""
         self._pending.pop((group, record.key), None)
         self._pending[group, record.key] = record
-        self._awake.set()
+        self._wake()
 
     def learn(self, view: View) -> None:
         """Tell the book what a View keeps, if that has changed."""
@@ -58,13 +61,14 @@ class HoldKeeper:
             by_group.setdefault(one.group, []).append(one.record)
         for group, records in by_group.items():
             self._book.learn(group, records)
-        self._awake.set()
+        self._wake()
 
     async def run(self) -> None:
         """Write what is noted until cancelled; what fails is tried again."""
         while True:
             await self._awake.wait()
             self._awake.clear()
+            self._verdict.clear()
             try:
                 await self._write()
                 self.write_error = ""
@@ -72,7 +76,21 @@ class HoldKeeper:
                 self.write_error = str(error)
                 log.warning("holds_not_kept count=%d error=%s", len(self._pending), error)
                 self._awake.set()
-            await asyncio.sleep(self._pause_seconds)
+            # A verdict that dies with this process would be found again at the cost of two nodes' rejections.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_seconds):
+                    await self._verdict.wait()
+
+    def _wake(self) -> None:
+        self._awake.set()
+        if any(self._is_verdict(group, record) for (group, _), record in self._pending.items()):
+            self._verdict.set()
+
+    def _is_verdict(self, group: str, record: HoldRecord) -> bool:
+        """Tell whether it holds a version for its group that the store does not know to be held."""
+        document = self._seen.get(document_name(group, record.key))
+        kept = read(document) if document is not None else None
+        return not set(record.held) <= set(kept.record.held if kept else ())
 
     async def _write(self) -> None:
         view = self._view

@@ -29,10 +29,12 @@ BAD, GOOD = cluster("a", 2), cluster("a", 1)
 
 
 @asynccontextmanager
-async def replica(store: MemoryStore, name: str = "test") -> AsyncIterator[HoldBook]:
+async def replica(
+    store: MemoryStore, name: str = "test", pause_seconds: float = 0.0
+) -> AsyncIterator[HoldBook]:
     """Run a hold book that is kept in the store and follows it."""
     book = HoldBook()
-    keeper = HoldKeeper(store, book, name, pause_seconds=0.0)
+    keeper = HoldKeeper(store, book, name, pause_seconds)
     keeper.learn(await read_view(store, KEYSPACE))
     tasks = [
         asyncio.ensure_future(Watcher(store, KEYSPACE).run(keeper.learn)),
@@ -79,6 +81,21 @@ async def test_a_second_replica_learns_it_and_both_agree_over_nodes_of_either() 
         talk = in_memory("delta", snapshot(2, both("a", seconds=2)), holds=one.joined("g", "new", "1.40.0"))
         await talk.envoy.asks(CLUSTER)
         assert (await talk.expect.sends(CLUSTER, "a")).versions == {"a": GOOD.version}
+
+
+async def test_a_verdict_on_the_group_waits_for_no_pause() -> None:
+    store = MemoryStore()
+    async with replica(store, pause_seconds=3600.0) as book:
+        one, two = (book.joined("g", name, "1.40.0") for name in ("n1", "n2"))
+        one.reject(BAD, "a: no", GOOD)
+        await kept(store, 1)
+        two.reject(BAD, "a: no", GOOD)
+
+        async def look() -> bool:
+            (found,) = held_versions(await read_view(store, KEYSPACE))
+            return found.record.held == (BAD.version,)
+
+        await eventually(look, "the verdict in the store")
 
 
 async def _returned(found: object) -> object:
