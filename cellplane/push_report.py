@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 COLUMNS: Final = (
-    "ID", "WHEN", "REVISION", "CAUSE", "WHAT", "BY", "WAVE", "NODES", "P50", "P99", "LAST", "REJECTED"
+    "ID", "WHEN", "REVISION", "CAUSE", "WHAT", "BY", "WAVE", "EDGES", "P50", "P99", "LAST", "REJECTED"
 )  # fmt: skip
 MAY_DROP: Final = ("REVISION", "P50", "LAST", "CAUSE", "BY")
 _LONGEST: Final = 70
@@ -58,7 +58,7 @@ def push_fields(push: Mapping[str, Any]) -> dict[str, str]:
         "by": ", ".join(push["authors"]) or "-",
         "reason": "; ".join(push["reasons"]) or "-",
         **({"wave": wave_state(push)} if "wave" in push else {}),
-        "nodes": reached(outcome),
+        "edges": reached(outcome),
         "times": (
             f"first {span(outcome['first_ms'])}, p50 {span(outcome['p50_ms'])}, "
             f"p99 {span(outcome['p99_ms'])}, last {span(outcome['last_ms'])}"
@@ -89,7 +89,7 @@ def wave_lines(push: Mapping[str, Any]) -> Iterator[str]:
 
 
 def reached(outcome: Mapping[str, Any]) -> str:
-    """Say how many nodes have it, of those that were there when it went out."""
+    """Say how many edges have it, of those that were there when it went out."""
     rest = [f"{outcome[name]} {name}" for name in ("waiting", "left") if outcome[name]]
     return f"{outcome['nodes']}" + (f" ({', '.join(rest)})" if rest else "")
 
@@ -123,7 +123,7 @@ def event_line(kind: str, body: Mapping[str, Any]) -> str:
         case "outcome":
             outcome = body["outcome"]
             bad = f", REJECTED {outcome['rejected']} times" if outcome["rejected"] else ""
-            line = f"  {body['id']}: {reached(outcome)} nodes, p99 {span(outcome['p99_ms'])}{bad}"
+            line = f"  {body['id']}: {reached(outcome)} edges, p99 {span(outcome['p99_ms'])}{bad}"
         case "frozen":
             line = f"FROZEN by {body['by']}: {body['reason']}; nothing goes out"
         case "held":

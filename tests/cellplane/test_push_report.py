@@ -72,8 +72,8 @@ def test_one_in_full_and_whom_to_blame() -> None:
     ("kind", "body", "line"),
     [
         ("push", PUSH, "2027-01-15 08:00:00Z push 3fa9c2d1 by ada: cell 3: weight: 100 → 0"),
-        ("outcome", PUSH, "  3fa9c2d1: 3 nodes, p99 40 ms"),
-        ("outcome", REJECTED, "  3fa9c2d1: 0 (2 waiting, 1 left) nodes, p99 -, REJECTED 1 times"),
+        ("outcome", PUSH, "  3fa9c2d1: 3 edges, p99 40 ms"),
+        ("outcome", REJECTED, "  3fa9c2d1: 0 (2 waiting, 1 left) edges, p99 -, REJECTED 1 times"),
         ("frozen", {"by": "ada", "reason": "holidays"}, "FROZEN by ada: holidays; nothing goes out"),
         ("resumed", {}, "resumed: what waited goes out"),
         ("held", {"id": "ab", "reason": "all is gone"}, "HELD: push ab: all is gone"),
