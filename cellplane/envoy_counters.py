@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from cellplane.http_address import url_of, why
+
 _SECONDS: Final = 5
 _REQUESTS: Final = re.compile(r"cluster\.cell-([1-9][0-9]*)\.upstream_rq_total\Z")
 
@@ -26,12 +28,12 @@ def read_requests(admins: Iterable[str]) -> Counter[int]:
     """Sum the requests that Envoys sent to each cell since they started. Raises CountersUnread."""
     found: Counter[int] = Counter()
     for admin in admins:
-        url = f"{admin.rstrip('/')}/stats?format=json&filter=^cluster\\.cell-[0-9]%2B\\.upstream_rq_total$"
+        url = f"{url_of(admin)}/stats?format=json&filter=^cluster\\.cell-[0-9]%2B\\.upstream_rq_total$"
         try:
             with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310  the operator's URL
                 stats = json.load(response)["stats"]
         except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
-            raise CountersUnread(f"{admin} does not tell its counters: {error}") from error
+            raise CountersUnread(f"{admin} does not tell its counters: {why(error)}") from error
         for stat in stats:
             if match := _REQUESTS.match(str(stat.get("name", ""))):
                 found[int(match[1])] += int(stat["value"])

@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from pb.etcdserverpb import rpc_pb2, rpc_pb2_grpc
+from topology.call_words import plain
 from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from topology.etcd_access import Access, Timeouts
 from topology.etcd_failures import NO_AUTH, closed_by_others, is_stale_token, raise_as_ours
@@ -173,7 +174,7 @@ class Endpoints:
         try:
             await connection.maintenance.Status(rpc_pb2.StatusRequest())
         except grpc.aio.AioRpcError as error:
-            return error.details() or "no connection"
+            return plain(error.details() or "no connection")
         return "the connection broke while it was made"
 
     def _open(self, endpoint: str) -> Connection:

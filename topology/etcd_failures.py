@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import grpc
 import grpc.aio
 
+from topology.call_words import plain
 from topology.errors import Compacted, LeaseGone, Rewound, StoreError, StoreRefused, StoreUnavailable
 
 # What etcd says, word for word: https://github.com/etcd-io/etcd/blob/release-3.5/api/v3rpc/rpctypes/error.go
@@ -52,7 +53,7 @@ def is_stale_token(words: str) -> bool:
 
 def raise_as_ours(error: grpc.aio.AioRpcError) -> NoReturn:
     """Raise what a failed call means in our words."""
-    words = error.details() or error.code().name
+    words = plain(error.details() or error.code().name)
     ours: StoreError
     if error.code() is grpc.StatusCode.OUT_OF_RANGE and _COMPACTED in words:
         ours = Compacted()

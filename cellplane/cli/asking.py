@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import click
 
 from cellplane.cli.outcome import Exit, fail
+from cellplane.http_address import url_of, why
 
 _PATIENCE_SECONDS = 10
 _QUIET_SECONDS = 60  # the feed says something four times as often
@@ -44,7 +45,7 @@ def ask(
 
     A page that says no by its status gives its JSON all the same: /readyz tells its reasons with a 503.
     """
-    url = control_plane.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+    url = url_of(control_plane) + path + (f"?{urlencode(query)}" if query else "")
     try:
         try:
             with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as response:  # noqa: S310  the operator's URL
@@ -54,28 +55,28 @@ def ask(
     except (urllib.error.URLError, OSError, ValueError, TypeError) as error:
         fail(
             Exit.UNAVAILABLE,
-            f"no {who} answers at {control_plane}: {error}.",
+            f"no {who} answers at {control_plane}: {why(error)}.",
             fix,
         )
 
 
 def dump_of(admin: str) -> dict[str, Any]:
     """Return an Envoy's `/config_dump` with its endpoints; end the command where it does not answer."""
-    url = (admin if "//" in admin else f"http://{admin}").rstrip("/") + "/config_dump?include_eds"
+    url = url_of(admin) + "/config_dump?include_eds"
     try:
         with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as response:  # noqa: S310  the operator's URL
             return dict(json.load(response))
     except (urllib.error.URLError, OSError, ValueError, TypeError) as error:
         fail(
             Exit.UNAVAILABLE,
-            f"no Envoy's admin page answers at {admin}: {error}.",
+            f"no Envoy's admin page answers at {admin}: {why(error)}.",
             "Leave --admin out to compare with what the node acknowledged last.",
         )
 
 
 def listen(control_plane: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what happens, by kind, until the control plane or the person ends it."""
-    url = control_plane.rstrip("/") + "/v1/events"
+    url = url_of(control_plane) + "/v1/events"
     try:
         with urllib.request.urlopen(url, timeout=_QUIET_SECONDS) as response:  # noqa: S310  the operator's URL
             kind = ""
@@ -85,5 +86,5 @@ def listen(control_plane: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 elif line.startswith(b"data: "):
                     yield kind, json.loads(line[6:])
     except (urllib.error.URLError, OSError, ValueError) as error:
-        fail(Exit.UNAVAILABLE, f"{control_plane} tells no more: {error}.")
+        fail(Exit.UNAVAILABLE, f"{control_plane} tells no more: {why(error)}.")
     fail(Exit.UNAVAILABLE, f"{control_plane} tells no more: it ended.", "It may be starting anew; try again.")

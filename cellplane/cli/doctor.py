@@ -39,6 +39,7 @@ from cellplane.diagnosis import (
     of_readiness,
 )
 from cellplane.environment import faults
+from cellplane.http_address import url_of, why
 from cellplane.settings import EtcdSettings, Listen, SettingsError
 from cellplane.stores import losing_data, member_status
 from cellplane.support_bundle import about_us, write_bundle
@@ -154,9 +155,9 @@ def _of_control_plane(control_plane: str, pages: dict[str, Any]) -> Iterator[Fin
     """Ask for every page, keep it in `pages`, and look at each."""
     for name, path in _PAGES.items():
         try:
-            text, date = _fetched(control_plane.rstrip("/") + path)
+            text, date = _fetched(url_of(control_plane) + path)
         except (OSError, ValueError) as error:
-            said = f"{control_plane}{path} does not answer: {error}"
+            said = f"{control_plane}{path} does not answer: {why(error)}"
             remedy = "start it, or name it with --control-plane; see runbooks/ControlPlaneDown.md"
             yield Finding(check="control plane", mark=Mark.BAD, said=said, remedy=remedy)
             return

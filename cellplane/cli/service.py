@@ -22,6 +22,7 @@ from grpc_status import rpc_status
 
 from cellplane.cli.outcome import Exit, fail, refuse
 from cellplane.settings import SettingsError, TlsFiles
+from topology.call_words import plain
 from topology.model import Problem, Stamp
 
 T = TypeVar("T")
@@ -150,7 +151,7 @@ def reason_of(error: grpc.RpcError) -> str:
 
 def _end(service: ServiceSettings, error: grpc.RpcError) -> Never:
     failed = cast("grpc.Call", error)  # of a call that fails, the error is the call
-    code, words = failed.code(), failed.details() or "no reason given"
+    code, words = failed.code(), plain(failed.details() or "no reason given")
     info, problems = _details(failed)
     if code is grpc.StatusCode.UNAVAILABLE and not info.reason:
         fail(
