@@ -70,7 +70,7 @@ class Stage:
 
     async def __aexit__(self, *_: object) -> None:
         # Envoy first, etcd last: nobody loses what it leans on while it still runs.
-        for name in ("envoy", "control-plane"):
+        for name in ("envoy", "ext-proc", "control-plane"):
             await self._stop(name)
         for cell in self.cells.values():
             await cell.stop()
