@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 import uvloop
@@ -14,9 +16,13 @@ import uvloop
 from cellplane.cli.outcome import Exit
 from cellplane.demo.ports import Ports
 from cellplane.demo.processes import ChildFailed, free_port
+from cellplane.demo.programs import find_envoy
 from cellplane.demo.say import Story
 from cellplane.demo.stage import Stage
 from cellplane.demo.tour import Tour
+
+_ROOM_BYTES: Final = 200 << 20
+"""What etcd and the logs of a demo take, twice over."""
 
 
 @click.command()
@@ -46,7 +52,9 @@ async def _demo(once: bool, port: int) -> int:
         asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     started = time.monotonic()
     try:
+        find_envoy()  # before anything is started
         with tempfile.TemporaryDirectory(prefix="cellplane-demo-") as folder:
+            _demand_room(folder)
             ports = Ports(edge=free_port(port))
             if ports.edge != port:
                 story.note(f"Port {port} is taken; the edge listens on {ports.edge}.")
@@ -55,12 +63,21 @@ async def _demo(once: bool, port: int) -> int:
                 story.verdict(time.monotonic() - started)
                 if not once:
                     await _stay(stage, story)
-    except ChildFailed as error:
+    except (ChildFailed, OSError) as error:
         story.fail(str(error))
     except asyncio.CancelledError:
         story.note("\nStopped; no process is left behind.")
         return int(Exit.OK) if story.told and not story.failures else 130
     return int(Exit.FAILED if story.failures else Exit.OK)
+
+
+def _demand_room(folder: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < _ROOM_BYTES:
+        raise ChildFailed(
+            f"{free >> 20} MB are free in {tempfile.gettempdir()}, and it needs {_ROOM_BYTES >> 20}; "
+            "set TMPDIR to a folder with more."
+        )
 
 
 async def _stay(stage: Stage, story: Story) -> None:
