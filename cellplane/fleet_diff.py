@@ -34,11 +34,25 @@ def has_of(dump: Mapping[str, Any]) -> dict[str, dict[str, Has]]:
     not there.
     """
     found: dict[str, dict[str, Has]] = {}
+    complete = _complete_clusters(dump)
     for config in dump.get("configs", ()):
         kind = _DUMPS.get(str(config.get("@type", "")).rpartition(".")[2])
         if kind is not None:
             found.setdefault(kind, {}).update(_resources(kind, config))
+    endpoints = found.get("endpoint", {})
+    for name in complete & endpoints.keys():
+        del endpoints[name]
     return found
+
+
+def _complete_clusters(dump: Mapping[str, Any]) -> set[str]:
+    """Name the clusters that bring their endpoints along: the page shows those as if they came over EDS."""
+    return {
+        one["cluster"]["name"]
+        for config in dump.get("configs", ())
+        for one in (*config.get("dynamic_active_clusters", ()), *config.get("dynamic_warming_clusters", ()))
+        if one["cluster"].get("type") != "EDS"  # STATIC is the default, and left out
+    }
 
 
 def differences(

@@ -14,14 +14,18 @@ DUMP: dict[str, Any] = {
             "@type": f"{TYPE}ClustersConfigDump",
             "static_clusters": [{"cluster": {"name": "cellplane_xds"}}],
             "dynamic_active_clusters": [
-                {"version_info": "v1", "cluster": {"name": "cell-1"}},
+                {"version_info": "v1", "cluster": {"name": "cell-1", "type": "EDS"}},
+                {"version_info": "v1", "cluster": {"name": "ext-proc"}},
+                {"version_info": "v1", "cluster": {"name": "logs", "type": "STRICT_DNS"}},
                 {
                     "version_info": "v1",
-                    "cluster": {"name": "cell-2"},
+                    "cluster": {"name": "cell-2", "type": "EDS"},
                     "error_state": {"details": "no such thing"},
                 },
             ],
-            "dynamic_warming_clusters": [{"version_info": "v3", "cluster": {"name": "cell-3"}}],
+            "dynamic_warming_clusters": [
+                {"version_info": "v3", "cluster": {"name": "cell-3", "type": "EDS"}}
+            ],
         },
         {
             "@type": f"{TYPE}ListenersConfigDump",
@@ -33,7 +37,9 @@ DUMP: dict[str, Any] = {
         },
         {
             "@type": f"{TYPE}EndpointsConfigDump",
-            "dynamic_endpoint_configs": [{"endpoint_config": {"cluster_name": "cell-1"}}],
+            "dynamic_endpoint_configs": [
+                {"endpoint_config": {"cluster_name": each}} for each in ("cell-1", "ext-proc", "logs")
+            ],
         },
     ]
 }
@@ -43,6 +49,8 @@ def test_what_came_over_xds_is_read_and_what_is_static_is_not() -> None:
     assert has_of(DUMP) == {
         "cluster": {
             "cell-1": Has("v1"),
+            "ext-proc": Has("v1"),
+            "logs": Has("v1"),
             "cell-2": Has("v1", error="no such thing"),
             "cell-3": Has("v3", is_warming=True),
         },
@@ -54,7 +62,14 @@ def test_what_came_over_xds_is_read_and_what_is_static_is_not() -> None:
 
 def test_each_difference_is_a_row() -> None:
     wanted = {
-        "cluster": {"cell-1": "v1", "cell-2": "v2", "cell-3": "v3", "cell-4": "v4"},
+        "cluster": {
+            "cell-1": "v1",
+            "cell-2": "v2",
+            "cell-3": "v3",
+            "cell-4": "v4",
+            "ext-proc": "v1",
+            "logs": "v1",
+        },
         "listener": {},
         "route": {"edge": "r2"},
         "endpoint": {"cell-1": "e1"},
