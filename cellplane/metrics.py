@@ -128,7 +128,7 @@ class ControlPlaneCollector(Collector):
         yield streams
         yield _counter(
             "cellplane_xds_streams_turned_away",
-            "Streams told to come back later: too many began at once.",
+            "Streams told to come back later: too many began at once, or their group has no configuration.",
             counters.turned_away,
         )
         yield _counter(

@@ -51,6 +51,7 @@ log = logging.getLogger("xds.server")
 
 TOO_MANY: Final = ProtocolError(Status.RESOURCE_EXHAUSTED, "too many streams begin at once; come back later")
 TOO_MANY_OF_ONE: Final = ProtocolError(Status.RESOURCE_EXHAUSTED, "this node has too many streams open")
+_MOST_UNSERVED: Final = 100
 Context: TypeAlias = aio.ServicerContext[Any, Any]
 
 
@@ -84,6 +85,8 @@ class AdsServer:
         self._sessions: dict[Session, Served] = {}
         self._siblings: WeakValueDictionary[tuple[str, str], Siblings] = WeakValueDictionary()
         self._waking: set[str] = set()
+        self._unserved: set[str] = set()
+        """Groups that somebody asked for and that have nothing yet; each is told of once."""
         self._admission = Bucket(self._options.streams_per_second, self._options.streams_at_once)
         self._watchdog = Watchdog(self._options, clock)
         names = NameTable()
@@ -177,7 +180,12 @@ class AdsServer:
         snapshot = self._cache.current(group, node)
         if snapshot is None:
             # To answer with nothing would be to tell it to drop all that it has (rule 55).
+            self.fleet.note_turned_away()
+            if group not in self._unserved and len(self._unserved) < _MOST_UNSERVED:
+                self._unserved.add(group)
+                log.warning("group_unserved group=%s node=%s", group, node.id)
             return ProtocolError(Status.UNAVAILABLE, f"there is no configuration for group {group!r} yet")
+        self._unserved.discard(group)
         siblings = self._siblings.setdefault((group, node.id), Siblings())
         if 0 < self._options.streams_of_a_node <= siblings.count:
             self.fleet.note_turned_away()

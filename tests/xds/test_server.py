@@ -263,13 +263,17 @@ async def test_rule_5_a_node_that_changes_its_id_is_refused(stage: Stage) -> Non
     )
 
 
-async def test_rule_55_a_group_without_configuration_is_not_told_that_there_is_none() -> None:
+async def test_rule_55_a_group_without_configuration_is_not_told_that_there_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with serving(Cache()) as stage:
-        call = await stage.delta()
-        assert await ending(call, delta_request()) == (
-            StatusCode.UNAVAILABLE,
-            "there is no configuration for group 'edge' yet",
-        )
+        for _ in range(2):  # it comes back, and is told of once
+            assert await ending(await stage.delta(), delta_request()) == (
+                StatusCode.UNAVAILABLE,
+                "there is no configuration for group 'edge' yet",
+            )
+        assert caplog.text.count("group_unserved group=edge") == 1
+        assert stage.server.fleet.counters().turned_away == 2
         assert stage.server.fleet.nodes() == ()
         stage.cache.publish("edge", snapshot(1))
         # An empty configuration is one, and its revision is told.
