@@ -143,7 +143,8 @@ def of_fleet(fleet: Mapping[str, Any], now: float) -> Iterator[Finding]:
     nodes, replicas = fleet["nodes"], fleet["replicas"]
     rejecting = [node["id"] for node in nodes if node["state"] == "REJECTED"]
     behind = [node["id"] for node in nodes if node["settled_revision"] < node["target_revision"]]
-    yield Finding(check="fleet", mark=Mark.OK, said=f"{len(nodes)} Envoys at {len(replicas)} control planes")
+    said = f"Envoys: {len(nodes)}; control planes: {len(replicas)}"
+    yield Finding(check="fleet", mark=Mark.OK, said=said)
     if fleet.get("problem"):
         remedy = "see runbooks/TopologyViewStale.md"
         yield Finding(check="fleet", mark=Mark.NOTE, said=str(fleet["problem"]), remedy=remedy)

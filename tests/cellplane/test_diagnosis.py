@@ -129,11 +129,11 @@ def replica(name: str, revision: int = 7, written_at: float | None = None) -> di
 
 def test_how_far_the_fleet_stands_apart() -> None:
     well = {"revision": 7, "nodes": [node("a")], "replicas": [replica("x")], "problem": None}
-    assert marks(list(of_fleet(well, 100.0))) == [(Mark.OK, "1 Envoys at 1 control planes")]
+    assert marks(list(of_fleet(well, 100.0))) == [(Mark.OK, "Envoys: 1; control planes: 1")]
     nodes = [node(f"n{at}", "REJECTED", 5, f"1.4{at}.0") for at in range(7)]
     bad = {"revision": 7, "nodes": nodes, "replicas": [replica("x"), replica("y", 5, 130.0)], "problem": "p"}
     assert marks(list(of_fleet(bad, 100.0))) == [
-        (Mark.OK, "7 Envoys at 2 control planes"),
+        (Mark.OK, "Envoys: 7; control planes: 2"),
         (Mark.NOTE, "p"),
         (Mark.BAD, "7 reject what they were sent: n0, n1, n2, n3, n4 and 2 more"),
         (Mark.NOTE, "7 lack what is published: n0, n1, n2, n3, n4 and 2 more"),

@@ -47,7 +47,7 @@ async def test_an_installation_that_is_well_and_then_loses_its_etcd(tmp_path: Pa
         assert well.exit_code == 0, well.output
         checks = found(well)
         assert [one["mark"] for one in checks[f"etcd {stage.etcd_endpoint}"]] == ["ok", "note"], "3.5.1"
-        assert checks["fleet"][0]["said"] == "1 Envoys at 1 control planes"
+        assert checks["fleet"][0]["said"] == "Envoys: 1; control planes: 1"
         assert checks["clock of the control plane"][0]["mark"] == "ok"
         assert checks[f"port 127.0.0.1:{stage.ports.xds}"][0]["mark"] == "ok"
         with tarfile.open(path) as archive:
