@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import random
 import shutil
 import signal
@@ -115,6 +116,8 @@ class Child:
     def pause(self) -> None:
         """Freeze it: its sockets stay open and nothing answers."""
         self.signal(signal.SIGSTOP)
+        # Its threads stop in their own time, and one may answer yet.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         self.signal(signal.SIGCONT)
