@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import hypothesis
 import pytest
@@ -36,17 +36,6 @@ class StartEnvoy(Protocol):
 
 class Accepts(Protocol):
     def __call__(self, bootstrap: Bootstrap) -> Awaitable[None]: ...
-
-
-# Here real programs race real clocks, and a machine that is busy elsewhere can lose a race for them.
-REAL_TIME: Final = ("integration", "faults", "protocols")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what fails in real time try once more; the summary names it, and each is to be mended."""
-    for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in REAL_TIME:
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
