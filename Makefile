@@ -4,6 +4,8 @@ ENVOY_VERSION := 1.40.0
 BIN := .venv/bin
 ENVOY := .tools/envoy/.version-$(ENVOY_VERSION)
 SOURCES := pyproject.toml hatch_build.py $(shell find proto)
+# Where it is set, each worker of the tests rewrites 7,000 assertions anew, and each command that they start compiles us.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install envoy demo test check prove golden bench pictures tools clean
