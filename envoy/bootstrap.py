@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from envoy.edge import CELL_HEADER, INTERNAL_HEADERS, OWNER_HEADER, RULE_HEADER
+from envoy.connection_manager import FORWARDED_HEADERS
+from envoy.edge import CELL_HEADER, INTERNAL_HEADERS, OPERATOR_HEADER, OWNER_HEADER, RULE_HEADER
 from envoy.request import QUICK_HEADERS
 from topology.forms import is_ip
 from topology.model import MAX_ID
@@ -103,8 +104,8 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
         # At hand, as Envoy has those that it knows itself. Asked for any other it hashes all of a request's
         # headers first, and keeps the hashes up to date from then on.
         "inline_headers": [
-            *_quick("REQUEST_HEADER", (*INTERNAL_HEADERS, *QUICK_HEADERS)),
-            *_quick("RESPONSE_HEADER", (CELL_HEADER, RULE_HEADER, OWNER_HEADER)),
+            *_quick("REQUEST_HEADER", (*INTERNAL_HEADERS, *FORWARDED_HEADERS, *QUICK_HEADERS)),
+            *_quick("RESPONSE_HEADER", (CELL_HEADER, RULE_HEADER, OWNER_HEADER, OPERATOR_HEADER)),
         ],
         "stats_config": {
             # cellplane.rule.<rule>.<reason>…: the rule as a label, so that a sum over rules is one query.

@@ -146,8 +146,7 @@ def _path_maps(leaves: Mapping[str, OnMatch]) -> Iterable[Entry]:
     """Look up `/acme` itself first, then `/acme/…` and `/acme?…`: whole segments, whatever their number."""
     if leaves:
         below = {prefix + mark: leaf for prefix, leaf in leaves.items() for mark in "/?"}
-        yield entry(_ANY_PATH, matchers.exactly(PATH, leaves))
-        yield entry(_ANY_PATH, matchers.by_prefix(PATH, below))
+        yield entry(_ANY_PATH, matchers.path_tree(leaves, below))
 
 
 def _below(live: Iterable[str], dead: Iterable[str]) -> dict[str, list[str]]:

@@ -28,7 +28,8 @@ def holds(condition: Condition, reserved: frozenset[str]) -> Predicate:
         if regex is None:
             raise AssertionError("a path is always there, so a condition asks something of it")
         found = _matches(PATH, regex, path_text(regex))
-        return all_of(found, negated(_reserved(reserved))) if condition.unreserved else found
+        # Pages of the application's own are many requests, and they are told apart first.
+        return all_of(negated(_reserved(reserved)), found) if condition.unreserved else found
     value = matchers.header(_PSEUDO.get(condition.part, condition.name))
     if regex is None:
         found = matchers.present(value)

@@ -73,18 +73,16 @@ def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
     )
 
 
-def together(branches: Iterable[tuple[Entry, ...]]) -> tuple[list[Entry], list[Entry]]:
+def together(branches: Iterable[tuple[Entry, ...]]) -> tuple[list[Entry], OnMatch | None]:
     """Part the entries of rules that Lua reads and that follow each other: why they were passed over, one by
     one; and where requests end, of all in one map, or in none where no cell serves: Envoy takes no empty map.
     """
     passed: list[Entry] = []
-    ends = _always(exactly(matchers.filter_state(END_STATE), {}))
+    ends = exactly(matchers.filter_state(END_STATE), {})
     for outcomes, own in branches:
         passed.append(outcomes)
-        ends.on_match.matcher.matcher_tree.exact_match_map.MergeFrom(
-            own.on_match.matcher.matcher_tree.exact_match_map
-        )
-    return passed, [ends] if ends.on_match.matcher.matcher_tree.exact_match_map.map else []
+        ends.matcher.matcher_tree.exact_match_map.MergeFrom(own.on_match.matcher.matcher_tree.exact_match_map)
+    return passed, ends if ends.matcher.matcher_tree.exact_match_map.map else None
 
 
 def _native_ends(rule: MatchRule, ground: Ground) -> Iterator[Entry]:

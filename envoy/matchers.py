@@ -127,6 +127,20 @@ def any_of(*predicates: Predicate) -> Predicate:
     return Predicate(or_matcher=Predicate.PredicateList(predicate=predicates))
 
 
+def any_of_all(ways: Iterable[Predicate]) -> Predicate:
+    """Match if one does, and ask what several begin with only once: who says no there has said no to all."""
+    begun: dict[bytes, tuple[Predicate, list[Predicate]]] = {}
+    for way in ways:
+        first, *rest = way.and_matcher.predicate or [way]
+        _, rests = begun.setdefault(first.SerializeToString(deterministic=True), (first, []))
+        rests.append(all_of(*rest) if rest else Predicate())
+    return any_of(*(_begun(first, rests) for first, rests in begun.values()))
+
+
+def _begun(first: Predicate, rests: list[Predicate]) -> Predicate:
+    return first if Predicate() in rests else all_of(first, any_of(*rests))
+
+
 def negated(predicate: Predicate) -> Predicate:
     return Predicate(not_matcher=predicate)
 
@@ -152,6 +166,13 @@ def exactly(value: Input, leaves: Mapping[str, OnMatch]) -> OnMatch:
     entries = found.matcher.matcher_tree.exact_match_map.map
     for key, end in leaves.items():
         entries[key].CopyFrom(end)
+    return found
+
+
+def path_tree(whole: Mapping[str, OnMatch], below: Mapping[str, OnMatch]) -> OnMatch:
+    """Look a path up among whole ones, and else by the longest prefix: two maps for one look at the list."""
+    found = exactly(PATH, whole)
+    found.matcher.on_no_match.CopyFrom(by_prefix(PATH, below))
     return found
 
 

@@ -22,7 +22,7 @@ from envoy.conditions import may_match
 from envoy.edge import OWNER_HEADER, Lookups
 from envoy.lua_program import Ends, lua_program
 from envoy.match_rules import Classify, MatchRule
-from envoy.matchers import Entry, all_of, any_of, entry, leaf, negated, packed
+from envoy.matchers import Entry, all_of, any_of_all, entry, leaf, negated, packed
 from envoy.moved import REPLAYED_BYTES, SCRIPT
 from envoy.ruleset import Rule, Ruleset, SessionCookieRule
 from envoy.standing import Access, Standing
@@ -89,13 +89,18 @@ def pending(
     rules = tuple(rule for rule in ruleset.matches if not rule.is_native)
     if not rules:
         return ()
-    worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
+    worth = any_of_all(may_match(rule, ruleset.reserved) for rule in sorted(rules, key=_starts_somewhere))
     order = [rule.name for rule in ruleset.rules if rule not in at_once(ruleset)]
     source = lua_program(rules, ruleset.reserved, lookups, order, ends=ends_at(standings))
     route = _route(source, asks=lookups is not None)
     if limits and any(map(_steers, ruleset.rules)):
         steered.enable(route)
     return (entry(worth, leaf(route)),)
+
+
+def _starts_somewhere(rule: MatchRule) -> bool:
+    """Tell apart what matches wherever the first segment is a name: most that is read, so it goes first."""
+    return not any(each.unreserved for each in rule.conditions)
 
 
 def ends_at(standings: Mapping[int, Standing]) -> Ends:
@@ -130,7 +135,7 @@ def guarded(ruleset: Ruleset, header: str) -> tuple[Entry, ...]:
     rules = tuple(rule for rule in ruleset.matches if isinstance(rule.action, Classify) and rule.action.asks)
     if not rules:
         return ()
-    worth = any_of(*(may_match(rule, ruleset.reserved) for rule in rules))
+    worth = any_of_all(may_match(rule, ruleset.reserved) for rule in rules)
     route = _route(lua_program(rules, ruleset.reserved, fenced=header), asks=False)
     return (entry(all_of(UNREAD, worth), leaf(route)),)
 

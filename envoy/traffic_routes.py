@@ -13,7 +13,7 @@ from typing import Final
 
 from envoy.conditions import holds
 from envoy.match_rules import Condition, Part
-from envoy.matchers import Predicate, all_of, any_of, negated
+from envoy.matchers import Predicate, all_of, any_of_all, negated
 from envoy.re2_text import header_text, path_text
 from envoy.regex_compiler import literal_start, whole_text
 from envoy.traffic import ORDINARY, Manners, TrafficClass
@@ -33,7 +33,7 @@ def parted(classes: tuple[TrafficClass, ...]) -> tuple[tuple[Predicate, Manners]
     found: list[tuple[Predicate, Manners]] = []
     before: list[Predicate] = []
     for manners, group in groupby(classes, lambda each: each.manners):
-        is_one = any_of(*(_is_in(each) for each in group))
+        is_one = any_of_all(_is_in(each) for each in group)
         if manners == ORDINARY:
             before.append(negated(is_one))  # its classes come first, also before those that follow
         else:

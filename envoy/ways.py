@@ -34,8 +34,9 @@ class Way:
         """Add it in place: made apart, every leaf would be copied once more.
 
         Rules before the first that needs Lua are asked of unread requests alone, and so only once. Rules that
-        need it stand together: why they were passed over behind one look, and where requests end in one map.
-        A request in which no name was looked for can't be refused for one, and pays nothing for what follows.
+        need it stand together behind one look at whether Lua was there: first why they were passed over, if
+        any was, and then where requests end, in one map. A request in which no name was looked for can't be
+        refused for one, and pays nothing for what follows.
         """
         unread, apart = bool(first), self.read is not self.parts
         for needed, group in groupby(self.parts, needs_lua):
@@ -49,8 +50,10 @@ class Way:
                 matcher.matcher_list.matchers.extend(found)
             if needed:
                 passed, ends = together(self.read[rule] for rule in rules)
-                _below(matcher, PASSED, passed)
-                matcher.matcher_list.matchers.extend(ends)
+                read = matcher.matcher_list.matchers.add(predicate=READ).on_match.matcher
+                _below(read, PASSED, passed)
+                if ends is not None:
+                    read.on_no_match.CopyFrom(ends)
             elif apart and found and not unread:
                 _below(matcher, READ, [each for rule in rules for each in self.read[rule]])
             unread = False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_network
 
 from envoy.branches import branch, counted_once
 from envoy.match_rules import Skip
-from envoy.matchers import Entry
+from envoy.matchers import Entry, OnMatch
 from envoy.ruleset import DefaultRule, OverrideRule, PathPrefixRule, SessionCookieRule
 from envoy.standing import Standing, standing
 from pb.envoy.extensions.matching.input_matchers.ip.v3.ip_pb2 import Ip
@@ -29,6 +30,10 @@ def exact_keys(entry: Entry) -> set[str]:
     return set(entry.on_match.matcher.matcher_tree.exact_match_map.map)
 
 
+def prefixes(entry: Entry) -> Mapping[str, OnMatch]:
+    return entry.on_match.matcher.on_no_match.matcher.matcher_tree.prefix_match_map.map
+
+
 def test_an_override_reaches_every_cell_with_a_cluster() -> None:
     (entry,) = branch(OVERRIDE, standings(*CellState), 30)
     named, unknown, refused = inside(entry)
@@ -44,22 +49,19 @@ def test_an_override_without_cells_only_counts() -> None:
 
 def test_paths_are_looked_up_in_maps_whatever_their_number() -> None:
     rule = PathPrefixRule(name="path", prefixes={f"/group-{each}": 1 for each in range(500)})
-    exact, below = branch(rule, standings(CellState.ACTIVE), 30)
-    assert len(exact_keys(exact)) == 500
-    keys = set(below.on_match.matcher.matcher_tree.prefix_match_map.map)
+    (found,) = branch(rule, standings(CellState.ACTIVE), 30)
+    assert len(exact_keys(found)) == 500
+    keys = set(prefixes(found))
     assert keys == {f"/group-{each}{mark}" for each in range(500) for mark in "/?"}
 
 
 def test_paths_of_closed_cells_are_counted_by_their_outermost_prefix() -> None:
     rule = PathPrefixRule(name="path", prefixes={"/a": 1, "/a/x": 9, "/b": 9, "/b/y": 9})
-    live, live_below, dead, dead_below = branch(rule, standings(CellState.ACTIVE), 30)
+    live, dead = branch(rule, standings(CellState.ACTIVE), 30)
     assert exact_keys(live) == {"/a"}
     assert exact_keys(dead) == {"/a/x", "/b"}
-    keys = set(dead_below.on_match.matcher.matcher_tree.prefix_match_map.map)
-    assert keys == {"/a/x/", "/a/x?", "/b/", "/b?"}
-    (guarded,) = live_below.on_match.matcher.matcher_tree.prefix_match_map.map[
-        "/a/"
-    ].matcher.matcher_list.matchers
+    assert set(prefixes(dead)) == {"/a/x/", "/a/x?", "/b/", "/b?"}
+    (guarded,) = prefixes(live)["/a/"].matcher.matcher_list.matchers
     excluded = guarded.predicate.not_matcher.single_predicate.value_match.safe_regex.regex
     assert excluded == r"(?:/a/x)(?:[/?]\C*)?"
 

@@ -26,7 +26,7 @@ def test_first_characters_come_before_a_regular_expression() -> None:
 
 
 def test_reserved_words_are_left_to_the_application() -> None:
-    path, word = asked(type="path", template="/:namespace/*").and_matcher.predicate
+    word, path = asked(type="path", template="/:namespace/*").and_matcher.predicate
     assert path.single_predicate.value_match.HasField("safe_regex")
     assert "users" in word.not_matcher.single_predicate.value_match.safe_regex.regex
 

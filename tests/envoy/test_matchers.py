@@ -76,3 +76,13 @@ def test_quoted_text_matches_itself_only(text: str) -> None:
     assert re.fullmatch(matchers.quoted(text), text)
     assert not re.fullmatch(matchers.quoted(text), text + "x")
     assert not re.fullmatch(matchers.quoted("a.b"), "axb")
+
+
+def test_what_several_ways_begin_with_is_asked_once() -> None:
+    post, path, other = (matchers.equals(matchers.header(name), "x") for name in (":method", ":path", "a"))
+    both = matchers.any_of_all([matchers.all_of(post, path), other, matchers.all_of(post, other)])
+    first, alone = both.or_matcher.predicate
+    assert first == matchers.all_of(post, matchers.any_of(path, other))
+    assert alone == other
+    assert matchers.any_of_all([matchers.all_of(post, path), post]) == post, "the longer one adds nothing"
+    assert matchers.any_of_all([post]) == post

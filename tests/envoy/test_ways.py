@@ -21,7 +21,6 @@ def filled(*, apart: bool) -> list[tuple[str, int]]:
     matcher = Matcher()
     Way(parts, OnMatch(), dict(parts) if apart else parts, OnMatch()).fill(matcher, (ENTRY,))
     names = {
-        PASSED.SerializeToString(): "passed",
         READ.SerializeToString(): "read",
         UNREAD.SerializeToString(): "unread",
     }
@@ -35,14 +34,23 @@ def filled(*, apart: bool) -> list[tuple[str, int]]:
 
 
 def test_rules_before_the_first_that_needs_lua_are_for_the_unread_and_others_for_all() -> None:
-    assert filled(apart=False) == [("unread", 2), ("passed", 1), ("all", 0), ("all", 0), ("all", 0)]
+    assert filled(apart=False) == [("unread", 2), ("read", 1), ("all", 0), ("all", 0)]
+
+
+def test_behind_the_look_at_lua_come_what_was_passed_over_and_the_ends_of_all() -> None:
+    parts: Branches = {rule: (ENTRY, ENDS) if needs_lua(rule) else (ENTRY,) for rule in RULES.rules}
+    matcher = Matcher()
+    Way(parts, OnMatch(), parts, OnMatch()).fill(matcher, (ENTRY,))
+    read = matcher.matcher_list.matchers[1].on_match.matcher
+    (passed,) = read.matcher_list.matchers
+    assert (passed.predicate, list(passed.on_match.matcher.matcher_list.matchers)) == (PASSED, [ENTRY])
+    assert list(read.on_no_match.matcher.matcher_tree.exact_match_map.map) == ["owner/1:1"]
 
 
 def test_where_somebody_is_followed_the_read_have_parts_of_their_own() -> None:
     assert filled(apart=True) == [
         ("unread", 2),
-        ("passed", 1),
-        ("all", 0),
+        ("read", 1),
         ("unread", 2),
         ("read", 2),
         ("read", 1),
