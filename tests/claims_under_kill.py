@@ -1,8 +1,8 @@
 """Clients that claim while the Topology Service is killed again and again, and whether what they saw can be.
 
-They move owners too. Histories of calls through gRPC are checked for linearizability; a call without an
-answer may have happened or not. What dead services left is finished by those that follow. The test runs it
-small, the proof at full size.
+They move owners too, and cells are ended while they claim. Histories of calls through gRPC are checked for
+linearizability; a call without an answer may have happened or not. What dead services left is finished by
+those that follow. The test runs it small, the proof at full size.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import random
 import re
 import sys
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ import grpc.aio
 
 from pb.cellplane.topology.v1 import transfer_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2
+from tests.ending_cells import Ender, Noting, Tenant, refusal
 from tests.linearizable import UNKNOWN, Call, is_linearizable
 from tests.postgresql_server import PostgresServer
 from tests.processes import Child, free_port
@@ -31,8 +31,7 @@ from tests.properties.claim_model import ClaimModel
 from tests.topology.claims.samples import route
 from tests.topology.samples import cell
 from tests.topology.service.stage import Client
-from tests.topology.service.test_claim_service import commit as close
-from tests.topology.service.test_claim_service import record_of, request, rollback
+from tests.topology.service.test_claim_service import record_of, request
 from topology.claims.index import ClaimIndex
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Phase
@@ -45,104 +44,75 @@ from topology.claims_postgresql.store import PostgresClaims
 from topology.codec import encode
 from topology.etcd import EtcdStore
 from topology.keys import Keyspace
+from topology.model import CellState
 from topology.store import Txn
 
 VALUES = ("a", "b", "c")
 # So many records stand for a value: two values take a lease in parts.
 MANY = 70
-_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-_REFUSED = (
-    grpc.StatusCode.ALREADY_EXISTS,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.NOT_FOUND,
-)
 _TOLD = re.compile(r"is (?:in cell (\d+) \(epoch|at epoch) (\d+)")
-_TRY_AGAIN = (b"CLAIM_LEASED", b"LEASES_OPEN", b"OWNER_MOVING")
-_NEVER_SENT = "failed to connect to all addresses"
-INITIAL: Any = (frozenset(), frozenset(), frozenset())
+FIRST_ENDING = 10  # the cell that is ended and opened again in a service's life is its own
+INITIAL: Any = (frozenset(), frozenset(), frozenset(), frozenset())
 
 
-class Caller:
+class Caller(Noting):
     """A cell that claims, commits and looks at random, and notes down what it got."""
 
     def __init__(self, client: Client, cell_id: int, chance: random.Random, history: list[Call]) -> None:
-        self._client = client
-        self._cell_id = cell_id
-        self._chance = chance
-        self._history = history
+        super().__init__(client, cell_id, chance, history)
         self._held: list[str] = []
         self._known = dict.fromkeys(VALUES, (cell_id, 1))  # where an owner was last seen, at which epoch
 
     async def act(self) -> None:
-        dice = self._chance.random()
+        dice = self.chance.random()
         if self._held and dice < 0.6:
-            lease, commit = self._held.pop(), self._chance.random() < 0.6
-            await self._noted(("close", self._cell_id, lease, commit), lambda: self._close(lease, commit))
+            lease, commit = self._held.pop(), self.chance.random() < 0.6
+            await self.noted(("close", self.cell_id, lease, commit), lambda: self.close(lease, commit))
         elif dice < 0.72:
-            value = self._chance.choice(VALUES)
+            value = self.chance.choice(VALUES)
             source, epoch = self._known[value]
             asked: Any = ("transfer", value, source, 3 - source, epoch)
-            await self._noted(asked, lambda: self._transfer(*asked[1:]))
+            await self.noted(asked, lambda: self._transfer(*asked[1:]))
         elif dice < 0.87:
-            first, second = self._chance.sample(VALUES, 2)
-            creates = frozenset({first, second} if self._chance.random() < 0.3 else {first})
-            destroys = (
-                frozenset() if len(creates) == 2 or self._chance.random() < 0.6 else frozenset({second})
-            )
-            asked = ("begin", self._cell_id, creates, destroys)
-            await self._noted(asked, lambda: self._begin(creates, destroys))
+            first, second = self.chance.sample(VALUES, 2)
+            creates = frozenset({first, second} if self.chance.random() < 0.3 else {first})
+            destroys = frozenset() if len(creates) == 2 or self.chance.random() < 0.6 else frozenset({second})
+            asked = ("begin", self.cell_id, creates, destroys)
+            await self.noted(asked, lambda: self._begin(creates, destroys))
         else:
-            value = self._chance.choice(VALUES)
-            await self._noted(("get", value), lambda: self._get(value))
-
-    async def _noted(self, asked: Any, work: Callable[[], Awaitable[Any]]) -> None:
-        began = time.monotonic()
-        try:
-            answered = await work()
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in _NO_ANSWER:
-                raise
-            if _NEVER_SENT in (error.details() or ""):
-                return
-            answered = UNKNOWN
-        if answered is UNKNOWN and asked[0] == "get":
-            return
-        self._history.append(Call(asked, answered, began, time.monotonic()))
+            value = self.chance.choice(VALUES)
+            await self.noted(("get", value), lambda: self._get(value))
 
     async def _begin(self, creates: frozenset[str], destroys: frozenset[str]) -> str:
-        wanted = request(self._cell_id, members(creates), members(destroys))
+        wanted = request(self.cell_id, members(creates), members(destroys))
         for record in (*wanted.create_records, *wanted.destroy_records):
             record.subject.id = owner_id(record.bucket.value[0])
         try:
-            answer = await self._client.claims.BeginUpdate(wanted)
+            answer = await self.client.claims.BeginUpdate(wanted)
         except grpc.aio.AioRpcError as error:
-            return _refusal(error)
+            return refusal(error)
         self._held.append(answer.lease_uuid.value)
         return answer.lease_uuid.value
 
     async def _transfer(self, value: str, source: int, to: int, epoch: int) -> str:
         wanted = transfer_pb2.TransferRequest(
-            request_id=str(uuid.UUID(int=self._chance.getrandbits(128))), from_cell=source, to_cell=to
+            request_id=str(uuid.UUID(int=self.chance.getrandbits(128))), from_cell=source, to_cell=to
         )
         wanted.owners.add(owner=f"NAMESPACE/{owner_id(value)}", expected_epoch=epoch)
         try:
-            await self._client.transfers.Transfer(wanted)
+            await self.client.transfers.Transfer(wanted)
         except grpc.aio.AioRpcError as error:
             if told := _TOLD.search(error.details() or ""):
                 self._known[value] = (int(told[1] or source), int(told[2]))
-            return _refusal(error)
+            return refusal(error)
         self._known[value] = (to, epoch + 1)
         return "moved"
 
-    async def _close(self, lease: str, commit: bool) -> str:
-        await (close if commit else rollback)(self._client, self._cell_id, lease)
-        return "closed"
-
     async def _get(self, value: str) -> tuple[int, str] | None:
         """Look at one record of those that stand for the value: a part would show."""
-        member = self._chance.choice(members([value]))
+        member = self.chance.choice(members([value]))
         try:
-            found = await record_of(self._client, member)
+            found = await record_of(self.client, member)
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:
                 raise
@@ -152,17 +122,6 @@ class Caller:
 
 def owner_id(value: str) -> int:
     return 42 + VALUES.index(value)
-
-
-def _refusal(error: grpc.aio.AioRpcError) -> str:
-    if error.code() not in _REFUSED:
-        raise error
-    return "leased" if any(reason in details(error) for reason in _TRY_AGAIN) else "refused"
-
-
-def details(error: grpc.aio.AioRpcError) -> bytes:
-    found = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
-    return found if isinstance(found, bytes) else found.encode()
 
 
 def members(values: Any) -> list[str]:
@@ -175,13 +134,14 @@ def step(state: Any, asked: Any, answered: Any) -> tuple[bool, Any]:
     "Leased" says "try again" and nothing more: a lease that a dead service was still preparing holds its
     records, and counts for nothing.
     """
-    if answered == "leased":
-        return True, state
+    if answered == "leased" or (answered == "refused" and asked[0] in ("end", "reopen")):
+        return True, state  # whoever ends a cell may be told no for what was rolled back a moment ago
+    ended = set(state[3])
     model = ClaimModel(dict(state[0]), dict(state[1]), dict(state[2]))
     right = True
     match asked:
         case "begin", cell_id, creates, destroys:
-            refused = model.refuses(cell_id, creates, destroys)
+            refused = model.refuses(cell_id, creates, destroys) or (bool(creates) and cell_id in ended)
             right = answered is UNKNOWN or refused == (answered == "refused")
             if not refused and right:
                 lease = f"unknown-{len(model.leases)}" if answered is UNKNOWN else answered
@@ -193,10 +153,17 @@ def step(state: Any, asked: Any, answered: Any) -> tuple[bool, Any]:
             right = answered is UNKNOWN or moved == (answered == "moved")
         case "get", value:
             right = model.status(value) == answered
+        case "end", cell_id:
+            owning = {*model.leases.values(), *(each.cell_id for each in model.claims.values())}
+            right = answered is UNKNOWN or cell_id not in owning
+            ended |= {cell_id} - owning
+        case "reopen", cell_id:
+            ended.discard(cell_id)
     return right, (
         frozenset(model.claims.items()),
         frozenset(model.leases.items()),
         frozenset(model.owners.items()),
+        frozenset(ended),
     )
 
 
@@ -230,7 +197,8 @@ async def run(
     """
     keyspace = Keyspace(prefix)
     store = EtcdStore(endpoints.split(","))
-    await store.commit(Txn(puts=tuple((keyspace.cell(n), encode(cell(n))) for n in (1, 2))))
+    cells = [cell(1), cell(2), *(cell(FIRST_ENDING + each, CellState.DRAINING) for each in range(kills))]
+    await store.commit(Txn(puts=tuple((keyspace.cell(each.id), encode(each)) for each in cells)))
     port, status = free_port(), free_port()
     command: tuple[str, ...] = (
         sys.executable, "-m", "cellplane", "topology", "--listen", f"127.0.0.1:{port}",
@@ -247,10 +215,14 @@ async def run(
         for number in range(kills):
             child.spawn()
             await ready(child, status)
-            channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}") for _ in range(3)]
+            channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}") for _ in range(5)]
+            ending = FIRST_ENDING + number
+            kinds: tuple[tuple[type[Noting], int], ...] = (
+                (Caller, 1), (Caller, 2), (Caller, 1), (Tenant, ending), (Ender, ending),
+            )  # fmt: skip
             callers = [
-                Caller(Client(channel), 1 + at % 2, random.Random(chance.random()), history)
-                for at, channel in enumerate(channels)
+                kind(Client(channel), cell_id, random.Random(chance.random()), history)
+                for channel, (kind, cell_id) in zip(channels, kinds, strict=True)
             ]
             together = postgresql if number % 2 else None
             await until_killed(child, callers, chance, together, disturb)
@@ -275,12 +247,14 @@ async def run(
     await store.close()
     lost = sum(call.answered is UNKNOWN for call in history)
     moved = sum(call.answered == "moved" for call in history)
-    return {"kills": kills, "answered": len(history) - lost, "cut_off": lost, "moved": moved}
+    ended = sum(call.asked[0] == "end" and call.answered == "done" for call in history)
+    answered = len(history) - lost
+    return {"kills": kills, "answered": answered, "cut_off": lost, "moved": moved, "ended": ended}
 
 
 async def until_killed(
     child: Child,
-    callers: list[Caller],
+    callers: list[Noting],
     chance: random.Random,
     postgresql: PostgresServer | None = None,
     disturb: Callable[[], Awaitable[None]] | None = None,
@@ -288,13 +262,18 @@ async def until_killed(
     """Let the callers act until the service dies, in the middle of something, maybe with its database."""
     actions = 0
     acted = asyncio.Event()
+    turns = asyncio.Semaphore(2)
 
-    async def acting(caller: Caller) -> None:
+    async def acting(caller: Noting) -> None:
         nonlocal actions
         while child.running:
+            if not isinstance(caller, Caller):  # theirs are quick: one for each of the others'
+                await turns.acquire()
             await caller.act()
-            actions += 1
-            acted.set()
+            if isinstance(caller, Caller):
+                actions += 1
+                acted.set()
+                turns.release()
 
     async def some_more() -> None:
         enough = actions + chance.randint(8, 14)
@@ -313,6 +292,8 @@ async def until_killed(
         # cuts off one after the other.
         dying = [child.kill()] if postgresql is None else [postgresql.kill(), child.kill()]
         await asyncio.gather(*dying)
+        for _ in callers:
+            turns.release()
     if postgresql is not None:
         await postgresql.start()
 

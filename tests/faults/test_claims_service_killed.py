@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.claims_under_kill import INITIAL, run, step
 from tests.etcd_cluster import EtcdCluster
 from tests.etcd_server import EtcdServer
-from tests.linearizable import Call, is_linearizable
+from tests.linearizable import UNKNOWN, Call, is_linearizable
 from tests.postgresql_server import NEEDS_POSTGRESQL, PostgresServer
 
 
@@ -61,3 +61,18 @@ def test_the_check_would_find_an_owner_in_two_cells() -> None:
     ]
     assert not is_linearizable(history, INITIAL, step)
     assert is_linearizable(history[:-1], INITIAL, step)
+
+
+def test_the_check_would_find_a_begin_that_slipped_past_the_end_of_its_cell() -> None:
+    begin = Call(("begin", 10, frozenset({"t"}), frozenset()), "lease", 0.0, 2.0)
+    end = Call(("end", 10), "done", 1.0, 3.0)
+    assert not is_linearizable([begin, end], INITIAL, step)
+    refused = Call(begin.asked, "refused", 0.0, 2.0)
+    assert is_linearizable([refused, end], INITIAL, step)
+    assert not is_linearizable([refused, Call(end.asked, "refused", 1.0, 3.0)], INITIAL, step)
+    closed = Call(("close", 10, "lease", False), "closed", 2.1, 2.2)
+    assert is_linearizable([begin, closed, end, Call(("reopen", 10), "done", 4.0, 5.0)], INITIAL, step)
+    late = Call(("begin", 10, frozenset({"u"}), frozenset()), "late", 4.0, 5.0)
+    assert not is_linearizable([begin, closed, end, late], INITIAL, step)
+    lost = Call(end.asked, UNKNOWN, 3.0, 3.5)
+    assert is_linearizable([begin, lost, Call(closed.asked, "closed", 6.0, 7.0)], INITIAL, step)

@@ -1,7 +1,9 @@
-"""The Topology Service is killed 100 times with -9 while three clients claim, commit, move owners and look.
+"""The Topology Service is killed 100 times with -9 while three clients claim, commit, move owners and look,
+and while cells that claim are ended and opened again.
 
 Every history is linearizable: each claim has at most one owner at every instant, nothing acknowledged is
-lost, no reader sees a part of a batch, and what dead services left is finished by those that follow.
+lost, no reader sees a part of a batch, no cell ends that owns something, and what dead services left is
+finished by those that follow.
 """
 
 from __future__ import annotations
@@ -38,4 +40,5 @@ async def prove(steps: Steps) -> Mapping[str, Any]:
     assert total["kills"] == ROUNDS * KILLS, total
     assert total["cut_off"] >= ROUNDS, total
     assert total["moved"] >= ROUNDS // 3, total
+    assert total["ended"] >= ROUNDS, total
     return dict(total)

@@ -43,7 +43,7 @@ from topology.service.failure import Failure
 from topology.service.gate import acting_as
 from topology.service.identity import Caller, Role
 from topology.service.sources import Sources
-from topology.store import Batch, Committed, Compare, Store, Txn
+from topology.store import Batch, Committed, Compare, Conflict, Store, Txn
 from topology.watcher import Watcher
 
 ADMIN = Caller(Role.ADMIN, "ADMIN")
@@ -52,14 +52,32 @@ ROUNDS = 8
 T = TypeVar("T")
 
 
+@dataclass
+class Held:
+    """A write that is about to be made."""
+
+    came: asyncio.Event
+    go: asyncio.Event
+
+
 class Late:
-    """A store whose watchers are told nothing until they are let."""
+    """A store whose watchers are told nothing until they are let, and which makes a write wait where one is
+    `held`.
+    """
 
     def __init__(self, store: Store) -> None:
-        self.list, self.commit, self.close = store.list, store.commit, store.close
+        self.list, self.close = store.list, store.close
         self._store = store
         self.told = asyncio.Event()
         self.told.set()
+        self.held: Held | None = None
+
+    async def commit(self, txn: Txn) -> Committed | Conflict:
+        if txn.puts and self.held is not None:
+            held, self.held = self.held, None
+            held.came.set()
+            await held.go.wait()
+        return await self._store.commit(txn)
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Batch, None]:
         async for batch in self._store.watch(prefix, after):
@@ -197,6 +215,27 @@ async def test_begins_race_the_end_of_their_cell_and_none_slips_past_it(pair: li
     while isinstance(await tried(pair[1].move(2, CellState.DRAINED)), Failure):
         await asyncio.sleep(0.01)  # it has not heard of the last roll-back
     assert ended < ROUNDS, "a begin was first at least once"
+
+
+async def test_a_begin_between_the_last_look_and_the_write_that_ends_its_cell(pair: list[Replica]) -> None:
+    """In etcd the begin is done first, and the write that comes then finds it; in PostgreSQL it waits."""
+    one, other = pair
+    waits = isinstance(other.claims, PostgresClaims)
+    held = one.store.held = Held(asyncio.Event(), asyncio.Event())
+    async with asyncio.TaskGroup() as tasks:
+        end = tasks.create_task(tried(one.move(2, CellState.DRAINED)))
+        await held.came.wait()
+        begin = tasks.create_task(tried(other.begin(2, "a")))
+        await asyncio.wait({begin}, timeout=0.2 if waits else 30)
+        held.go.set()
+    ended, begun = end.result(), begin.result()
+    if waits:
+        assert (ended, isinstance(begun, Failure) and begun.reason) == (None, "CELL_STATE")
+    else:
+        assert isinstance(begun, service_pb2.BeginUpdateResponse)
+        assert isinstance(ended, Failure)
+        assert {each.field for each in ended.problems} == {"claims"}
+    assert await on_record(one.claims, 2) == ((0, 0) if waits else (1, 1))
 
 
 async def after(turns: int, work: Awaitable[T]) -> T:
