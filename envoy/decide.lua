@@ -1,7 +1,7 @@
 -- What rules take out of a request, inside Envoy: the twin of extraction.py, and of all that it uses.
 -- `lua_program` puts the ruleset's data (`rules`, `reserved`) before it, and the texts that lead to cells (`ends`); the
--- listener's loader runs the whole once for each. What was found is left in the filter state, where the route table,
--- which comes with it, looks cells up.
+-- listener's loader runs the whole once for each. Where the request ends is left in a header of ours (`end_header`), where
+-- the route table, which comes with it, looks cells up; why rules were passed over, in the filter state.
 -- It never fails on what a client sends; if it did, the request would be answered 503, and not sent astray.
 
 local bit = require("bit")
@@ -755,14 +755,14 @@ end
 
 local function decide(handle, version, told)
   headers, fetched = handle:headers(), {}
-  local state = handle:streamInfo():filterState()
   if fenced then
     if refused(handle, ask) then return end
-    state:set("cellplane.keys", "envoy.string", "read")
+    handle:streamInfo():filterState():set("cellplane.keys", "envoy.string", "read")
     handle:clearRouteCache()
     return
   end
   look(handle, told)
+  local state = told and handle:streamInfo():filterState() -- an object of Envoy's, which most have no need of
   local passed, ended = false, false
   for _, rule in ipairs(rules) do
     local outcome
@@ -771,26 +771,31 @@ local function decide(handle, version, told)
       outcome, found = extract(rule, ask)
       if outcome == "keys" then outcome, ended = settle(rule, found) end
       if ended then
-        state:set("cellplane.end", "envoy.string", outcome)
+        headers:replace(end_header, outcome)
         if not told then break end
         outcome = nil
       end
     end
     if outcome then
       passed = true
+      state = state or handle:streamInfo():filterState()
       state:set(rule.state, "envoy.string", outcome)
     elseif told then
       state:set(rule.state, "envoy.string", "over") -- whatever was said of it before
     end
   end
-  if told and not ended then state:set("cellplane.end", "envoy.string", "nowhere") end
+  if not ended then headers:replace(end_header, "/") end
+  if passed then
+    headers:replace(passed_header, "passed")
+  elseif told then
+    headers:remove(passed_header)
+  end
   local claims = question()
   if claims then
     local metadata = handle:streamInfo():dynamicMetadata()
     metadata:set("cellplane.asked", "version", version)
     metadata:set("cellplane.asked", "claims", claims)
   end
-  state:set("cellplane.keys", "envoy.string", passed and "read, passed" or "read")
   handle:clearRouteCache()
 end
 

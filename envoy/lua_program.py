@@ -14,7 +14,7 @@ from typing import Final
 
 from envoy.classification import BUCKETS, KeyType
 from envoy.decision import BLOCKED
-from envoy.edge import Lookups
+from envoy.edge import CELL_HEADER, RULE_HEADER, Lookups
 from envoy.lua_patterns import char_class, lua_patterns, ranges
 from envoy.match_rules import Classify, Condition, KeyTemplate, MatchRule, Template, Transform, Variable
 from envoy.regex import Chars, Regex
@@ -66,12 +66,18 @@ def lua_program(
         f"local order = {lua_data(list(order) if lookups else ())}",
         f"local lookups = {lua_data(_lookups(lookups))}",
         f"local fenced = {lua_data(fenced or None)}",
+        f"local end_header, passed_header = {lua_data(END_HEADER)}, {lua_data(PASSED_HEADER)}",
     )
     return "\n".join((_SETS, *lines, _code("memory.lua"), _code("decide.lua")))
 
 
-END_STATE: Final = "cellplane.end"
-"""The filter state that holds where a request ends: an `end_of_key`."""
+END_HEADER: Final = CELL_HEADER
+"""The header in which Lua says where a request ends: an `end_of_key`, or "/" for nowhere. What a client says
+in it is gone by then, and the cell is told its own name in its place.
+"""
+PASSED_HEADER: Final = RULE_HEADER
+"""The header in which Lua says that rules were passed over. Of it the same is true."""
+PASSED_TEXT: Final = "passed"
 
 
 def key_state(rule: str) -> str:

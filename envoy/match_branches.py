@@ -1,8 +1,8 @@
 """Rules of type match as branches of the route table.
 
 What matchers can ask is asked by matchers. Rules that take something out of a request are read by Lua first
-(`pending`), which leaves an outcome and keys in the filter state; here the keys are looked up among the
-cells, in the rule's place in the order. `View -> Snapshot`.
+(`pending`), which leaves in a header where a request ends, and outcomes in the filter state; here they are
+looked up, in the rule's place in the order. `View -> Snapshot`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from envoy.conditions import holds
 from envoy.decision import BLOCKED, BLOCKED_STATUS
 from envoy.edge import Lookups
 from envoy.leaves import Mark, at_cell, at_cluster, rejected
-from envoy.lua_program import ASKING, END_STATE, FIRST, end_of_key, key_state
+from envoy.lua_program import ASKING, END_HEADER, FIRST, end_of_key, key_state
 from envoy.match_rules import (
     Classify,
     KeyTemplate,
@@ -69,7 +69,7 @@ def match_branch(rule: MatchRule, ground: Ground) -> tuple[Entry, ...]:
         return (entry(all_of(*conditions), listed(_native_ends(rule, ground))),)
     return (
         _always(exactly(matchers.filter_state(key_state(rule.name)), _outcomes(rule, ground))),
-        _always(exactly(matchers.filter_state(END_STATE), _ends(rule, ground))),
+        _always(exactly(matchers.header(END_HEADER), _ends(rule, ground))),
     )
 
 
@@ -78,7 +78,7 @@ def together(branches: Iterable[tuple[Entry, ...]]) -> tuple[list[Entry], OnMatc
     one; and where requests end, of all in one map, or in none where no cell serves: Envoy takes no empty map.
     """
     passed: list[Entry] = []
-    ends = exactly(matchers.filter_state(END_STATE), {})
+    ends = exactly(matchers.header(END_HEADER), {})
     for outcomes, own in branches:
         passed.append(outcomes)
         ends.matcher.matcher_tree.exact_match_map.MergeFrom(own.on_match.matcher.matcher_tree.exact_match_map)

@@ -11,8 +11,6 @@ local OUTLIVED = 5000
 local LISTENS = 5
 
 cellplane = cellplane or {}
--- Garbage is looked for when four times as much is there as was left, and not twice: that is a third of the work.
-collectgarbage("setpause", 400)
 -- Two halves: what is touched moves to the young one, and when that is full the old one is dropped at once. So
 -- forgetting costs nothing, and a flood of names that are asked for once drops no name that is asked for often.
 local memory = cellplane.memory or {
@@ -22,12 +20,21 @@ local memory = cellplane.memory or {
 cellplane.memory = memory
 memory.heard_at = memory.heard_at or 0
 
+-- Garbage is looked for when there are some 40 MB of it, for that costs the more the more often; where more is
+-- remembered, when there is three times of what is not garbage. Counted in names, of some 300 bytes.
+local function tidy()
+  local megabytes = 4 + (memory.count + (memory.aged or 0)) * 0.0003
+  collectgarbage("setpause", math.max(400, 100 + 4000 / megabytes))
+end
+tidy()
+
 local function keep(name, entry)
   if memory.young[name] == nil then
     if memory.count >= lookups.capacity / 2 then
-      memory.old, memory.young, memory.count = memory.young, {}, 0
+      memory.old, memory.young, memory.aged, memory.count = memory.young, {}, memory.count, 0
     end
     memory.count = memory.count + 1
+    if memory.count % 1024 == 0 then tidy() end
   end
   memory.young[name] = entry
 end
@@ -61,7 +68,7 @@ local function listen(handle, now)
   if at < memory.at and now - memory.newest_at < OUTLIVED then return end
   local since = said:get("since") or 0
   if at < memory.at or memory.at < since then
-    memory.young, memory.old, memory.count = {}, {}, 0
+    memory.young, memory.old, memory.count, memory.aged = {}, {}, 0, 0
     memory.at, memory.since, memory.moved = since, since, {}
   end
   for slot, revision in string.gmatch(said:get("moved") or "", "(%d+) (%d+)") do

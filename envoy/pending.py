@@ -20,7 +20,7 @@ from envoy.asking import enable
 from envoy.classification import BUCKETS, KeyType
 from envoy.conditions import may_match
 from envoy.edge import OWNER_HEADER, Lookups
-from envoy.lua_program import Ends, lua_program
+from envoy.lua_program import END_HEADER, PASSED_HEADER, PASSED_TEXT, Ends, lua_program
 from envoy.match_rules import Classify, MatchRule
 from envoy.matchers import Entry, all_of, any_of_all, entry, leaf, negated, packed
 from envoy.moved import REPLAYED_BYTES, SCRIPT
@@ -33,7 +33,7 @@ from xds.encoding import text_field
 
 LUA_FILTER: Final = "cellplane.keys"
 READ_STATE: Final = "cellplane.keys"
-"""The filter state that Lua sets when it has read a request."""
+"""The filter state that Lua sets when it has read a request of a sidecar, which hands our headers on."""
 ROUTE_NAME: Final = "unread"
 
 VM_ID: Final = "cellplane"
@@ -72,11 +72,12 @@ end
 """.replace("{header}", OWNER_HEADER).replace("{replayed}", str(REPLAYED_BYTES))
 
 
-READ: Final = matchers.starts(matchers.filter_state(READ_STATE), "read")
+READ: Final = matchers.contains(matchers.header(END_HEADER), "/")
 UNREAD: Final = negated(READ)
 """Matches before Lua was there, and where it never was."""
-PASSED: Final = matchers.equals(matchers.filter_state(READ_STATE), "read, passed")
+PASSED: Final = matchers.equals(matchers.header(PASSED_HEADER), PASSED_TEXT)
 """Matches where Lua was, and had something to say of a rule besides where the request ends."""
+_GUARDED: Final = negated(matchers.starts(matchers.filter_state(READ_STATE), "read"))
 
 
 def pending(
@@ -137,7 +138,7 @@ def guarded(ruleset: Ruleset, header: str) -> tuple[Entry, ...]:
         return ()
     worth = any_of_all(may_match(rule, ruleset.reserved) for rule in rules)
     route = _route(lua_program(rules, ruleset.reserved, fenced=header), asks=False)
-    return (entry(all_of(UNREAD, worth), leaf(route)),)
+    return (entry(all_of(_GUARDED, worth), leaf(route)),)
 
 
 def lua_filter() -> lua_pb2.Lua:

@@ -21,6 +21,8 @@ class Stream:
 
     handle: Any = None
     state: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    """Headers that it left."""
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     cleared: int = 0
 
@@ -51,10 +53,12 @@ class LuaEngine:
         """Make a stream with these headers."""
         stream = Stream()
         make: Callable[..., Any] = self.lua.eval(
-            """function(count, at_index, set, cleared, now, said, get_metadata, set_metadata)
+            """function(count, at_index, set, cleared, now, said, get_metadata, set_metadata, replace, remove)
               local headers = {
                 getNumValues = function(_, name) return count(name) end,
                 getAtIndex = function(_, name, at) return at_index(name, at) end,
+                replace = function(_, name, value) replace(name, value) end,
+                remove = function(_, name) remove(name) end,
               }
               local state = { set = function(_, key, kind, value) set(key, kind, value) end }
               local slots = { get = function(_, name) return said(name) end }
@@ -99,6 +103,8 @@ class LuaEngine:
             lambda name: forgetting(self.generations).get(name),
             found,
             lambda space, name, value: stream.metadata.setdefault(space, {}).update({name: value}),
+            lambda name, value: stream.left.update({name: value}),
+            lambda name: stream.left.pop(name, None),
         )
         return stream
 

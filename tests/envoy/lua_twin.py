@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from envoy.classification import BUCKETS, MAX_VALUES, ClassificationKey, KeyType
 from envoy.edge import Lookups
 from envoy.extraction import Extracted, NoMatch, Passed, extract
-from envoy.lua_program import END_STATE, FIRST, Ends, end_of_key, key_state
+from envoy.lua_program import END_HEADER, FIRST, PASSED_HEADER, PASSED_TEXT, Ends, end_of_key, key_state
 from envoy.match_rules import Classify, MatchRule
 from envoy.paths import normalise
 from envoy.pending import ends_at
@@ -51,10 +51,11 @@ class LuaTwin:
             stream.metadata[TOLD] = {"owners": self._told(asked["claims"])}
             self._engine.decide_again(stream.handle, asked["claims"], "")
         assert stream.cleared == (1 if asked is None else 2)
-        read = stream.state.pop("cellplane.keys")
-        found = {name: said for name, said in stream.state.items() if said not in ("over", "nowhere")}
-        assert read == ("read, passed" if found.keys() - {END_STATE} else "read")
-        return found
+        found = {name: said for name, said in stream.state.items() if said != "over"}
+        assert stream.left.pop(PASSED_HEADER, "") == (PASSED_TEXT if found else "")
+        end = stream.left.pop(END_HEADER)
+        assert not stream.left
+        return found if end == "/" else {**found, END_HEADER: end}
 
     def expected(self, request: Request) -> dict[str, str]:
         """Run Python."""
@@ -62,7 +63,7 @@ class LuaTwin:
         for rule in self._rules:
             said = self._of_rule(rule, request)
             state.update(said)
-            if END_STATE in said:
+            if END_HEADER in said:
                 break
         return state
 
@@ -110,7 +111,7 @@ class LuaTwin:
             if text is not None:
                 outcome = "unknown"
                 if text in _texts(key.type, self._ends):
-                    return {END_STATE: end_of_key(rule.name, at, text)}
+                    return {END_HEADER: end_of_key(rule.name, at, text)}
             key = next(keys, None)
         return {state: outcome}
 

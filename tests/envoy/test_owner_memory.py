@@ -8,7 +8,7 @@ import pytest
 
 from envoy.edge import Lookups
 from envoy.forgetting import MOST
-from envoy.lua_program import END_STATE, Ends, key_state
+from envoy.lua_program import END_HEADER, Ends, key_state
 from envoy.questions import ASKED, TOLD
 from tests.envoy.lua_engine import LuaEngine, Stream
 from tests.envoy.owners_rig import PATH
@@ -65,9 +65,8 @@ class Worker:
 
 
 def said(stream: Stream) -> str:
-    assert stream.state["cellplane.keys"].startswith("read")
-    found = stream.state.get(END_STATE, "nowhere")
-    return stream.state[key_state("path")] if found == "nowhere" else found.removeprefix("path/")
+    found = stream.left[END_HEADER]
+    return stream.state[key_state("path")] if found == "/" else found.removeprefix("path/")
 
 
 def test_what_was_told_is_remembered_while_it_holds() -> None:
