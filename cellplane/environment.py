@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 STAMP: Final = "generated-from.json"
-REGENERATE: Final = "run pip install -e ."
+REGENERATE: Final = "run `pip install -e .`"
 OWN_PACKAGES: Final = ("envoy", "xds")
 # Each of these installs a package of one of our names: the last one installed wins, file by file.
 RIVALS: Final[Mapping[str, str]] = {

@@ -27,13 +27,14 @@ class Listen:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> Listen:
-        """Read `host:port` or `[v6]:port`; raise SettingsError with the fix otherwise."""
+    def parse(cls, text: str, option: str = "") -> Listen:
+        """Read `host:port` or `[v6]:port`; raise SettingsError with the option and the fix otherwise."""
         host, separator, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not separator or not host or not port.isdigit() or int(port) > 65535:
+            where = f"{option}: " if option else ""
             raise SettingsError(
-                f"{text!r} is no listen address; write HOST:PORT, for example 127.0.0.1:18000."
+                f"{where}{text!r} is no listen address; write HOST:PORT, for example 127.0.0.1:18000."
             )
         return cls(host=host, port=int(port))
 

@@ -80,7 +80,7 @@ def bootstrap_command(
       cellplane bootstrap --role sidecar --cell 4 --node-id cell-4-pod-1 > sidecar.yaml
     """  # noqa: D301  click wants the character itself
     try:
-        where = Listen.parse(admin)
+        where = Listen.parse(admin, "--admin")
         tls = (
             XdsTls(ca=xds_ca, certificate=xds_cert, key=xds_key, server_name=xds_server_name)
             if xds_ca

@@ -168,10 +168,10 @@ def _settings(
         raise SettingsError("--status-reader needs --xds-client-ca: only a certificate says who is asking.")
     return ControlPlaneSettings(
         etcd=etcd,
-        xds_listen=Listen.parse(options["xds_listen"]),
+        xds_listen=Listen.parse(options["xds_listen"], "--xds-listen"),
         xds_tls=xds_tls,
         status_readers=readers,
-        status_listen=Listen.parse(options["status_listen"]),
+        status_listen=Listen.parse(options["status_listen"], "--status-listen"),
         status_tls=options["status_tls"],
         console=options["console"],
         edge=edge,

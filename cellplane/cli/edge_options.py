@@ -165,7 +165,7 @@ def edge_options(command: Callable[..., T]) -> Callable[..., T]:
 
 
 def _settings(lookups: Lookups | None, given: dict[str, Any]) -> EdgeSettings:
-    listen = Listen.parse(given["edge_listen"])
+    listen = Listen.parse(given["edge_listen"], "--edge-listen")
     settings = EdgeSettings(
         listen_address=listen.host,
         listen_port=listen.port,

@@ -70,9 +70,9 @@ def _settings(
     return ExtProcSettings(
         etcd=etcd,
         claims=claim_store,
-        listen=Listen.parse(options["listen"]),
+        listen=Listen.parse(options["listen"], "--listen"),
         lifetimes=Lifetimes(found=options["found_ttl"], not_found=options["not_found_ttl"]),
         tls=tls,
-        status_listen=Listen.parse(options["status_listen"]),
+        status_listen=Listen.parse(options["status_listen"], "--status-listen"),
         log=options["log"],
     )

@@ -50,13 +50,14 @@ def print_json(value: Any) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, may_drop: Sequence[str] = ()
 ) -> None:
-    """Print rows under their headings, or the sentence `empty` where there are none.
+    """Print rows under their headings, or the sentence `empty`, if there is one, where there are none.
 
     On a terminal that is too narrow the columns of `may_drop` go, in that order, until the rest fits; a pipe
     gets all.
     """
     if not rows:
-        click.echo(empty)
+        if empty:
+            click.echo(empty)
         return
     # A command that prints no table does not wait for this.
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415

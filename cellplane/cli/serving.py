@@ -162,8 +162,10 @@ def _settings(prefix: str, given: dict[str, Any]) -> ServingSettings | None:
     if given["trusted-proxy"] and not tls.ca:
         raise SettingsError(f"--{prefix}trusted-proxy needs --{prefix}client-ca: who it is, TLS says.")
     return ServingSettings(
-        listen=Listen.parse(given["listen"]),
-        rest_listen=Listen.parse(given["rest-listen"]) if given["rest-listen"] else None,
+        listen=Listen.parse(given["listen"], f"--{prefix}listen"),
+        rest_listen=(
+            Listen.parse(given["rest-listen"], f"--{prefix}rest-listen") if given["rest-listen"] else None
+        ),
         lifetimes=Lifetimes(found=given["found-ttl"], not_found=given["not-found-ttl"]),
         tls=tls,
         names=Names(

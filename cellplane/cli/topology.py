@@ -65,7 +65,7 @@ def topology(
         settings = TopologyServiceSettings(
             etcd=etcd,
             serving=replace(serving, claims=claim_store),
-            status_listen=Listen.parse(status_listen),
+            status_listen=Listen.parse(status_listen, "--status-listen"),
             log=log,
         )
         uvloop.run(run_topology_service(settings))

@@ -186,7 +186,7 @@ export function pushDetails(push, rollback) {
   const facts = [
     ["When", ago(push.at)], ["Revision", String(push.revision)], ["Group", push.group], ["Cause", push.causes.join(", ") || "–"],
     ["By", push.authors.join(", ") || "–"], ["Reason", push.reasons.join("; ") || "–"],
-    ["Nodes", `${outcome.nodes} acknowledged, ${outcome.waiting} waiting, ${outcome.left} left, ${outcome.rejected} rejected`],
+    ["Edges", `${outcome.nodes} acknowledged, ${outcome.waiting} waiting, ${outcome.left} left, ${outcome.rejected} rejected`],
   ];
   const times = [["First", outcome.first_ms], ["p50", outcome.p50_ms], ["p99", outcome.p99_ms], ["Last", outcome.last_ms]];
   const records = push.records.flatMap((record) => [el("li", { class: "head" }, `${record.record} · ${record.updated_by}`), ...record.lines.map(diffLine)]);

@@ -48,22 +48,22 @@ def test_settings_that_do_not_build_do_not_make_it_stale(tree: Path) -> None:
 )
 def test_a_change_makes_pb_stale(tree: Path, file: str, content: str, named: str) -> None:
     (tree / file).write_text(content)
-    assert stale_pb(tree) == Fault(f"pb/ is stale (changed: {named})", "run pip install -e .")
+    assert stale_pb(tree) == Fault(f"pb/ is stale (changed: {named})", "run `pip install -e .`")
 
 
 def test_a_removed_proto_makes_pb_stale(tree: Path) -> None:
     (tree / "proto" / "a" / "cell.proto").unlink()
-    assert str(stale_pb(tree)) == "pb/ is stale (changed: proto/a/cell.proto): run pip install -e ."
+    assert str(stale_pb(tree)) == "pb/ is stale (changed: proto/a/cell.proto): run `pip install -e .`"
 
 
 def test_no_pb_and_a_broken_stamp_are_named(tree: Path) -> None:
     stamp = tree / "pb" / "generated-from.json"
     stamp.write_text("{")
     assert str(stale_pb(tree)) == (
-        "pb/ is stale (pb/generated-from.json cannot be read): run pip install -e ."
+        "pb/ is stale (pb/generated-from.json cannot be read): run `pip install -e .`"
     )
     stamp.unlink()
-    assert str(stale_pb(tree)) == "pb/ has not been generated: run pip install -e ."
+    assert str(stale_pb(tree)) == "pb/ has not been generated: run `pip install -e .`"
 
 
 def test_an_installed_wheel_has_no_sources_and_is_never_stale(tmp_path: Path) -> None:

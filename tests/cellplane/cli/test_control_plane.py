@@ -84,7 +84,8 @@ def test_who_may_ask_for_the_status_of_envoys(told: list[Any], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--xds-listen", "18000"], "write HOST:PORT"),
+        (["--xds-listen", "18000"], "--xds-listen: '18000' is no listen address; write HOST:PORT"),
+        (["--status-listen", "127.0.0.1"], "--status-listen: '127.0.0.1' is no listen address"),
         (["--xds-cert", "c.pem"], "go together"),
         (["--status-reader", "ops"], "--status-reader needs --xds-client-ca"),
         (["--xds-client-ca", __file__], "--xds-cert and --xds-key"),
