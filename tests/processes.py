@@ -41,7 +41,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 async def eventually(
-    look: Callable[[], Awaitable[Found]], wanted: str, within: float = 10.0, every: float = 0.02
+    look: Callable[[], Awaitable[Found]], wanted: str, within: float = 30.0, every: float = 0.02
 ) -> Found:
     """Call `look` until it gives something true, and return that; fail with the last thing seen."""
     seen: Found | None = None
@@ -84,7 +84,7 @@ class Child:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen([*guard, *self.command], stdout=log, stderr=log)
 
-    async def ready(self, answers: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
+    async def ready(self, answers: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
         """Wait until the server answers; stop at once when it dies."""
         try:
             async with asyncio.timeout(within):

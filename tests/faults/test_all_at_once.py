@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from tests.faults_under_traffic import run
 
 
-@pytest.mark.timeout(180)
 async def test_what_is_remembered_and_what_is_self_evident_notice_nothing(tmp_path: Path) -> None:
     async with Stage(tmp_path, Ports()) as stage:
         found = await run(stage, rate=40, requests=40, fresh=300, alone=False)

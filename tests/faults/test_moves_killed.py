@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.etcd_server import EtcdServer
 from tests.moves_under_kill import run
 from topology.moves.model import Step
 
 
-@pytest.mark.timeout(180)
 async def test_a_killed_leader_is_followed_and_no_step_is_done_twice(
     etcd: EtcdServer, etcd_prefix: str, tmp_path: Path
 ) -> None:

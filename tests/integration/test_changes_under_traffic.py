@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from tests.changes_under_traffic import run
 
 
-@pytest.mark.timeout(120)
 async def test_no_request_is_lost(tmp_path: Path) -> None:
     async with Stage(tmp_path, Ports()) as stage:
         found = await run(stage, rounds=1)

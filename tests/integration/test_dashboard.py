@@ -71,7 +71,6 @@ async def classified(stage: Stage) -> None:
         await stub.Classify(classify_service_pb2.ClassifyRequest(type=2, value="cell-2"))  # type: ignore[arg-type]  # session
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.tools("prometheus")
 async def test_every_query_has_an_answer_and_nothing_fires(tmp_path: Path) -> None:
     async with Stage(tmp_path, Ports()) as stage:

@@ -37,7 +37,6 @@ async def start(tmp_path: Path, *more: str) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
-@pytest.mark.timeout(120)
 async def test_every_claim_holds_also_where_the_port_is_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

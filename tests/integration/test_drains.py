@@ -10,8 +10,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from cellplane.demo.changes import UP, moved
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
@@ -32,7 +30,6 @@ async def cellplane(stage: Stage, *arguments: str) -> str:
     return said.decode()
 
 
-@pytest.mark.timeout(120)
 async def test_a_zone_and_a_cell_are_drained_under_load_without_a_failure(tmp_path: Path) -> None:
     async with Stage(tmp_path, Ports()) as stage:
         await begin_topology(stage)

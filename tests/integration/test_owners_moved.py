@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
@@ -62,7 +61,6 @@ async def explained(stage: Stage, *arguments: str, expect: int = 0) -> str:
     return await cellplane(stage, "explain", *arguments, *session, "--live", stage.edge_url, expect=expect)
 
 
-@pytest.mark.timeout(120)
 async def test_a_path_goes_before_a_session_and_with_its_owner(tmp_path: Path) -> None:
     async with Stage(tmp_path, Ports()) as stage:
         revision = await begin_topology(

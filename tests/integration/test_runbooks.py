@@ -37,7 +37,6 @@ from topology.store import Txn
 pytestmark = [
     pytest.mark.tools("curl", "openssl"),
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(180),
 ]
 CELLS: Final = (1, 2, 3)
 

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import CliRunner
 
 from cellplane.cli.root import cellplane
@@ -40,7 +39,6 @@ async def routes(envoy: EnvoyProcess) -> str:
     return json.dumps(found["route_config"], sort_keys=True)
 
 
-@pytest.mark.timeout(120)
 async def test_rules_go_in_a_wave_and_a_departure_goes_at_once(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(Stage(tmp_path, Ports()))
