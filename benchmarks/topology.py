@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -60,6 +61,7 @@ BATCHES = (1, 10, 60)
 CONCURRENCY = (1, 16)
 WATCHERS = 100
 PARTS = ("claims", "classify", "million", "watch")
+_BUCKET = re.compile(r'call_seconds_bucket\{.*le="([^"]+)".* (\S+)$')
 CLASSIFY = "/gitlab.cells.topology_service.ClassifyService/Classify"
 
 
@@ -99,6 +101,20 @@ class Service:
             await self.process.ready(is_ready, within=600)
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
         return time.monotonic() - started
+
+    async def answered(self) -> dict[str, float]:
+        """Count the calls of Classify that were answered within so many seconds, by its own metrics."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self._status}/metrics") as page,
+        ):
+            lines = (await page.text()).splitlines()
+        return {
+            found[1]: float(found[2])
+            for line in lines
+            if "Classify" in line
+            and (found := re.search(r'call_seconds_bucket.*le="([^"]+)".* (\S+)$', line))
+        }
 
 
 class Bench:
@@ -300,11 +316,16 @@ async def classify(bench: Bench, value: str, rounds: int, seconds: float) -> dic
                 per_core[kind].append(loads[kind][-1].requests / used)
         rate = statistics.median(load.rate for load in loads["service"])
         half: dict[str, list[dict[str, float]]] = {"service": [], "empty": []}
+        before_half = await bench.service.answered()
         for _ in range(rounds):
             for kind, (at, _) in ends.items():
                 half[kind].append(await paced(at, CLASSIFY, request, seconds=seconds, rate=rate / 2))
+    handled = {upto: each - before_half[upto] for upto, each in (await bench.service.answered()).items()}
     found = {
         "rate": rate,
+        # Of calls at half the rate, from when the handler began until it was done: without the transport.
+        "half_handled_within_1ms": handled["0.001"] / handled["+Inf"],
+        "half_handled_within_2_5ms": handled["0.0025"] / handled["+Inf"],
         "empty_rate": statistics.median(load.rate for load in loads["empty"]),
         "per_core": statistics.median(per_core["service"]),
         "empty_per_core": statistics.median(per_core["empty"]),
@@ -314,7 +335,7 @@ async def classify(bench: Bench, value: str, rounds: int, seconds: float) -> dic
         **{
             f"{prefix}half_{name}": statistics.median(each[name] for each in half[kind])
             for kind, prefix in (("service", ""), ("empty", "empty_"))
-            for name in ("p50_ms", "p99_ms", "generator_late_ms")
+            for name in ("p50_ms", "p99_ms", "generator_late_ms", "generator_late_p99_ms")
         },
     }
     print("classify " + ", ".join(f"{key} {each:.2f}" for key, each in found.items()), flush=True)
