@@ -121,8 +121,8 @@ class EdgeSettings:
     what a cell's server keeps an idle connection for, or requests race with its closing; 0 keeps it for ever,
     in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For. Without
     `lookups` nobody is asked for owners. Cookies and tokens steer at most `steered_per_second` requests to
-    a cell (0: any number). `count_decisions`: Envoys count requests by rule. `passthrough` are ports for TLS
-    that is handed on unread.
+    a cell (0: any number). `count_decisions`: Envoys count requests by rule and by class of traffic.
+    `passthrough` are ports for TLS that is handed on unread.
     """
 
     listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone
@@ -150,6 +150,11 @@ class EdgeSettings:
     lookups: Lookups | None = None
     passthrough: tuple[Passthrough, ...] = ()
     tracing: Tracing | None = None
+
+    @property
+    def counts_classes(self) -> bool:
+        """Whether Envoy is told the classes of traffic by name: to count them, or to log them."""
+        return self.count_decisions or self.access_log
 
 
 def settings_problems(settings: EdgeSettings) -> tuple[Problem, ...]:

@@ -20,12 +20,17 @@ HEADER = {"type": "header", "name": "x-a"}
 QUICK, SLOW = {"timeout_seconds": 1}, {"timeout_seconds": 9}
 
 
-def host(cells: int = 1, traffic: list[dict[str, Any]] | None = None) -> VirtualHost:
+COUNTING = EdgeSettings(count_decisions=True)
+
+
+def host(
+    cells: int = 1, traffic: list[dict[str, Any]] | None = None, settings: EdgeSettings = COUNTING
+) -> VirtualHost:
     ruleset = DEFAULT_RULESET
     if traffic is not None:
         ruleset = replace(ruleset, traffic=parsed(rule(), traffic=traffic).traffic)
     standings = {each: standing(cell(each), NOW) for each in range(1, cells + 1)}
-    made = route_table(ruleset, standings, EdgeSettings(), None)
+    made = route_table(ruleset, standings, settings, None)
     (found,) = RouteConfiguration.FromString(made.resource.body).virtual_hosts
     return found
 
@@ -55,6 +60,11 @@ def test_every_class_is_counted_and_the_table_grows_with_manners_only() -> None:
     plain, streams = host(300, traffic=[]), host(300)
     assert not plain.virtual_clusters
     assert 2.5 < streams.ByteSize() / plain.ByteSize() < 3.5, "three manners, six classes"
+
+
+def test_classes_are_counted_only_where_somebody_asks_for_it() -> None:
+    assert not host(settings=EdgeSettings()).virtual_clusters
+    assert host(settings=EdgeSettings(access_log=True)).virtual_clusters, "the log names them"
 
 
 def test_a_counter_asks_what_the_class_asks() -> None:

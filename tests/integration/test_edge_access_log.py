@@ -68,3 +68,4 @@ async def test_overrides_are_written_down_whatever_the_settings_say(tmp_path: Pa
         assert await asking.edge.envoy.stat("cellplane.rule.override.refused.ip_parsing_failed") == 1
         (only,) = await lines(asking, tmp_path)
     assert (only["rule"], only["cell"], only["path"]) == ("override", "cell-4", "/users/y")
+    assert (only["operator"], only["peer"], only["status"]) == ("127.0.0.1", "127.0.0.1", 200)

@@ -16,6 +16,7 @@ from envoy.edge import EdgeSettings
 from envoy.ruleset import Ruleset
 from tests.envoy.edge_rig import Edge, cell, running_edge, view_of
 from tests.envoy.rule_documents import parsed
+from tests.processes import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATHS = {"name": "path", "type": "path_prefix", "prefixes": {"/acme": 1, "/globex": 2}}
@@ -53,7 +54,10 @@ async def edge_before(
     http2: bool = False,
 ) -> AsyncIterator[Edge]:
     """Start an edge in front of cells 1, 2, … on these ports, and wait until it serves."""
-    async with running_edge(folder, (), ruleset=ruleset or rules(), settings=settings) as edge:
+    counting = settings or EdgeSettings(
+        listen_address="127.0.0.1", listen_port=free_port(), health_check_path="", count_decisions=True
+    )
+    async with running_edge(folder, (), ruleset=ruleset or rules(), settings=counting) as edge:
         cells = (cell(at, ports=(port,), http2=http2) for at, port in enumerate(ports, 1))
         await edge.publish(view_of(*cells))
         await edge.envoy.ready()

@@ -95,6 +95,7 @@ async def silent_stream(folder: Path, ruleset: Ruleset, lookups: Lookups | None)
         health_check_path="",
         stream_idle_seconds=0.3,
         lookups=lookups,
+        count_decisions=True,
     )
     cut = asyncio.Event()
 
