@@ -90,6 +90,9 @@ class Endpoints:
 
     async def connect(self, failures: list[str] | None = None) -> Connection:
         """Give a connection that stands, to the preferred endpoint or the next that can be reached."""
+        standing = self._connections.get(self._endpoints[self._preferred])
+        if standing is not None and standing.stands:  # as before most calls: nothing to wait for
+            return standing
         failures = [] if failures is None else failures
         for _ in self._endpoints:
             if self._closed:
