@@ -719,15 +719,21 @@ local function settle(rule, texts)
 end
 
 -- fence_routes.py: in a sidecar, what the virtual host's metadata says of a name that is no more, or hardly, here.
+-- Envoy copies all of the metadata for each look at it, so it is taken over once: other names are another program.
+local names
+
 local function barred(handle, ask)
-  local names = handle:virtualHost():metadata()
+  if not names then
+    names = {}
+    for name, bar in pairs(handle:virtualHost():metadata()) do names[name] = bar end
+  end
   for _, rule in ipairs(rules) do
     local outcome, texts = extract(rule, ask)
     for at, key in ipairs(outcome == "keys" and rule.keys or NONE) do
       if texts[at] and key.bucket then
         for value in string.gmatch(texts[at], key.many and "[^ ]+" or ".+") do
           local name = key.kind .. value
-          local bar = names:get(name)
+          local bar = names[name]
           if bar then return bar, name end
         end
       end

@@ -9,6 +9,7 @@ Should Lua fail, this route's own answer stands: 503, and no cell. `View -> Snap
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from itertools import takewhile
 from typing import Final
@@ -35,6 +36,7 @@ LUA_FILTER: Final = "cellplane.keys"
 READ_STATE: Final = "cellplane.keys"
 """The filter state that Lua sets when it has read a request of a sidecar, which hands our headers on."""
 ROUTE_NAME: Final = "unread"
+NO_NAMES: Final[Mapping[str, str]] = {}
 
 VM_ID: Final = "cellplane"
 """Both Lua filters have one VM for each worker, and every version of the listener has the same: what Lua
@@ -131,13 +133,16 @@ def at_once(ruleset: Ruleset) -> tuple[Rule, ...]:
     return tuple(takewhile(lambda rule: not needs_lua(rule), ruleset.rules))
 
 
-def guarded(ruleset: Ruleset, header: str) -> tuple[Entry, ...]:
-    """Make the entry of a sidecar: Lua reads what may name a claim, and refuses what has left the cell."""
+def guarded(ruleset: Ruleset, header: str, names: Mapping[str, str]) -> tuple[Entry, ...]:
+    """Make the entry of a sidecar: Lua reads what may name a claim, and refuses what has left the cell.
+
+    Lua takes `names` over from the virtual host's metadata once for each program, so they are in its version.
+    """
     rules = tuple(rule for rule in ruleset.matches if isinstance(rule.action, Classify) and rule.action.asks)
     if not rules:
         return ()
     worth = any_of_all(may_match(rule, ruleset.reserved) for rule in rules)
-    route = _route(lua_program(rules, ruleset.reserved, fenced=header), asks=False)
+    route = _route(lua_program(rules, ruleset.reserved, fenced=header), asks=False, names=names)
     return (entry(all_of(_GUARDED, worth), leaf(route)),)
 
 
@@ -152,10 +157,11 @@ def lua_filter() -> lua_pb2.Lua:
     return found
 
 
-def _route(source: str, *, asks: bool) -> route_pb2.Route:
+def _route(source: str, *, asks: bool, names: Mapping[str, str] = NO_NAMES) -> route_pb2.Route:
     # Envoy copies the context for each request that Lua looks at, and no metadata until somebody asks for it.
     context = struct_pb2.Struct()
-    context["version"] = hashlib.sha256(source.encode()).hexdigest()[:16]
+    program = json.dumps([source, sorted(names.items())]) if names else source
+    context["version"] = hashlib.sha256(program.encode()).hexdigest()[:16]
     body = "This request could not be read. Try again later.\n"
     route = route_pb2.Route(
         name=ROUTE_NAME,

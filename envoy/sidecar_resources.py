@@ -86,11 +86,12 @@ def _routes(ruleset: Ruleset, fence: Mapping[str, Barred]) -> Resource:
     route = route_components_pb2.Route(
         name=APPLICATION, match=route_components_pb2.RouteMatch(prefix="/"), route=on
     )
-    first = guarded(ruleset, OWNER_HEADER) if fence else ()
+    names = {name: spelled(bar) for name, bar in fence.items()}
+    first = guarded(ruleset, OWNER_HEADER, names) if names else ()
     if first:
         host.matcher.matcher_list.matchers.extend(first)
         host.matcher.on_no_match.CopyFrom(leaf(route))
-        host.metadata.filter_metadata[LUA_FILTER].update({name: spelled(bar) for name, bar in fence.items()})
+        host.metadata.filter_metadata[LUA_FILTER].update(names)
     else:
         host.routes.append(route)
     message = route_pb2.RouteConfiguration(name=INBOUND, virtual_hosts=[host])

@@ -68,6 +68,26 @@ async def test_what_has_left_is_refused_with_owner_and_epoch_and_nothing_else(si
     assert await sidecar.envoy.stat("http.inbound.lua.errors") == 0
 
 
+async def test_of_thousands_of_names_it_knows_who_comes_and_who_goes(sidecar: Sidecar) -> None:
+    """Lua takes the names over once, and anew with each change of them."""
+    many, one = wish(), wish(owner="USER/7")
+    view = leave(announce(base(), many, *(f"ROUTES/name-{at}" for at in range(3000))), many)
+    await sidecar.publish(view)
+    assert [(await ask(sidecar, path)).status for path in ("/name-2999/x", "/name-3000", "/acme")] == [
+        421,
+        200,
+        200,
+    ]
+    view = announce(view, one, "ROUTES/acme")
+    await sidecar.publish(view)
+    assert [(await ask(sidecar, path, "POST")).status for path in ("/name-0", "/acme")] == [421, 423]
+    await sidecar.publish(leave(view, one))
+    assert (await ask(sidecar, "/acme")).status == 421
+    await sidecar.publish(replace(base(), revision=view.revision + 9))
+    assert [(await ask(sidecar, path)).status for path in ("/name-0", "/acme")] == [200, 200]
+    assert await sidecar.envoy.stat("http.inbound.lua.errors") == 0
+
+
 async def test_an_answer_of_the_application_is_its_own(sidecar: Sidecar) -> None:
     view = leave(announce(base(), wish(), "ROUTES/acme"), wish())
     await sidecar.publish(view)
