@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from cellplane.yaml_text import parse_yaml
 from topology.codec import SCHEMA, Undecodable, decode
 from topology.keys import CellKey
 from topology.model import Cell, Stamp
@@ -80,7 +81,7 @@ def address(text: str) -> tuple[str, str]:
 def read_cells(path: Path, stamp: Stamp) -> tuple[Cell, ...]:
     """Read one cell or a list of cells from a YAML or JSON file."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document, _ = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"--file {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -7,14 +7,19 @@ Neither looks at an Envoy: both hand the request to the reference evaluator. Pur
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from cellplane.cell_input import InputError
 from envoy.classification import BUCKETS
 from envoy.decision import Decision, Explanation, Outcome
 from envoy.rules import Request, Ruleset
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_NO_PATH: Final = re.compile(r"[\x00-\x20\x7f]")
+_NO_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def request_of(
@@ -30,10 +35,14 @@ def request_of(
         path = f"/{'?' + query if mark else rest}" if mark or slash else "/"
     if not path.startswith("/"):
         raise InputError(f"{url!r} is no URL: write https://host/path, or /path.")
+    if not _TOKEN.match(method):
+        raise InputError(f"{method!r} is no method: write one, such as GET.")
+    if _NO_PATH.search(path.partition("#")[0]):
+        raise InputError(f"{path!r} is no path: write a space as %20, and no control character.")
     pairs = []
     for header in headers:
         name, colon, value = header.partition(":")
-        if not colon or not name.strip():
+        if not colon or not _TOKEN.match(name.strip()) or _NO_VALUE.search(value.strip()):
             raise InputError(f"{header!r} is no header: write 'name: value'.")
         if name.strip().lower() == "host":
             authority = value.strip()

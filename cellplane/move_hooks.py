@@ -18,6 +18,7 @@ import yaml
 
 from cellplane.cell_input import InputError, seconds
 from cellplane.settings import SettingsError
+from cellplane.yaml_text import parse_yaml
 from topology.moves.model import Step
 from topology.moves.steps import STEPS
 
@@ -42,7 +43,7 @@ class Hook:
 def read_hooks(file: Path) -> Mapping[Step, Hook]:
     """Read a file. Raise SettingsError with everything that is wrong in it."""
     try:
-        body = yaml.safe_load(file.read_text(encoding="utf-8"))
+        body, _ = parse_yaml(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"--move-hooks {file}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from cellplane.yaml_text import parse_yaml
 from envoy.route_list import Route, parse_routes, reserved_words
 from envoy.rules import Ruleset, parse_ruleset
 from topology.model import Problem
@@ -24,8 +25,7 @@ def read_ruleset(file: Path) -> dict[str, Any] | tuple[Problem, ...]:
     """Read a file: the document in full, or what is wrong with it and in which line."""
     try:
         text = file.read_text(encoding="utf-8")
-        body = yaml.safe_load(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        body, node = parse_yaml(text)
     except OSError as error:
         return (Problem(field=str(file), message=f"{error.strerror}"),)
     except (yaml.YAMLError, UnicodeDecodeError) as error:

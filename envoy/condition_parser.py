@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from envoy.edge import INTERNAL_HEADERS
 from envoy.match_rules import NAMED, Condition, Part
 from envoy.paths import prefix_problem
 from envoy.problem_list import ProblemList
@@ -20,6 +21,7 @@ from envoy.regex_parser import parse_regex
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}\Z")
 _HEADER: Final = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]{1,64}\Z")
+_EDGES_OWN: Final = frozenset((*INTERNAL_HEADERS, "x-forwarded-for", "x-forwarded-proto", "x-request-id"))
 _COOKIE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}\Z")
 _QUERY: Final = re.compile(r"[A-Za-z0-9._~\[\]%-]{1,64}\Z")
 _METHOD: Final = re.compile(r"[A-Z]{1,20}\Z")
@@ -114,6 +116,9 @@ def _name(path: str, part: Part, name: Any, problems: ProblemList) -> str:
         if wanted.match(spelled):
             if part is Part.HEADER and spelled in ("cookie", "host"):
                 problems.add(f"{path}.name", f"{spelled!r} has a type of its own: use type {spelled}")
+            elif part is Part.HEADER and (spelled in _EDGES_OWN or spelled.startswith("x-envoy-")):
+                message = f"{spelled!r} is the edge's own: what a client writes there no rule ever sees"
+                problems.add(f"{path}.name", message)
             return spelled
     hint = "without underscores, which the edge drops" if part is Part.HEADER else "as requests spell it"
     problems.add(f"{path}.name", f"{name!r} is no name of a {part}: write one, {hint}")

@@ -21,6 +21,7 @@ from cellplane.cli.rules_shadow import shadow
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.rules_history import CURRENT, KIND, Version, version_to_restore, versions
 from cellplane.ruleset_file import read_ruleset
+from cellplane.yaml_text import parse_yaml
 from envoy.gitlab_rules import import_rules
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from topology.view import View
@@ -155,7 +156,7 @@ def rollback(
 def import_(file: Path) -> None:
     """Print GitLab's router rules (JSON) as a ruleset, to be looked at, checked and applied."""
     try:
-        body = yaml.safe_load(file.read_text(encoding="utf-8"))
+        body, _ = parse_yaml(file.read_text(encoding="utf-8"))
     except OSError as error:
         fail(Exit.REFUSED, f"{file}: {error.strerror}.")
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -25,12 +25,20 @@ def test_a_url_is_taken_apart() -> None:
     [
         ("acme", "a: b", "", "'acme' is no URL: write https://host/path, or /path"),
         ("/", "nothing", "", "'nothing' is no header: write 'name: value'"),
+        ("/", "a name: b", "", "'a name: b' is no header"),
+        ("/", "a: b\nc: d", "", "is no header"),
+        ("/a b", "a: b", "", "'/a b' is no path: write a space as %20"),
         ("/", "a: b", "x", "'x' is no IP address"),
     ],
 )
 def test_what_is_no_request(url: str, header: str, peer: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         request_of("GET", url, [header], peer)
+
+
+def test_what_is_no_method() -> None:
+    with pytest.raises(InputError, match="'GE T' is no method: write one, such as GET"):
+        request_of("GE T", "/", [])
 
 
 def test_a_decision_as_json() -> None:
