@@ -15,7 +15,7 @@ import uvloop
 
 from cellplane.cli.outcome import Exit
 from cellplane.demo.ports import Ports
-from cellplane.demo.processes import ChildFailed, free_port
+from cellplane.demo.processes import ChildFailed, held_port
 from cellplane.demo.programs import find_envoy
 from cellplane.demo.say import Story
 from cellplane.demo.stage import Stage
@@ -53,9 +53,9 @@ async def _demo(once: bool, port: int) -> int:
     started = time.monotonic()
     try:
         find_envoy()  # before anything is started
-        with tempfile.TemporaryDirectory(prefix="cellplane-demo-") as folder:
+        with tempfile.TemporaryDirectory(prefix="cellplane-demo-") as folder, held_port(port) as edge:
             _demand_room(folder)
-            ports = Ports(edge=free_port(port))
+            ports = Ports(edge=edge)
             if ports.edge != port:
                 story.note(f"Port {port} is taken; the edge listens on {ports.edge}.")
             async with Stage(Path(folder), ports) as stage:

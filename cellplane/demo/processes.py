@@ -14,7 +14,7 @@ import random
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,3 +119,21 @@ def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
                 probe.bind((host, port))
                 return port
     raise ChildFailed(f"no free port found on {host}")
+
+
+@contextlib.contextmanager
+def held_port(preferred: int, host: str = "127.0.0.1") -> Iterator[int]:
+    """Give a port, the preferred one if it is free, and keep everybody from it who looks for a free one.
+
+    Envoy shares a port with whoever shares it too: two demos that began together would listen on one, and
+    each get half of the other's requests. It may listen here; what is held and never listens gets none.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind((host, preferred))
+        except OSError:
+            held.bind((host, free_port(host=host)))
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        yield held.getsockname()[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cellplane.demo.processes import ChildFailed, free_port, start_child, wait_until
+from cellplane.demo.processes import ChildFailed, free_port, held_port, start_child, wait_until
 
 FOREVER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 
@@ -86,3 +86,19 @@ def test_a_free_port_that_is_preferred_is_taken() -> None:
     port = free_port()
 
     assert free_port(port) == port
+
+
+def test_a_port_that_is_held_is_nobodys_but_a_sharing_listeners() -> None:
+    with held_port(free_port()) as port, held_port(port) as another:
+        assert another != port
+        assert free_port(port) != port
+        with socket.socket() as shares:
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # as Envoy does
+                shares.setsockopt(socket.SOL_SOCKET, option, 1)
+            shares.bind(("127.0.0.1", port))
+            shares.listen()
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", port), timeout=10):
+                    shares.accept()[0].close()
+    with held_port(port) as again:
+        assert again == port
