@@ -88,7 +88,8 @@ def test_a_diff_by_what_was_acknowledged() -> None:
 
 
 def test_a_diff_by_what_the_envoy_says() -> None:
-    wanted = {"group": "edge", "revision": 7, "resources": {"cluster": {"cell-1": "v1", "cell-2": "v9"}}}
+    clusters = {"cell-1": "v1", "cell-2": "v9", "ext-proc": "v1", "logs": "v1"}
+    wanted = {"group": "edge", "revision": 7, "resources": {"cluster": clusters}}
     laid_out = {**pages(GOOD), "/v1/snapshots/edge?node=good": wanted, "/config_dump?include_eds": DUMP}
     with served(laid_out) as url:
         arguments = ["fleet", "diff", "good", "--admin", url, "--control-plane", url, "-o", "json"]
