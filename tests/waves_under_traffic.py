@@ -39,6 +39,7 @@ RATE_PER_SECOND = 50.0
 CANARY = "edge-0"
 GUARD = {"re2.max_program_size.error_level": 100}
 LARGE = "^/(" + "|".join(f"a{number}[a-z]{{1,20}}" for number in range(60)) + ")$"
+COUNTED = "--edge-count-decisions"  # classes too, and so what Envoy refuses of them is in the routes
 BAD_RULES = {**RULES, "traffic": [{"name": "large", "match": [{"type": "path", "regex": LARGE}]}]}
 
 
@@ -123,7 +124,7 @@ async def fleet(
     """Bring up control planes and all clients, with waves in force and traffic flowing."""
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(Stage(folder, Ports()))
-        await begin_topology(stage, "--replica", "a")
+        await begin_topology(stage, "--replica", "a", COUNTED)
         asks = [session_ask(1), UNOWNED, session_ask(2), UNOWNED, session_ask(3), path_ask("/acme", 3)]
         second = stage.ports
         if replicas > 1:
@@ -133,7 +134,7 @@ async def fleet(
         stack.push_async_callback(prometheus.stop)
         made = Fleet(stage, folder, second, Traffic(stage.edge_url, asks, RATE_PER_SECOND), prometheus)
         if replicas > 1:
-            command = [*control_plane_command(second, folder / "state-b"), "--replica", "b"]
+            command = [*control_plane_command(second, folder / "state-b"), "--replica", "b", COUNTED]
             made.replica = Child(command, folder / "control-plane-b.log")
             stack.push_async_callback(made.replica.stop)
             made.replica.spawn()
@@ -299,7 +300,7 @@ async def a_leader_dies(of: Fleet) -> dict[str, Any]:
     await eventually(goes_on, "another leader's step", 60)
     resumed = round(time.monotonic() - began, 1)
     if not led_by_second:
-        await of.stage.start_control_plane("--replica", "a")
+        await of.stage.start_control_plane("--replica", "a", COUNTED)
     await of.until("READY", within=180)
     push = await of.pushed(wave["id"], "DONE")
     return {"resumed_after_seconds": resumed, "steps": len(push["wave"]["events"])}
