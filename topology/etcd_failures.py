@@ -23,6 +23,8 @@ _FUTURE: Final = "required revision is a future revision"
 _NO_LEASE: Final = "requested lease not found"
 NO_AUTH: Final = "authentication is not enabled"
 STALE_TOKENS: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
+# Said while the leader changes, and without a code: nothing was written, and a moment later it works.
+_BETWEEN_LEADERS: Final = ("raft proposal dropped", "not a primary lessor")
 _GONE: Final = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 )
@@ -61,7 +63,7 @@ def raise_as_ours(error: grpc.aio.AioRpcError) -> NoReturn:
         ours = Rewound(0)
     elif error.code() is grpc.StatusCode.NOT_FOUND and _NO_LEASE in words:
         ours = LeaseGone(words)
-    elif error.code() in _GONE:
+    elif error.code() in _GONE or any(said in words for said in _BETWEEN_LEADERS):
         ours = StoreUnavailable(words)
     else:
         ours = StoreRefused(words)
