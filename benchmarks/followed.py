@@ -15,23 +15,16 @@ import asyncio
 import statistics
 import tempfile
 import time
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvloop
 
 from benchmarks.load import cpu_seconds
-from envoy.edge import EdgeSettings, Lookups
-from tests.envoy.edge_rig import cell, running_edge, view_of
-from tests.envoy.owners_rig import PATH, SESSION, AskingEdge, serving_owners
-from tests.envoy.rule_documents import document, parsed
-from tests.envoy.sidecar_rig import Sidecar, sidecar_before
-from tests.processes import free_port
+from tests.envoy.owners_rig import PATH, SESSION
+from tests.envoy.two_cells_rig import TwoCells, two_cells
 from tests.topology.departures import announce, leave, wish
-from topology.model import Document, Endpoint
 from topology.service.classify import Lifetimes
-from topology.view import View
 
 HELD = Lifetimes(found=3600, not_found=60)
 
@@ -50,72 +43,27 @@ class Passes:
         return f"| {title} | " + " | ".join(f"{each:.0f} µs" for each in found) + " |"
 
 
-@dataclass
-class Scene:
-    """All that runs."""
-
-    asking: AskingEdge
-    one: Sidecar
-    two: Sidecar
-    view: View
-
-    async def tell(self, view: View) -> None:
-        """Tell sidecars and edge of a View."""
-        self.view = view
-        for sidecar in (self.one, self.two):
-            await sidecar.publish(view)
-        await self.asking.publish(view)
-
-    async def run(self, names: list[str], expected: str, into: Passes | None = None) -> None:
-        """Ask for one name after the other, on one connection."""
-        sidecars = (self.one.envoy.pid, self.two.envoy.pid)
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.asking.edge.port)
-        waited = []
-        before = cpu_seconds(self.asking.edge.envoy.pid), sum(map(cpu_seconds, sidecars))
-        for name in names:
-            started = time.perf_counter()
-            writer.write(f"GET /{name}/web HTTP/1.1\r\nhost: edge.test\r\n\r\n".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
-            body = (await reader.readexactly(length)).decode()
-            waited.append(time.perf_counter() - started)
-            if body != expected:
-                raise RuntimeError(f"{name} was answered {body!r}, not {expected!r}")
-        after = cpu_seconds(self.asking.edge.envoy.pid), sum(map(cpu_seconds, sidecars))
-        writer.close()
-        if into is not None:
-            into.waited.append(1e6 * statistics.median(waited))
-            into.edge.append(1e6 * (after[0] - before[0]) / len(names))
-            into.sidecars.append(1e6 * (after[1] - before[1]) / len(names))
-
-
-async def start(stack: AsyncExitStack, folder: Path) -> Scene:
-    """Start two cells with sidecars, and an edge that asks for owners."""
-    body = document(PATH, SESSION, reserved=["users"])
-    rules = Document(kind="rules", name="current", body=body, stamp=wish().stamp)
-    owners = await stack.enter_async_context(serving_owners(View(), HELD))
-    settings = EdgeSettings(
-        listen_address="127.0.0.1",
-        listen_port=free_port(),
-        health_check_path="",
-        lookups=Lookups(endpoints=(Endpoint(host="127.0.0.1", port=owners.port),), timeout_seconds=0.9),
-    )
-    edge = await stack.enter_async_context(
-        running_edge(folder, (), parsed(PATH, SESSION, reserved=["users"]), settings)
-    )
-    one = await stack.enter_async_context(sidecar_before(folder, edge, 1))
-    two = await stack.enter_async_context(sidecar_before(folder, edge, 2))
-    cells = cell(1, ports=(one.port,)), cell(2, ports=(two.port,), weight=0)
-    view = replace(view_of(*cells), documents={("rules", "current"): rules})
-    scene = Scene(AskingEdge(edge, owners), one, two, view)
-    for sidecar in (one, two):
-        sidecar.offer(view)
-    await edge.publish(view)
-    for envoy in (edge.envoy, one.envoy, two.envoy):
-        await envoy.ready()
-    await scene.tell(view)
-    await scene.asking.is_asked_over_a_healthy_connection()
-    return scene
+async def run(scene: TwoCells, names: list[str], expected: str, into: Passes | None = None) -> None:
+    """Ask for one name after the other, on one connection."""
+    sidecars = (scene.one.envoy.pid, scene.two.envoy.pid)
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.asking.edge.port)
+    waited = []
+    before = cpu_seconds(scene.asking.edge.envoy.pid), sum(map(cpu_seconds, sidecars))
+    for name in names:
+        started = time.perf_counter()
+        writer.write(f"GET /{name}/web HTTP/1.1\r\nhost: edge.test\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
+        body = (await reader.readexactly(length)).decode()
+        waited.append(time.perf_counter() - started)
+        if body != expected:
+            raise RuntimeError(f"{name} was answered {body!r}, not {expected!r}")
+    after = cpu_seconds(scene.asking.edge.envoy.pid), sum(map(cpu_seconds, sidecars))
+    writer.close()
+    if into is not None:
+        into.waited.append(1e6 * statistics.median(waited))
+        into.edge.append(1e6 * (after[0] - before[0]) / len(names))
+        into.sidecars.append(1e6 * (after[1] - before[1]) / len(names))
 
 
 async def measure(rounds: int, requests: int) -> None:
@@ -123,19 +71,18 @@ async def measure(rounds: int, requests: int) -> None:
     found = {"remembered, in its cell": Passes(), "refused, and followed": Passes(), "learned": Passes()}
     stays, follows, learned = found.values()
     with tempfile.TemporaryDirectory() as folder:
-        async with AsyncExitStack() as stack:
-            scene = await start(stack, Path(folder))
+        async with two_cells(Path(folder), (PATH, SESSION), HELD) as scene:
             for number in range(rounds):
                 names = [f"name-{number}-{at}" for at in range(requests)]
                 scene.asking.owners.own(1, *names)
-                await scene.run(names, "application 1")  # asked for, and remembered
-                await scene.run(names, "application 1", stays)
+                await run(scene, names, "application 1")  # asked for, and remembered
+                await run(scene, names, "application 1", stays)
                 gone = wish(owner=f"NAMESPACE/{number + 1}")
                 await scene.tell(
                     leave(announce(scene.view, gone, *(f"ROUTES/{each}" for each in names)), gone)
                 )
-                await scene.run(names, "application 2", follows)
-                await scene.run(names, "application 2", learned)
+                await run(scene, names, "application 2", follows)
+                await run(scene, names, "application 2", learned)
     print("| request | waited, p50 | CPU of the edge | CPU of the sidecars |\n|---|---|---|---|")
     for title, passes in found.items():
         print(passes.row(title))

@@ -4,85 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from envoy.edge import EdgeSettings, Lookups
-from tests.envoy.edge_rig import cell, running_edge, send, view_of
-from tests.envoy.owners_rig import OVERRIDE, PATH, SESSION, AskingEdge, serving_owners
-from tests.envoy.rule_documents import document, parsed
-from tests.envoy.sidecar_rig import Sidecar, sidecar_before
-from tests.processes import free_port
+from tests.envoy.edge_rig import send
+from tests.envoy.owners_rig import OVERRIDE, PATH, SESSION
+from tests.envoy.two_cells_rig import TwoCells, two_cells
 from tests.topology.departures import announce, leave, wish
-from topology.model import Document, Endpoint
 from topology.service.classify import Lifetimes
-from topology.view import View
 
 PINNED = {"name": "pinned", "type": "path_prefix", "prefixes": {"/pinned": 1}}
 BODY = (OVERRIDE, dict(PATH, otherwise={}), PINNED, SESSION)
-RULES = Document(kind="rules", name="current", body=document(*BODY, reserved=["users"]), stamp=wish().stamp)
 SESSION_OF_ONE = ("cookie", "_gitlab_session=cell-1-0123")
 
 
-@dataclass
-class Rig:
-    asking: AskingEdge
-    one: Sidecar
-    two: Sidecar
-    view: View
-
-    async def tell(self, view: View) -> None:
-        self.view = view
-        for sidecar in (self.one, self.two):
-            await sidecar.publish(view)
-        await self.asking.publish(view)
-
-    def forget(self) -> None:
-        for sidecar in (self.one, self.two):
-            sidecar.application.seen.clear()
-
-    @property
-    def seen(self) -> tuple[list[tuple[str, str, bytes]], list[tuple[str, str, bytes]]]:
-        return self.one.application.seen, self.two.application.seen
-
-
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with AsyncExitStack() as stack:
-        owners = await stack.enter_async_context(serving_owners(View(), Lifetimes(found=60, not_found=60)))
-        settings = EdgeSettings(
-            listen_address="127.0.0.1",
-            listen_port=free_port(),
-            health_check_path="",
-            lookups=Lookups(endpoints=(Endpoint(host="127.0.0.1", port=owners.port),), timeout_seconds=0.9),
-        )
-        ruleset = parsed(*BODY, reserved=["users"])
-        edge = await stack.enter_async_context(running_edge(tmp_path, (), ruleset, settings))
-        one = await stack.enter_async_context(sidecar_before(tmp_path, edge, 1))
-        two = await stack.enter_async_context(sidecar_before(tmp_path, edge, 2))
-        rig = Rig(AskingEdge(edge, owners), one, two, View())
-        base = replace(
-            view_of(
-                cell(1, ports=(one.port,), session_prefix="cell-1"), cell(2, ports=(two.port,), weight=0)
-            ),
-            documents={("rules", "current"): RULES},
-        )
-        for sidecar in (one, two):
-            sidecar.offer(base)
-        await edge.publish(base)
-        for envoy in (edge.envoy, one.envoy, two.envoy):
-            await envoy.ready()
-        await rig.tell(base)
-        await rig.asking.is_asked_over_a_healthy_connection()
-        owners.own(1, "acme", "web")
-        yield rig
+async def rig(tmp_path: Path) -> AsyncIterator[TwoCells]:
+    async with two_cells(tmp_path, BODY, Lifetimes(found=60, not_found=60)) as started:
+        started.asking.owners.own(1, "acme", "web")
+        yield started
 
 
-async def remembered_then_left(rig: Rig) -> None:
+async def remembered_then_left(rig: TwoCells) -> None:
     """Have the edge remember that acme is in cell 1, and then have it leave, the edge behind."""
     answer = await rig.asking.edge.send("/acme")
     assert (answer.status, answer.body) == (200, "application 1")
@@ -90,7 +35,7 @@ async def remembered_then_left(rig: Rig) -> None:
     rig.forget()
 
 
-async def test_what_was_refused_goes_to_the_owner_once_and_memory_learns_it(rig: Rig) -> None:
+async def test_what_was_refused_goes_to_the_owner_once_and_memory_learns_it(rig: TwoCells) -> None:
     await remembered_then_left(rig)
     answer = await rig.asking.edge.send("/acme/web")
     assert (answer.status, answer.body) == (200, "application 2")
@@ -106,7 +51,7 @@ async def test_what_was_refused_goes_to_the_owner_once_and_memory_learns_it(rig:
 
 
 @pytest.mark.parametrize("size", [0, 60_000])
-async def test_a_small_body_arrives_whole_and_once(rig: Rig, size: int) -> None:
+async def test_a_small_body_arrives_whole_and_once(rig: TwoCells, size: int) -> None:
     await remembered_then_left(rig)
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     async with (
@@ -117,7 +62,7 @@ async def test_a_small_body_arrives_whole_and_once(rig: Rig, size: int) -> None:
     assert rig.seen == ([], [("POST", "/acme/web", body)])
 
 
-async def test_a_stream_that_can_not_be_replayed_gets_the_refusal(rig: Rig) -> None:
+async def test_a_stream_that_can_not_be_replayed_gets_the_refusal(rig: TwoCells) -> None:
     await remembered_then_left(rig)
     gate = asyncio.Event()
 
@@ -137,7 +82,7 @@ async def test_a_stream_that_can_not_be_replayed_gets_the_refusal(rig: Rig) -> N
     assert rig.seen == ([], [])
 
 
-async def test_a_body_over_what_is_kept_gets_the_refusal(rig: Rig) -> None:
+async def test_a_body_over_what_is_kept_gets_the_refusal(rig: TwoCells) -> None:
     await remembered_then_left(rig)
     async with (
         aiohttp.ClientSession() as session,
@@ -147,7 +92,7 @@ async def test_a_body_over_what_is_kept_gets_the_refusal(rig: Rig) -> None:
     assert rig.seen == ([], [])
 
 
-async def test_it_is_tried_once(rig: Rig) -> None:
+async def test_it_is_tried_once(rig: TwoCells) -> None:
     await remembered_then_left(rig)
     on = wish(epoch=3, source=2, to=3)
     await rig.tell(leave(announce(rig.view, on, "ROUTES/acme"), on))
@@ -158,7 +103,7 @@ async def test_it_is_tried_once(rig: Rig) -> None:
     assert rig.seen == ([], [])
 
 
-async def test_what_others_say_is_left_alone(rig: Rig) -> None:
+async def test_what_others_say_is_left_alone(rig: TwoCells) -> None:
     await remembered_then_left(rig)
     for status in (421, 307, 423):
         answer = await rig.asking.edge.send(f"/web/status-{status}")
@@ -172,7 +117,7 @@ async def test_what_others_say_is_left_alone(rig: Rig) -> None:
     assert "x-cellplane-owner" not in rig.one.application.headers
 
 
-async def test_writes_wait_while_the_owner_is_leaving(rig: Rig) -> None:
+async def test_writes_wait_while_the_owner_is_leaving(rig: TwoCells) -> None:
     assert (await rig.asking.edge.send("/acme")).body == "application 1"
     await rig.tell(announce(rig.view, wish(), "ROUTES/acme"))
     rig.forget()
@@ -191,7 +136,7 @@ async def test_writes_wait_while_the_owner_is_leaving(rig: Rig) -> None:
     ],
 )
 async def test_whoever_decided_what_was_refused_goes_to_the_owner(
-    rig: Rig, rule: str, path: str, headers: tuple[tuple[str, str], ...]
+    rig: TwoCells, rule: str, path: str, headers: tuple[tuple[str, str], ...]
 ) -> None:
     """The edge knows of no owner, so another rule than the claim's sends it to the cell that was left."""
     rig.asking.owners.drop("acme")
@@ -213,7 +158,7 @@ async def test_whoever_decided_what_was_refused_goes_to_the_owner(
     assert await rig.asking.edge.envoy.stat("http.edge.lua.errors") == 0
 
 
-async def test_where_an_operator_sent_it_the_refusal_is_the_answer(rig: Rig) -> None:
+async def test_where_an_operator_sent_it_the_refusal_is_the_answer(rig: TwoCells) -> None:
     await remembered_then_left(rig)
     answer = await rig.asking.edge.send("/acme", ("x-cellplane-override", "cell-1"))
     assert (answer.status, answer.get("x-cellplane-rule"), answer.get("retry-after")) == (
