@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.claims import NOW, record
+from cellplane.demo.free_port import free_port
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from cellplane.ruleset_file import read_ruleset
@@ -26,7 +27,7 @@ from envoy.static import printable
 from pb.cellplane.topology.v1 import documents_pb2
 from pb.envoy.config.cluster.v3 import cluster_pb2
 from tests.envoy_process import envoy_path
-from tests.processes import Child, eventually, free_port
+from tests.processes import Child, eventually
 from topology.claims.codec import encode_record
 from topology.claims.keys import ClaimKeyspace
 from topology.codec import encode

@@ -33,9 +33,10 @@ from benchmarks.datapath_edges import Ours, answers, plain_bootstrap
 from benchmarks.datapath_ways import HOT, NAMES, WAYS, Mix, Way
 from benchmarks.nginx import nginx
 from benchmarks.wrk import Request
+from cellplane.demo.free_port import free_port
 from envoy.bootstrap import bootstrap
 from tests.envoy_process import envoy_path
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 
 STARTS_WITHIN = 300.0
 """An Envoy with 1,000 cells takes its time under callgrind."""

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.datapath_edges import answers
-from tests.processes import Child, free_port
+from cellplane.demo.free_port import free_port
+from tests.processes import Child
 
 PROGRAM = "/usr/sbin/nginx"
 

@@ -22,7 +22,8 @@ from benchmarks.datapath_edges import Target, answers, host_of, owner_of
 from benchmarks.datapath_ways import NAMES, Mix
 from benchmarks.nginx import PROGRAM, head, nginx
 from benchmarks.wrk import Run, wrk
-from tests.processes import Child, free_port
+from cellplane.demo.free_port import free_port
+from tests.processes import Child
 
 CELLS = (10, 1000)
 MODULES = Path("/usr/lib/nginx/modules")

@@ -37,13 +37,14 @@ import uvloop
 
 from benchmarks.claims import NOW, metadata, record
 from benchmarks.load import Load, cpu_seconds, h2load, paced, pin, resident_mb
+from cellplane.demo.free_port import free_port
 from pb.cellplane.topology.v1 import cells_pb2, cells_pb2_grpc
 from pb.gitlab.cells.topology_service import classify_service_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2, service_pb2_grpc
 from pb.gitlab.cells.topology_service.types.v1 import claim_pb2, uuid_pb2
 from tests.etcd_server import EtcdServer
 from tests.postgresql_server import PostgresServer
-from tests.processes import Child, free_port
+from tests.processes import Child
 from topology.claims.codec import encode_record
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Bucket, BucketType, Subject, SubjectType

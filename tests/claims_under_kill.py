@@ -21,12 +21,13 @@ import aiohttp
 import grpc
 import grpc.aio
 
+from cellplane.demo.free_port import free_port
 from pb.cellplane.topology.v1 import transfer_pb2
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2
 from tests.ending_cells import Ender, Noting, Tenant, refusal
 from tests.linearizable import UNKNOWN, Call, is_linearizable
 from tests.postgresql_server import PostgresServer
-from tests.processes import Child, free_port
+from tests.processes import Child
 from tests.properties.claim_model import ClaimModel
 from tests.topology.claims.samples import route
 from tests.topology.samples import cell

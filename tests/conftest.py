@@ -13,10 +13,10 @@ from typing import Protocol
 import hypothesis
 import pytest
 
+from cellplane.demo.free_port import free_port
 from tests.envoy_process import Bootstrap, EnvoyProcess, envoy_path, validate_envoy
 from tests.etcd_server import EtcdServer
 from tests.postgresql_server import PostgresServer
-from tests.processes import free_port
 from tests.tools import APT, debian_tools, demand_tools, tools_required, why_no_docker
 
 _prefixes = itertools.count(1)

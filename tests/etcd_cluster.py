@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from cellplane.demo.free_port import free_port
 from tests.etcd_server import EtcdServer, etcd_binary
-from tests.processes import free_port
 
 LOSES_DATA = ("3.5.0", "3.5.1", "3.5.2")
 

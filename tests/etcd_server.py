@@ -11,7 +11,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.processes import Child, free_port
+from cellplane.demo.free_port import free_port
+from tests.processes import Child
 
 
 def etcd_binary(name: str = "etcd") -> str:

@@ -16,12 +16,13 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from cellplane.demo.changes import RULES
+from cellplane.demo.free_port import free_port
 from cellplane.demo.stage import Stage
 from cellplane.demo.traffic import Answer, Ask, Traffic, session_ask
 from pb.cellplane.topology.v1 import documents_pb2
 from tests.changes_under_traffic import begin_topology
 from tests.owner_servers import claim
-from tests.processes import Child, eventually, free_port
+from tests.processes import Child, eventually
 from tests.topology.claims.samples import route
 
 OWNER = 3

@@ -24,9 +24,10 @@ import grpc.aio
 import yaml
 from aiohttp import web
 
+from cellplane.demo.free_port import free_port
 from pb.cellplane.topology.v1 import moves_pb2, moves_pb2_grpc, transfer_pb2
 from tests.claims_under_kill import ready
-from tests.processes import Child, eventually, free_port
+from tests.processes import Child, eventually
 from tests.topology.claims.samples import batch
 from tests.topology.samples import cell
 from topology.apply import read_view

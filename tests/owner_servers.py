@@ -12,7 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.processes import Child, free_port
+from cellplane.demo.free_port import free_port
+from tests.processes import Child
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Bucket, ClaimBatch, Metadata, Source, SourceType, Subject, SubjectType
 from topology.claims.store import Begun, Closed

@@ -20,7 +20,8 @@ from typing import Final
 import asyncpg
 import pytest
 
-from tests.processes import Child, eventually, free_port
+from cellplane.demo.free_port import free_port
+from tests.processes import Child, eventually
 
 NEEDS_POSTGRESQL: Final = pytest.mark.tools("pg_lsclusters")
 PASSWORD: Final = "not-for-other-eyes"

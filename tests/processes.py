@@ -7,37 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 Found = TypeVar("Found")
-
-# Below what the kernel gives to outgoing connections, so that none of those takes a port before its server.
-PORTS: Final = range(10_000, 32_000)
-_next_ports = itertools.cycle(random.sample(PORTS, len(PORTS)))
 
 
 class NotReadyError(AssertionError):
     """A server did not answer in time, or died; carries the end of its log."""
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody listens on and that this process has not handed out lately."""
-    for port in itertools.islice(_next_ports, len(PORTS)):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind((host, port))
-                return port
-    raise AssertionError("every port is taken")
 
 
 async def eventually(

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.processes import Child, free_port
+from cellplane.demo.free_port import free_port
+from tests.processes import Child
 
 RULES: Final = Path(__file__).resolve().parent.parent / "deploy" / "prometheus"
 INTERVAL: Final = "1s"

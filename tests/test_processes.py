@@ -14,7 +14,7 @@ from pb.etcdserverpb import rpc_pb2, rpc_pb2_grpc
 from tests.conftest import Accepts, StartEnvoy, StartEtcd
 from tests.envoy_process import Bootstrap
 from tests.etcd_server import EtcdServer
-from tests.processes import Child, NotReadyError, eventually, free_port
+from tests.processes import Child, NotReadyError, eventually
 
 
 async def put(server: EtcdServer, key: str, value: bytes) -> int:
@@ -62,11 +62,6 @@ def direct_response(port: int) -> Bootstrap:
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
     return {"static_resources": {"listeners": [listener]}}
-
-
-def test_free_ports_differ() -> None:
-    ports = {free_port() for _ in range(50)}
-    assert len(ports) == 50
 
 
 async def test_shared_etcd_answers(etcd: EtcdServer, etcd_prefix: str) -> None:

@@ -14,8 +14,9 @@ import click
 import uvloop
 
 from cellplane.cli.outcome import Exit
+from cellplane.demo.free_port import free_port
 from cellplane.demo.ports import Ports
-from cellplane.demo.processes import ChildFailed, held_port
+from cellplane.demo.processes import ChildFailed
 from cellplane.demo.programs import find_envoy
 from cellplane.demo.say import Story
 from cellplane.demo.stage import Stage
@@ -53,9 +54,9 @@ async def _demo(once: bool, port: int) -> int:
     started = time.monotonic()
     try:
         find_envoy()  # before anything is started
-        with tempfile.TemporaryDirectory(prefix="cellplane-demo-") as folder, held_port(port) as edge:
+        with tempfile.TemporaryDirectory(prefix="cellplane-demo-") as folder:
             _demand_room(folder)
-            ports = Ports(edge=edge)
+            ports = Ports(edge=free_port(port))
             if ports.edge != port:
                 story.note(f"Port {port} is taken; the edge listens on {ports.edge}.")
             async with Stage(Path(folder), ports) as stage:

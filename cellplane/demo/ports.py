@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cellplane.demo.processes import free_port
+from cellplane.demo.free_port import free_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

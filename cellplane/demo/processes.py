@@ -8,20 +8,14 @@ Linux the kernel kills it when the demo itself is killed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 STOP_SECONDS = 5.0
-# Below the range that the kernel gives to outgoing connections, so that none of those takes a port before
-# its server.
-_PORTS = range(10_000, 32_000)
 
 
 class ChildFailed(Exception):
@@ -106,34 +100,3 @@ async def wait_until(
                 await asyncio.sleep(pause_seconds)
     except TimeoutError:
         raise ChildFailed(f"{child.name}: {what} not within {seconds:g} s:\n{child.log_tail()}") from None
-
-
-def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
-    """Return a port that nobody listens on: the preferred one if it is free, else any."""
-    for port in (preferred, *random.sample(_PORTS, 100)):
-        if not port:
-            continue
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind((host, port))
-                return port
-    raise ChildFailed(f"no free port found on {host}")
-
-
-@contextlib.contextmanager
-def held_port(preferred: int, host: str = "127.0.0.1") -> Iterator[int]:
-    """Give a port, the preferred one if it is free, and keep everybody from it who looks for a free one.
-
-    Envoy shares a port with whoever shares it too: two demos that began together would listen on one, and
-    each get half of the other's requests. It may listen here; what is held and never listens gets none.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            held.bind((host, preferred))
-        except OSError:
-            held.bind((host, free_port(host=host)))
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        yield held.getsockname()[1]

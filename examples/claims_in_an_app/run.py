@@ -21,7 +21,8 @@ from typing import Any
 import asyncpg
 from app import App, running
 
-from cellplane.demo.processes import Child, free_port, start_child, wait_until
+from cellplane.demo.free_port import free_port
+from cellplane.demo.processes import Child, start_child, wait_until
 from cellplane.demo.programs import find_etcd
 from topology.client.errors import NameTaken
 from topology.client.reconcile import Commit, Rollback

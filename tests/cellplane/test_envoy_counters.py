@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from cellplane.demo.free_port import free_port
 from cellplane.envoy_counters import CountersUnread, rates, read_requests, told
-from tests.processes import free_port
 
 
 async def test_counters_of_several_envoys_are_summed() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from cellplane.demo.free_port import free_port
 from cellplane.move_calls import CalledHooks
 from cellplane.move_hooks import Hook
-from tests.processes import free_port
 from tests.topology.moves.rig import MOVE, wish
 from topology.moves.hooks import HookOutcome, No, NotYet, Ready
 from topology.moves.model import Step

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cellplane.demo.free_port import free_port
 from cellplane.identities import classify
 from envoy.bootstrap import bootstrap
 from envoy.edge import EdgeSettings
 from envoy.rules import DEFAULT_RULESET, Ruleset
 from envoy.translate import Translation, translate
 from tests.envoy_process import EnvoyProcess
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 from topology.model import Cell, CellState, Drain, Endpoint, Stamp
 from topology.view import View
 from xds.cache import Cache, Published

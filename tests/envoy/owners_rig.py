@@ -11,12 +11,13 @@ from typing import Any
 
 import grpc
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings, Lookups
 from envoy.ext_proc import ExtProcServer
 from envoy.rules import Ruleset
 from tests.envoy.edge_rig import Answer, Edge, cell, running_edge, view_of
 from tests.envoy.rule_documents import parsed
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 from tests.topology.claims.samples import record
 from topology.claims.follower import ClaimFollower
 from topology.claims.generations import slot

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from cellplane.demo.free_port import free_port
 from envoy.decision import Decision, Lookup
 from envoy.edge import EdgeSettings, Lookups
 from envoy.rules import Request, decide
@@ -20,7 +21,6 @@ from tests.envoy.edge_rig import NOW, Edge, StubCell, running_edge, send
 from tests.envoy.match_table import Asked
 from tests.envoy.owned import OWNED
 from tests.owner_servers import claim, owner_server
-from tests.processes import free_port
 from topology.model import Endpoint
 
 Requests = Sequence[Asked]

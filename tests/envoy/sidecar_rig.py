@@ -12,12 +12,13 @@ from typing import Any
 
 from aiohttp import web
 
+from cellplane.demo.free_port import free_port
 from cellplane.sidecar_publisher import SidecarPublisher
 from envoy.bootstrap import bootstrap
 from envoy.sidecar import SidecarSettings
 from tests.envoy.edge_rig import Edge
 from tests.envoy_process import EnvoyProcess
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 from tests.protocols.cells import web_cell
 from topology.model import Endpoint
 from topology.view import View

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings, Lookups
 from tests.envoy.edge_rig import cell, running_edge, view_of
 from tests.envoy.owners_rig import AskingEdge, serving_owners
 from tests.envoy.rule_documents import document, parsed
 from tests.envoy.sidecar_rig import Sidecar, sidecar_before
-from tests.processes import free_port
 from tests.topology.departures import wish
 from topology.model import Document, Endpoint
 from topology.service.classify import Lifetimes

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from cellplane.claim_stores import open_claims
+from cellplane.demo.free_port import free_port
 from cellplane.identities import classify
 from cellplane.settings import ClaimStoreSettings
 from cellplane.sidecars import Sidecars
@@ -27,7 +28,7 @@ from tests.envoy.sidecar_rig import Application
 from tests.envoy_process import EnvoyProcess
 from tests.faults.proxy import Proxy
 from tests.postgresql_server import NEEDS_POSTGRESQL, PostgresServer
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 from tests.protocols.cells import web_cell
 from tests.topology.claims.samples import OWNER, batch
 from tests.topology.samples import STAMP, cell

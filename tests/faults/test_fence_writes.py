@@ -21,13 +21,14 @@ import pytest
 from aiohttp import web
 
 from cellplane.demo.changes import UP, moved, ruled
+from cellplane.demo.free_port import free_port
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from envoy.bootstrap import bootstrap
 from pb.cellplane.topology.v1 import cells_pb2
 from tests.envoy_process import EnvoyProcess
 from tests.faults.proxy import Proxy
-from tests.processes import Child, eventually, free_port
+from tests.processes import Child, eventually
 from tests.protocols.cells import web_cell
 from topology.claims.codec import decode_record
 from topology.claims.keys import ClaimKeyspace

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from cellplane.demo.free_port import free_port
 from tests.faults.proxy import Proxy, proxied
-from tests.processes import free_port
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

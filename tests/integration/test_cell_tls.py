@@ -9,9 +9,9 @@ from pathlib import Path
 
 import trustme
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import CellTls, EdgeSettings
 from tests.envoy.edge_rig import StubCell, cell, running_edge, view_of
-from tests.processes import free_port
 
 NAMES = {1: "cell-1.cells.test", 2: "cell-1.cells.test", 3: "cell-3.cells.test"}
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.processes import free_port
+from cellplane.demo.free_port import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "compose"

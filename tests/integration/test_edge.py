@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings, EdgeTls
 from envoy.paths import normalise
 from envoy.rules import Decision, DefaultRule, Request, Ruleset, decide, parse_ruleset
@@ -21,7 +22,6 @@ from tests.envoy.answers import answered, said
 from tests.envoy.certificates import Operators
 from tests.envoy.edge_rig import NOW, cell, running_edge, send, view_of
 from tests.envoy.request_table import Row
-from tests.processes import free_port
 from topology.model import CellState
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings
 from tests.envoy.edge_rig import Answer, Edge, cell, running_edge, view_of
 from tests.envoy.owners_rig import OVERRIDE, SESSION
 from tests.envoy.rule_documents import parsed
 from tests.envoy.token_samples import token
-from tests.processes import free_port
 
 TOKEN = {
     "name": "token",

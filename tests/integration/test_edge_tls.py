@@ -13,12 +13,13 @@ from typing import Any
 
 from cryptography import x509
 
+from cellplane.demo.free_port import free_port
 from cellplane.fleet_node import node_body
 from envoy.certificates import KIND, NAME
 from envoy.edge import EdgeSettings, EdgeTls
 from tests.certificates import Authority, Identity
 from tests.envoy.edge_rig import STAMP, Edge, cell, running_edge, send, view_of
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 from tests.protocols.http3 import http3_client
 from topology.model import Document
 from topology.view import View

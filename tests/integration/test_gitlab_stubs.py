@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from google.api import annotations_pb2
 
+from cellplane.demo.free_port import free_port
 from tests.certificates import Authority
 from tests.etcd_server import EtcdServer
-from tests.processes import Child, free_port
+from tests.processes import Child
 from tests.topology.samples import cell
 from topology.codec import encode
 from topology.etcd import EtcdStore

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import aiohttp
 
+from cellplane.demo.free_port import free_port
 from cellplane.demo.processes import start_child, wait_until
 from cellplane.demo.stub_cell import start_stub_cell
 from envoy.bootstrap import bootstrap
 from tests.conftest import StartEnvoy
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own_control_plane"
 

@@ -22,6 +22,7 @@ from grpc import aio
 
 from cellplane.cli.root import cellplane
 from cellplane.demo.changes import RULES, ruled, weighed
+from cellplane.demo.free_port import free_port
 from cellplane.demo.ports import Ports
 from cellplane.demo.programs import find_envoy, find_etcd
 from cellplane.demo.stage import Stage
@@ -30,7 +31,7 @@ from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2
 from tests.certificates import Authority
 from tests.changes_under_traffic import begin
 from tests.integration.test_control_plane import clusters_for, raw_node
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 from tests.runbook_pages import Command, commands, pages, text_of
 from topology.store import Txn
 

@@ -11,12 +11,12 @@ import grpc
 import grpc.aio
 import pytest
 
+from cellplane.demo.free_port import free_port
 from envoy.sidecar import Outbound
 from tests.envoy.edge_rig import Answer, cell, running_edge, send, view_of
 from tests.envoy.owners_rig import PATH
 from tests.envoy.rule_documents import document
 from tests.envoy.sidecar_rig import Sidecar, sidecar_before
-from tests.processes import free_port
 from tests.topology.departures import announce, leave, wish
 from topology.model import Document, Endpoint
 from topology.view import View

@@ -11,6 +11,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from cellplane.cli.root import cellplane
+from cellplane.demo.free_port import free_port
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from envoy.bootstrap import bootstrap
@@ -20,7 +21,7 @@ from tests.envoy.edge_rig import send
 from tests.envoy.owners_rig import PATH
 from tests.envoy.rule_documents import document
 from tests.envoy_process import EnvoyProcess
-from tests.processes import eventually, free_port
+from tests.processes import eventually
 
 
 async def command(stage: Stage, *arguments: str) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
+from cellplane.demo.free_port import free_port
 from pb.envoy.config.route.v3 import route_pb2
 from tests.envoy_process import EnvoyProcess
 from tests.integration.raw_server import raw_server
 from tests.integration.real_configuration import bootstrap, cluster, endpoints, listener, routes
 from tests.integration.test_xds_nack import tls_listener
 from tests.integration.test_xds_table import base, extended_listener, with_runtime
-from tests.processes import NotReadyError, free_port
+from tests.processes import NotReadyError
 from tests.prove import Steps
 from xds.resource import EXTENSION_CONFIG, ROUTE, VIRTUAL_HOST, Resource
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings
 from envoy.ruleset import Ruleset
 from tests.envoy.edge_rig import Edge, cell, running_edge, view_of
 from tests.envoy.rule_documents import parsed
-from tests.processes import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PATHS = {"name": "path", "type": "path_prefix", "prefixes": {"/acme": 1, "/globex": 2}}

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings, Lookups
 from envoy.ruleset import Ruleset
 from tests.envoy.edge_rig import cell, view_of
 from tests.envoy.owners_rig import owner_rules, serving_owners
-from tests.processes import free_port
 from tests.protocols.cells import counted, edge_of, rules
 from tests.protocols.programs import LEAST, memory_peak_kib
 from tests.protocols.streams import echo_stream, send_through, talk

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings, EdgeTls
 from tests.envoy.certificates import Operators
 from tests.envoy.edge_rig import Edge, cell, running_edge, view_of
 from tests.envoy.owners_rig import OVERRIDE, SESSION
 from tests.envoy.rule_documents import parsed
-from tests.processes import free_port
 from tests.protocols.http2 import Http2Cell, request, send_http2
 from tests.protocols.http3 import http3_client
 

@@ -11,9 +11,9 @@ import grpc.aio
 import pytest
 from aiohttp import web
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings, EdgeTls
 from tests.envoy.certificates import Operators
-from tests.processes import free_port
 from tests.protocols.cells import counted, edge_before, edge_of
 from tests.protocols.programs import run_program
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings
 from envoy.passthrough import Passthrough
 from tests.envoy.certificates import Operators
 from tests.envoy.edge_rig import cell, running_edge, view_of
-from tests.processes import free_port
 from topology.model import Cell, CellState
 
 CUT = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)

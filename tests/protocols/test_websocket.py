@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
+from cellplane.demo.free_port import free_port
 from envoy.edge import EdgeSettings
 from tests.envoy.token_samples import token
-from tests.processes import free_port
 from tests.protocols.cells import Handler, counted, edge_of, rules
 
 BEARER = {"type": "header", "name": "authorization", "regex": "^[Bb]earer +(?P<value>[!-~]+)$"}

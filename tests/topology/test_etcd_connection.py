@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 import pytest
 
+from cellplane.demo.free_port import free_port
 from pb.etcdserverpb import rpc_pb2
-from tests.processes import free_port
 from tests.topology.fake_etcd import Failure, FakeEtcd, fake_etcd, header
 from topology.errors import OutcomeUnknown, StoreError, StoreRefused, StoreUnavailable
 from topology.etcd_access import Access, Timeouts

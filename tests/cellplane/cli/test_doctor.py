@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cellplane.cli.root import cellplane
+from cellplane.demo.free_port import free_port
 from cellplane.demo.ports import Ports
 from cellplane.demo.stage import Stage
 from tests.changes_under_traffic import begin
-from tests.processes import free_port
 
 
 def doctor(*arguments: str, **variables: str) -> Result:

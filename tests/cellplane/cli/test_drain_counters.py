@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from cellplane.cli.drain_counters import Counted
-from tests.processes import free_port
+from cellplane.demo.free_port import free_port
 
 
 async def test_what_came_since_the_last_look_is_told() -> None:

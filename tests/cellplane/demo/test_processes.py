@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from cellplane.demo.processes import ChildFailed, free_port, held_port, start_child, wait_until
+from cellplane.demo.processes import ChildFailed, start_child, wait_until
 
 FOREVER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 
@@ -71,34 +70,3 @@ async def test_a_grandchild_goes_with_its_parent(tmp_path: Path) -> None:
         await wait_until(gone, other, 10, "the grandchild's end")
     finally:
         await other.kill()
-
-
-def test_a_taken_port_is_not_handed_out() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-
-        assert free_port(port) != port
-
-
-def test_a_free_port_that_is_preferred_is_taken() -> None:
-    port = free_port()
-
-    assert free_port(port) == port
-
-
-def test_a_port_that_is_held_is_nobodys_but_a_sharing_listeners() -> None:
-    with held_port(free_port()) as port, held_port(port) as another:
-        assert another != port
-        assert free_port(port) != port
-        with socket.socket() as shares:
-            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # as Envoy does
-                shares.setsockopt(socket.SOL_SOCKET, option, 1)
-            shares.bind(("127.0.0.1", port))
-            shares.listen()
-            for _ in range(20):
-                with socket.create_connection(("127.0.0.1", port), timeout=10):
-                    shares.accept()[0].close()
-    with held_port(port) as again:
-        assert again == port
