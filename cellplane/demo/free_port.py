@@ -13,7 +13,6 @@ import itertools
 import os
 import random
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,5 +66,6 @@ def _lock(port: int) -> bool:
 @functools.cache
 def _lock_file() -> int:
     # Never closed: a process loses all its locks on a file with the first descriptor of it that it closes.
-    path = Path(tempfile.gettempdir(), f"cellplane-ports-{os.getuid()}")
+    # Not in TMPDIR, which may be each process's own.
+    path = Path("/tmp", f"cellplane-ports-{os.getuid()}")  # noqa: S108 - no link is followed, and it holds nothing
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
