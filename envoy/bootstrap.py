@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from envoy.connection_manager import FORWARDED_HEADERS
-from envoy.edge import CELL_HEADER, INTERNAL_HEADERS, OPERATOR_HEADER, OWNER_HEADER, RULE_HEADER
+from envoy.edge import INTERNAL_HEADERS
 from envoy.request import QUICK_HEADERS
 from topology.forms import is_ip
 from topology.model import MAX_ID
@@ -105,7 +105,7 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
         # headers first, and keeps the hashes up to date from then on.
         "inline_headers": [
             *_quick("REQUEST_HEADER", (*INTERNAL_HEADERS, *FORWARDED_HEADERS, *QUICK_HEADERS)),
-            *_quick("RESPONSE_HEADER", (CELL_HEADER, RULE_HEADER, OWNER_HEADER, OPERATOR_HEADER)),
+            *_quick("RESPONSE_HEADER", INTERNAL_HEADERS),
         ],
         "stats_config": {
             # cellplane.rule.<rule>.<reason>…: the rule as a label, so that a sum over rules is one query.

@@ -11,6 +11,7 @@ from typing import Final
 
 from google.protobuf import any_pb2, wrappers_pb2
 
+from envoy.cluster_parts import HTTP_OPTIONS, place, resolve
 from envoy.durations import seconds
 from envoy.edge import (
     KEEPALIVE_IDLE_SECONDS,
@@ -24,25 +25,18 @@ from envoy.matchers import packed
 from envoy.ruleset import FixedCluster
 from envoy.standing import cluster_name, fixed_cluster_name
 from envoy.tls_contexts import transport_socket, upstream
+from envoy.upstream_filters import upstream_filters
 from pb.envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
-from pb.envoy.config.core.v3 import (
-    address_pb2,
-    config_source_pb2,
-    extension_pb2,
-    health_check_pb2,
-    protocol_pb2,
-)
+from pb.envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
 from pb.envoy.config.endpoint.v3 import endpoint_pb2
-from pb.envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 from pb.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from pb.envoy.type.v3 import http_pb2, percent_pb2
-from topology.model import Cell, Endpoint
+from topology.model import Cell
 from xds.resource import CLUSTER, ENDPOINT, Resource
 
 Cluster = cluster_pb2.Cluster
 HttpOptions = http_protocol_options_pb2.HttpProtocolOptions
 
-HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 BUFFER_BYTES: Final = 65_536
 STREAM_WINDOW_BYTES: Final = 1 << 20
 CONNECTION_WINDOW_BYTES: Final = 1 << 22
@@ -60,10 +54,8 @@ def cluster(cell: Cell, settings: EdgeSettings) -> Resource:
     message.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(_protocol(settings, http2=cell.http2))
     if tls := settings.cell_tls:
         # By the cell's name, wherever its endpoints are: neither address nor port ever come from a request.
-        own, files = (
-            tls.name.replace("{id}", str(cell.id)),
-            LookupTls(ca=tls.ca, certificate=tls.certificate, key=tls.key),
-        )
+        own = tls.name.replace("{id}", str(cell.id))
+        files = LookupTls(ca=tls.ca, certificate=tls.certificate, key=tls.key)
         alpn = "h2" if cell.http2 else "http/1.1"
         message.transport_socket.CopyFrom(transport_socket(upstream([own], files, sni=own, alpn=alpn)))
     if settings.health_check_path:
@@ -134,36 +126,6 @@ def _keepalive() -> cluster_pb2.UpstreamConnectionOptions:
     )
 
 
-def place(message: Cluster, endpoints: tuple[Endpoint, ...]) -> None:
-    """Write endpoints into a cluster: as they are where all are addresses, else for Envoy to resolve."""
-    places = assignment(message.name, endpoints)
-    if all(endpoint.is_ip for endpoint in endpoints):
-        message.type = Cluster.STATIC
-        message.load_assignment.CopyFrom(places)
-    else:
-        resolve(message, places)
-
-
-def resolve(message: Cluster, places: endpoint_pb2.ClusterLoadAssignment) -> None:
-    """Have Envoy resolve the endpoints' names."""
-    message.type = Cluster.STRICT_DNS
-    message.dns_lookup_family = Cluster.V4_PREFERRED
-    message.respect_dns_ttl = True
-    message.typed_dns_resolver_config.CopyFrom(_resolver())
-    message.load_assignment.CopyFrom(places)
-
-
-def _resolver() -> extension_pb2.TypedExtensionConfig:
-    """Give up on a silent name server in 4 seconds, not 20: a new cluster holds up those after it so long."""
-    count = wrappers_pb2.UInt64Value
-    message = cares_dns_resolver_pb2.CaresDnsResolverConfig(
-        query_timeout_seconds=count(value=2), query_tries=wrappers_pb2.UInt32Value(value=2)
-    )
-    return extension_pb2.TypedExtensionConfig(
-        name="envoy.network.dns_resolver.cares", typed_config=packed(message)
-    )
-
-
 def _balancing() -> cluster_pb2.Cluster.CommonLbConfig:
     """Divide among all endpoints by weight, whatever their zone: a cell's zones are near each other, and the
     weights are how an operator empties one.
@@ -192,7 +154,9 @@ def _protocol(settings: EdgeSettings, *, http2: bool) -> any_pb2.Any:
     else:
         explicit.http_protocol_options.SetInParent()
     idle = protocol_pb2.HttpProtocolOptions(idle_timeout=seconds(settings.upstream_idle_seconds))
-    return packed(HttpOptions(explicit_http_config=explicit, common_http_protocol_options=idle))
+    options = HttpOptions(explicit_http_config=explicit, common_http_protocol_options=idle)
+    options.http_filters.extend(upstream_filters(settings, trailers=True) if http2 else ())
+    return packed(options)
 
 
 def _health_check(settings: EdgeSettings) -> health_check_pb2.HealthCheck:

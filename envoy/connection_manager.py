@@ -16,22 +16,20 @@ from envoy.asking import LEARN_FILTER, OWNERS_FILTER, place_of_ext_proc
 from envoy.durations import seconds
 from envoy.edge import IDENTITY_HEADER, INTERNAL_HEADERS, LISTENER_NAME, ROUTES_NAME, EdgeSettings
 from envoy.matchers import packed
-from envoy.moved import MOVED_FILTER
 from envoy.pending import LUA_FILTER, lua_filter
 from envoy.rule_counts import rule_counts
 from envoy.secrets import ads
 from envoy.shadow import SHADOW_FILTER, shadow_filter
 from envoy.steered import STEERED_FILTER, steered_filter
 from envoy.tracing import TRACE_HEADERS, tracing
+from envoy.upstream_filters import HttpFilter, upstream_filters
 from pb.envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from pb.envoy.config.core.v3 import base_pb2, extension_pb2, protocol_pb2
 from pb.envoy.extensions.filters.http.router.v3 import router_pb2
-from pb.envoy.extensions.filters.http.upstream_codec.v3 import upstream_codec_pb2
 from pb.envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from pb.envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 Hcm = http_connection_manager_pb2.HttpConnectionManager
-HttpFilter = http_connection_manager_pb2.HttpFilter
 Header = base_pb2.HeaderValueOption
 
 FORWARDED_PREFIX: Final = "x-forwarded-"
@@ -44,7 +42,7 @@ MAX_STREAMS_PER_CONNECTION: Final = 100
 
 def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME) -> Hcm:
     """Make it."""
-    router = packed(router_pb2.Router(upstream_http_filters=_upstream(settings)))
+    router = packed(router_pb2.Router(upstream_http_filters=upstream_filters(settings)))
     message = Hcm(
         stat_prefix=stat_prefix,
         rds=http_connection_manager_pb2.Rds(route_config_name=ROUTES_NAME, config_source=ads()),
@@ -110,14 +108,6 @@ def _asking(settings: EdgeSettings) -> Iterable[HttpFilter]:
     if settings.lookups:
         yield HttpFilter(name=OWNERS_FILTER, typed_config=packed(place_of_ext_proc()), disabled=True)
         yield HttpFilter(name=LEARN_FILTER, typed_config=packed(lua_filter()), disabled=True)
-
-
-def _upstream(settings: EdgeSettings) -> Iterable[HttpFilter]:
-    """Hear what a cell refuses, before the router decides whether to try again."""
-    if settings.lookups:
-        codec = packed(upstream_codec_pb2.UpstreamCodec())
-        yield HttpFilter(name=MOVED_FILTER, typed_config=packed(lua_filter()), disabled=True)
-        yield HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=codec)
 
 
 def _sanitiser(settings: EdgeSettings) -> extension_pb2.TypedExtensionConfig:

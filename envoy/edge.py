@@ -35,6 +35,8 @@ INTERNAL_HEADERS: Final = (
     OWNER_HEADER,
 )
 """Removed from what a client sends before the first rule is looked at."""
+HIDDEN_HEADERS: Final = (IDENTITY_HEADER, OPERATOR_HEADER, SESSION_HEADER, OWNER_HEADER)
+"""Removed from what a cell answers. The others are overwritten: they tell a client who answered, and why."""
 PEER_STATE: Final = "cellplane.peer"
 """The filter state that holds the address of the direct peer, for as long as its connection lasts."""
 

@@ -78,7 +78,6 @@ def at_cell(
     if mark is Mark.COOKIE:
         steered.enable(route)
     if mark is Mark.OPERATOR:
-        route.response_headers_to_remove.append(OPERATOR_HEADER)  # should the cell repeat it
         address, *names = _OPERATOR
         route.request_headers_to_add.append(header(OPERATOR_HEADER, address))
         route.request_headers_to_add.extend(

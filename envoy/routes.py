@@ -15,7 +15,7 @@ from typing import Final
 from google.protobuf import wrappers_pb2
 
 from envoy.branches import branch
-from envoy.edge import CELL_HEADER, IDENTITY_HEADER, OWNER_HEADER, RULE_HEADER, EdgeSettings
+from envoy.edge import CELL_HEADER, HIDDEN_HEADERS, IDENTITY_HEADER, RULE_HEADER, EdgeSettings
 from envoy.leaves import divided, header
 from envoy.match_branches import Ground, match_branch
 from envoy.match_rules import Classify, MatchRule, Otherwise
@@ -191,7 +191,7 @@ def _host(
             header(RULE_HEADER, "%ROUTE_NAME%"),
             *_alternatives(settings),
         ],
-        response_headers_to_remove=[OWNER_HEADER],
+        response_headers_to_remove=HIDDEN_HEADERS,
         virtual_clusters=counters(ruleset.traffic) if settings.counts_classes else (),
         retry_policy=retries(follow=follows),
         request_body_buffer_limit=wrappers_pb2.UInt64Value(value=REPLAYED_BYTES),

@@ -13,7 +13,7 @@ from typing import Final
 
 from google.protobuf import wrappers_pb2
 
-from envoy.clusters import HTTP_OPTIONS, place
+from envoy.cluster_parts import HTTP_OPTIONS, place
 from envoy.connection_manager import MAX_STREAMS_PER_CONNECTION
 from envoy.durations import seconds
 from envoy.edge import OWNER_HEADER

@@ -11,7 +11,7 @@ from typing import Final
 
 from google.protobuf import wrappers_pb2
 
-from envoy.clusters import HTTP_OPTIONS, place
+from envoy.cluster_parts import HTTP_OPTIONS, place
 from envoy.durations import seconds
 from envoy.edge import Tracing
 from envoy.matchers import packed

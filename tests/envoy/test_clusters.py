@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from envoy.clusters import HTTP_OPTIONS, HttpOptions, cluster, fixed_cluster, is_resolved_by_envoy
+from envoy.cluster_parts import HTTP_OPTIONS
+from envoy.clusters import HttpOptions, cluster, fixed_cluster, is_resolved_by_envoy
 from envoy.edge import EdgeSettings
 from envoy.ruleset import FixedCluster
 from pb.envoy.config.cluster.v3.cluster_pb2 import Cluster

@@ -69,7 +69,8 @@ async def two_cells(
         edge = await stack.enter_async_context(running_edge(folder, (), ruleset, settings))
         one = await stack.enter_async_context(sidecar_before(folder, edge, 1))
         two = await stack.enter_async_context(sidecar_before(folder, edge, 2))
-        cells = cell(1, ports=(one.port,), session_prefix="cell-1"), cell(2, ports=(two.port,), weight=0)
+        first = cell(1, ports=(one.port,), session_prefix="cell-1", http2=True)
+        cells = first, cell(2, ports=(two.port,), weight=0)
         view = replace(view_of(*cells), documents={("rules", "current"): current})
         found = TwoCells(AskingEdge(edge, owners), one, two, view)
         for sidecar in (one, two):

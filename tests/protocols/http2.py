@@ -31,9 +31,17 @@ def request(*headers: tuple[str, str], scheme: str = "http", path: str = "/") ->
 
 
 async def send_http2(
-    port: int, headers: Pairs, tls: ssl.SSLContext | None = None, *, trailers: Pairs = ()
+    port: int,
+    headers: Pairs,
+    tls: ssl.SSLContext | None = None,
+    *,
+    trailers: Pairs = (),
+    answer: dict[str, str] | None = None,
 ) -> int:
-    """Send a request over a connection of its own, headers as given; 0 where it was not answered at all."""
+    """Send a request over a connection of its own, headers as given; 0 where it was not answered at all.
+
+    An `answer` is filled with the headers and trailers of what came, to its end.
+    """
     if tls is not None:
         tls.set_alpn_protocols(["h2"])
     reader, writer = await asyncio.open_connection(
@@ -42,6 +50,7 @@ async def send_http2(
     connection = H2Connection(
         H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
     )
+    told = {} if answer is None else answer
     connection.initiate_connection()
     connection.send_headers(1, list(headers), end_stream=not trailers)
     if trailers:
@@ -55,8 +64,14 @@ async def send_http2(
                     return 0
                 for event in connection.receive_data(data):
                     match event:
-                        case ResponseReceived(headers=found):
+                        case ResponseReceived(headers=found) if answer is None:
                             return int(dict(found)[b":status"])
+                        case ResponseReceived(headers=found) | TrailersReceived(headers=found):
+                            told.update(
+                                (str(name, "latin-1"), str(value, "latin-1")) for name, value in found
+                            )
+                        case StreamEnded():
+                            return int(told[":status"])
                         case StreamReset() | ConnectionTerminated():
                             return 0
     except ConnectionError:
@@ -67,8 +82,12 @@ async def send_http2(
 
 @dataclass
 class Http2Cell:
-    """Answers 200, and keeps the headers of each request, and its trailers apart."""
+    """Answers 200, with headers and trailers of its own making; keeps the headers of each request, and its
+    trailers apart.
+    """
 
+    answers: Pairs = ()
+    ends: Pairs = ()
     seen: list[dict[str, str]] = field(default_factory=list)
     trailers: list[dict[str, str]] = field(default_factory=list)
 
@@ -88,7 +107,10 @@ class Http2Cell:
                         case TrailersReceived(headers=found):
                             self.trailers.append({str(name): str(value) for name, value in found})
                         case StreamEnded(stream_id=stream):
-                            connection.send_headers(stream, [(":status", "200")], end_stream=True)
+                            head = [(":status", "200"), *self.answers]
+                            connection.send_headers(stream, head, end_stream=not self.ends)
+                            if self.ends:
+                                connection.send_headers(stream, list(self.ends), end_stream=True)
         except ConnectionError:
             pass
         finally:

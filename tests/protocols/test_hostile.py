@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cellplane.demo.free_port import free_port
-from envoy.edge import EdgeSettings, EdgeTls
+from envoy.edge import INTERNAL_HEADERS, EdgeSettings, EdgeTls
 from tests.envoy.certificates import Operators
 from tests.envoy.edge_rig import Edge, cell, running_edge, view_of
 from tests.envoy.owners_rig import OVERRIDE, SESSION
@@ -130,10 +130,24 @@ async def test_trailers_are_no_headers_and_decide_nothing(tmp_path: Path) -> Non
         assert taken
         assert noting.seen == []
         assert await send_http2(edge.port, request(session), trailers=(*forged, ("x-fine", "1"))) == 200
-        assert (edge.cells[1].requests, noting.trailers[0]["x-fine"]) == (taken, "1")
+        kept = {"x-cellplane-override": "cell-2", "x-fine": "1", session[0]: session[1]}
+        assert (edge.cells[1].requests, noting.trailers) == (taken, [kept]), "our own names are no one else's"
         assert noting.seen[0]["x-cellplane-rule"] == "session"
         assert "x-cellplane-override" not in noting.seen[0]
         assert edge.envoy.running
+
+
+async def test_our_names_from_a_cell_reach_no_client(tmp_path: Path) -> None:
+    """Neither as headers nor as trailers, whatever a cell makes up; but for who answered, and why."""
+    ours = [(name, "made-up") for name in INTERNAL_HEADERS]
+    async with edge_before(tmp_path) as (edge, noting):
+        noting.answers = (*ours, ("x-fine", "1"))
+        noting.ends = (*ours, ("grpc-status", "0"))
+        answer: dict[str, str] = {}
+        assert await send_http2(edge.port, request(), answer=answer) == 200
+        assert (answer["x-fine"], answer["grpc-status"]) == ("1", "0")
+        found = {name: value for name, value in answer.items() if "cellplane-" in name}
+        assert found == {"x-cellplane-cell": "cell-1", "x-cellplane-rule": "default"}
 
 
 async def test_a_connection_header_names_nothing_of_ours_away(tmp_path: Path) -> None:
