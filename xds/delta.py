@@ -137,7 +137,7 @@ class DeltaStream(Stream):
                 self._compare(ledger, name, self._told(ledger.type, name, told), doubted)
             self._say_aside(ledger, strays(ledger, told, self.snapshot), Absence.REMOVED)
             self._live_on(ledger)
-            if self._only is None and self._relations.finds_warming(ledger):
+            if self._relations.finds_warming(ledger):
                 ledger.forced.update(ledger.scope(self.snapshot))
         self._relations.recall(ledger, self.snapshot)
 
@@ -225,7 +225,7 @@ class DeltaStream(Stream):
     def _said_elsewhere(self, ledger: Ledger) -> InFlight | None:
         """Find what another stream that lacked the same has just been told: most of a push is this."""
         special = ledger.forced or ledger.leaving or ledger.greet or self._beats or not self._holds.idle
-        if special or not self._relations.gate_is_open(ledger):
+        if special or not self._relations.gate_is_open(ledger, self.snapshot):
             return None
         opening = self._terms.openings.find(ledger.type, ledger.view(self.snapshot), ledger.behind)
         flight = opening.flight if opening is not None else None

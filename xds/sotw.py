@@ -109,12 +109,13 @@ class SotwStream(Stream):
         scope = ledger.scope(self.snapshot)
         given = [self._holds.effective(self.snapshot.get(ledger.type, name)) for name in scope]
         has = digest_of(one for one in given if isinstance(one, Resource)) & DIGEST_MASK
+        warms = bool(told) and self._relations.finds_warming(ledger)
         trusted = told and ledger.type not in self._holds.distrusted
         if trusted and told.rpartition(".")[2] == f"{has:016x}":
             for name, one in zip(scope, given, strict=True):
                 if one is not self.snapshot.get(ledger.type, name):
                     ledger.behind[name] = one if isinstance(one, Resource) else ABSENT
-            if self._only is None and self._relations.finds_warming(ledger):
+            if warms:
                 ledger.forced.update(scope)
         else:
             ledger.behind = dict.fromkeys(scope, OTHER if told else ABSENT)

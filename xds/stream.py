@@ -17,7 +17,7 @@ from xds.in_flight import InFlight
 from xds.ledger import Ledger
 from xds.relations import Relations
 from xds.requests import over_limit, type_asked_for
-from xds.resource import Absence, Resource, ResourceType
+from xds.resource import CLUSTER, Absence, Resource, ResourceType
 from xds.snapshot import Change, Snapshot
 from xds.subscription import Asked, Subscription, Wildcard
 from xds.terms import Observer, Terms
@@ -49,7 +49,9 @@ class Stream(ABC):
         self._only = only
         self._steps = {step.type: step for step in terms.order}
         self._by_url = {step.type.type_url: step.type for step in terms.order}
-        self._relations = Relations(terms.removal_grace_seconds)
+        # An Envoy answers for clusters when they are warm, and asks for them first unless some are not.
+        left = terms.client_is_envoy and (CLUSTER in holds.lost or CLUSTER in holds.distrusted)
+        self._relations = Relations(terms.removal_grace_seconds, only is None, left)
 
     @property
     def ledgers(self) -> dict[ResourceType, Ledger]:
@@ -66,6 +68,7 @@ class Stream(ABC):
     def to_send(self, now: float) -> list[Response]:
         """Take what is to be written at `now` (seconds), in order, at most one response of each type."""
         self._holds.tick(now)
+        self._relations.tick(now)
         responses = []
         again = True
         while again:
@@ -172,7 +175,7 @@ class Stream(ABC):
     def _turn(self, ledger: Ledger, now: float) -> Turn:
         """Collect what may be said now of all open names, and close those of which nothing is to be said."""
         relations = self._relations
-        is_open = relations.gate_is_open(ledger)
+        is_open = relations.gate_is_open(ledger, self.snapshot)
         turn = Turn(ledger, is_open, relations.lacking(ledger, self.snapshot) if is_open else ())
         resources = ledger.view(self.snapshot)
         is_plain = turn.has_all_to_say and self._holds.idle

@@ -308,7 +308,7 @@ async def test_rule_49_and_53_no_request_fails_while_clusters_come_and_go(
             before = len(seen)
             node = await control_plane.settled(revision)
             assert node.types[LISTENER].nacks == 0
-            await eventually(_grown(seen, before + 20), "requests after the change")
+            await eventually(grown(seen, before + 20), "requests after the change")
     assert {status for status, _ in seen} == {200}
     assert {text for _, text in seen} == {str(a), str(b)}
     await nothing_was_missed(process)
@@ -337,7 +337,9 @@ async def constant_requests(port: int) -> AsyncIterator[list[tuple[int, str]]]:
             stop.set()
 
 
-def _grown(seen: list[tuple[int, str]], length: int) -> Callable[[], Awaitable[bool]]:
+def grown(seen: list[tuple[int, str]], length: int) -> Callable[[], Awaitable[bool]]:
+    """Tell whether so many requests were answered."""
+
     async def look() -> bool:
         return len(seen) >= length
 

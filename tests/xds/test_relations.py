@@ -10,9 +10,11 @@ from xds.ledger import Ledger
 from xds.relations import Relations
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, Reference
 
+HERE = snapshot(1, both("a"))
+
 
 def relations(*ledgers: Ledger, grace_seconds: float = 1.0) -> Relations:
-    return Relations(grace_seconds, {ledger.type: ledger for ledger in ledgers})
+    return Relations(grace_seconds, ledgers={ledger.type: ledger for ledger in ledgers})
 
 
 def flight(ledger: Ledger, *, blocking: bool, children: tuple[Reference, ...] = ()) -> None:
@@ -22,14 +24,56 @@ def flight(ledger: Ledger, *, blocking: bool, children: tuple[Reference, ...] = 
 def test_a_gate_is_open_unless_something_that_blocks_is_under_way() -> None:
     clusters, listeners = ledger_of(CLUSTER), ledger_of(LISTENER)
     both_types = relations(clusters, listeners)
-    assert both_types.gate_is_open(listeners)
+    assert both_types.gate_is_open(listeners, HERE)
     flight(clusters, blocking=False)
-    assert both_types.gate_is_open(listeners)
+    assert both_types.gate_is_open(listeners, HERE)
     flight(clusters, blocking=True)
-    assert not both_types.gate_is_open(listeners)
-    assert both_types.gate_is_open(clusters)
+    assert not both_types.gate_is_open(listeners, HERE)
+    assert both_types.gate_is_open(clusters, HERE)
     # Types that nobody asked for gate nothing.
-    assert relations(listeners).gate_is_open(listeners)
+    assert relations(listeners).gate_is_open(listeners, HERE)
+
+
+def test_a_gate_is_shut_before_clusters_that_will_be_asked_for() -> None:
+    clusters, endpoint_sets, listeners = ledger_of(CLUSTER), ledger_of(ENDPOINT, "a"), ledger_of(LISTENER)
+    these = relations(endpoint_sets, listeners)
+    assert these.gate_is_open(listeners, HERE)
+    assert these.finds_warming(endpoint_sets)
+    assert not these.gate_is_open(listeners, HERE)
+    assert these.gate_is_open(endpoint_sets, HERE)
+    # A client can lack no cluster where there is none.
+    assert these.gate_is_open(listeners, snapshot(2))
+    these.ledgers[CLUSTER] = clusters
+    assert these.gate_is_open(listeners, HERE)
+
+
+def test_a_gate_is_shut_no_longer_than_clusters_warm() -> None:
+    endpoint_sets, listeners = ledger_of(ENDPOINT, "a"), ledger_of(LISTENER)
+    these = relations(endpoint_sets, listeners)
+    these.tick(10.0)
+    assert these.due() is None
+    these.finds_warming(endpoint_sets)
+    these.tick(24.9)
+    assert not these.gate_is_open(listeners, HERE)
+    assert these.due() == 25.0
+    these.tick(25.0)
+    assert these.gate_is_open(listeners, HERE)
+    assert these.due() is None
+
+
+def test_a_gate_is_shut_until_who_tells_nothing_has_its_endpoints() -> None:
+    endpoint_sets, listeners = ledger_of(ENDPOINT, "a"), ledger_of(LISTENER)
+    these = relations(endpoint_sets, listeners)
+    endpoint_sets.behind = {"a": ABSENT}
+    assert not these.gate_is_open(listeners, HERE)
+    endpoint_sets.behind = {}
+    assert these.gate_is_open(listeners, HERE)
+
+
+def test_a_stream_of_one_type_waits_for_no_other() -> None:
+    endpoint_sets = ledger_of(ENDPOINT, "a")
+    alone = Relations(1.0, aggregated=False, ledgers={ENDPOINT: endpoint_sets})
+    assert not alone.finds_warming(endpoint_sets)
 
 
 def test_what_may_be_lacking() -> None:

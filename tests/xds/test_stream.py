@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pb.envoy.config.route.v3 import scoped_route_pb2
-from tests.conversation import MemoryTalk, Variant, in_memory
+from tests.conversation import MemoryTalk, Said, Variant, in_memory
 from tests.xds.configuration import both, cluster, endpoints, listener, routes, snapshot
 from xds.client_status import Standing, statuses
+from xds.relations import WARMING_SECONDS
 from xds.resource import CLUSTER, ENDPOINT, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, Resource, ResourceType
 from xds.snapshot import Snapshot
 
@@ -46,6 +47,87 @@ async def test_rule_6_who_comes_back_while_a_cluster_warms_asks_for_endpoints_fi
     await again.envoy.asks(CLUSTER, has=clusters.versions, version=clusters.version)
     await again.expect.silence()
     assert again.settled
+
+
+@each_variant
+async def test_rule_6_and_49_routes_wait_for_clusters_that_are_asked_for_last(variant: Variant) -> None:
+    old, new = await _comes_warming(variant)
+    await new.envoy.asks(ENDPOINT, "a", has=old[ENDPOINT].versions, version=old[ENDPOINT].version)
+    await new.expect.sends(ENDPOINT, "a")
+    await new.envoy.asks(LISTENER, has=old[LISTENER].versions, version=old[LISTENER].version)
+    await new.envoy.asks(ROUTE, "r", has=old[ROUTE].versions, version=old[ROUTE].version)
+    await new.envoy.acks(ENDPOINT)
+    new.passes(WARMING_SECONDS - 1)
+    await new.expect.silence()
+    await new.envoy.asks(CLUSTER, has=old[CLUSTER].versions, version=old[CLUSTER].version)
+    await new.expect.sends(CLUSTER, *(("b",) if variant == "delta" else ("a", "b")))
+    if variant == "sotw":
+        # Which of the clusters is new to it nobody knows.
+        await new.expect.sends(ENDPOINT, "a")
+        await new.envoy.acks(ENDPOINT)
+    await _asks_more(new, ENDPOINT, "a", "b")
+    await new.expect.sends(ENDPOINT, "b")
+    await new.envoy.acks(ENDPOINT)
+    await new.expect.silence()
+    await new.envoy.acks(CLUSTER)
+    await new.expect.sends(ROUTE, "r")
+
+
+@each_variant
+async def test_rule_6_who_never_asks_for_clusters_waits_no_longer_than_envoy_warms_them(
+    variant: Variant,
+) -> None:
+    old, new = await _comes_warming(variant)
+    await new.envoy.asks(ENDPOINT, "a", has=old[ENDPOINT].versions, version=old[ENDPOINT].version)
+    await new.expect.sends(ENDPOINT, "a")
+    await new.envoy.acks(ENDPOINT)
+    await new.envoy.asks(ROUTE, "r", has=old[ROUTE].versions, version=old[ROUTE].version)
+    await new.expect.silence()
+    assert new.line.stream.due() is not None
+    new.passes(WARMING_SECONDS)
+    await new.expect.sends(ROUTE, "r")
+    await new.envoy.acks(ROUTE)
+    assert new.line.stream.due() is None
+
+
+@each_variant
+async def test_rule_6_who_begins_without_asking_for_clusters_does_not_wait(variant: Variant) -> None:
+    talk = in_memory(variant, snapshot(1, both("a"), listener("l", "r"), routes("r", "a")))
+    await talk.envoy.asks(ENDPOINT, "a")
+    await talk.expect.sends(ENDPOINT, "a")
+    # Its own clusters are ready, so it asks for listeners before it acknowledges what made them so.
+    await talk.envoy.asks(LISTENER)
+    await talk.expect.silence()
+    await talk.envoy.acks(ENDPOINT)
+    await talk.expect.sends(LISTENER, "l")
+    await talk.envoy.asks(ROUTE, "r")
+    await talk.expect.sends(ROUTE, "r")
+
+
+@each_variant
+async def test_rule_6_where_there_are_no_clusters_nobody_waits_for_them(variant: Variant) -> None:
+    talk = in_memory(variant, snapshot(1, endpoints("a"), listener("l", "r"), routes("r")))
+    await talk.envoy.asks(ENDPOINT, "a", has={"a": "0"}, version="0.0")
+    await talk.expect.sends(ENDPOINT, "a")
+    await talk.envoy.acks(ENDPOINT)
+    await talk.envoy.asks(LISTENER)
+    await talk.expect.sends(LISTENER, "l")
+
+
+@each_variant
+async def test_rule_6_who_left_clusters_unanswered_is_known_to_ask_for_them(variant: Variant) -> None:
+    talk = await _running(variant, snapshot(1, both("a"), listener("l", "r"), routes("r", "a")))
+    talk.publishes(snapshot(2, both("a", "b"), listener("l", "r"), routes("r", "a")))
+    await talk.expect.sends(CLUSTER, *(("b",) if variant == "delta" else ("a", "b")))
+    old, again = talk.last, talk.reconnects()
+    again.publishes(snapshot(3, both("a", "b"), listener("l", "r"), routes("r", "b")))
+    await again.envoy.asks(ROUTE, "r", has=old[ROUTE].versions, version=old[ROUTE].version)
+    await again.expect.silence()
+    await again.envoy.asks(CLUSTER, has={"a": cluster("a").version}, version=old[CLUSTER].version)
+    await again.expect.sends(CLUSTER, *(("b",) if variant == "delta" else ("a", "b")))
+    await again.expect.silence()
+    await again.envoy.acks(CLUSTER)
+    await again.expect.sends(ROUTE, "r")
 
 
 @each_variant
@@ -343,6 +425,13 @@ async def _running(variant: Variant, first: Snapshot, *route_names: str) -> Memo
     await talk.expect.silence()
     assert talk.settled
     return talk
+
+
+async def _comes_warming(variant: Variant) -> tuple[dict[ResourceType, Said], MemoryTalk]:
+    """Return what a client has, and its stream to a replica that has a route to a new cluster."""
+    first = await _running(variant, snapshot(1, both("a"), listener("l", "r"), routes("r", "a")))
+    new = in_memory(variant, snapshot(2, both("a", "b"), listener("l", "r"), routes("r", "b")))
+    return first.last, new
 
 
 async def _asks_more(talk: MemoryTalk, kind: ResourceType, *names: str) -> None:
