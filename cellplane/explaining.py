@@ -18,6 +18,8 @@ from envoy.decision import Decision, Explanation, Outcome
 from envoy.rules import Request, Ruleset
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_HOST: Final = re.compile(r"[A-Za-z0-9!$%&'()*+,.:;=@_~\[\]-]*\Z")
+"""What Envoy takes for one; it answers any other with 400, before any rule."""
 _NO_PATH: Final = re.compile(r"[\x00-\x20\x7f]")
 _NO_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -48,6 +50,10 @@ def request_of(
             authority = value.strip()
         else:
             pairs.append((name.strip(), _bytes(value.strip())))
+    if not _HOST.match(authority):
+        raise InputError(
+            f"{authority!r} is no host: write it as browsers send it, such as xn--bcher-kva.example."
+        )
     if peer:
         try:
             ip_address(peer)

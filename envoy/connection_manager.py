@@ -56,10 +56,11 @@ def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME)
         ],
         early_header_mutation_extensions=[_sanitiser(settings)],
         server_name=settings.server_name,
-        # Rules and cells see one spelling of a path. Escaped slashes stay: they are part of a segment.
+        # Rules and cells see one spelling of path and host. Escaped slashes stay: they are part of a segment.
         normalize_path=wrappers_pb2.BoolValue(value=True),
         merge_slashes=settings.merge_slashes,
         path_with_escaped_slashes_action=Hcm.KEEP_UNCHANGED,
+        strip_trailing_host_dot=True,
         use_remote_address=wrappers_pb2.BoolValue(value=True),
         xff_num_trusted_hops=settings.trusted_hops,
         upgrade_configs=[Hcm.UpgradeConfig(upgrade_type="websocket")],

@@ -340,6 +340,7 @@ local function registry_scopes(text)
     local plain = string.gsub(string.gsub(value, "%+", " "), "%%(%x%x)", function(code)
       return char(tonumber(code, 16))
     end)
+    if find(plain, "%c") then return nil end
     for scope in string.gmatch(plain, "[^ ]+") do
       local kind, name, actions = string.match(scope, "^([^:]*):(.*):([^:]*)$")
       if not kind then return nil end
@@ -592,16 +593,19 @@ local function begins(value, start)
 end
 
 local function extract(rule, ask)
-  local known, ambiguous = nil, false
+  local known, passed = nil, nil
   for _, condition in ipairs(rule.conditions) do
     local value, more = value_of(condition, ask)
+    if not value then return nil end
     if more then
-      ambiguous = true
+      passed = passed or "ambiguous"
+    elseif condition.unreserved and is_reserved(value) then
+      return nil
+    elseif #value > MAX_TEXT then
+      passed = passed or "malformed"
     else
-      if not value or #value > MAX_TEXT then return nil end
       local start = condition.starts
       if start and not begins(value, start) then return nil end
-      if condition.unreserved and is_reserved(value) then return nil end
       local groups = match_text(condition.regex, value)
       if condition.inverse then groups = not groups and NONE or nil end
       if not groups then return nil end
@@ -618,7 +622,7 @@ local function extract(rule, ask)
       end
     end
   end
-  if ambiguous then return "ambiguous" end
+  if passed then return passed end
   return read(rule, known or {})
 end
 

@@ -11,11 +11,11 @@ from typing import Final
 
 from envoy.classification import ClassificationKey
 from envoy.match_rules import Classify, Condition, MatchRule, Part, Skip, Template
-from envoy.request import Request, host_name, query_values
+from envoy.request import Request, host_name, query_values, without_dot
 from envoy.transforms import apply_transform, match_text
 
 MAX_TEXT: Final = 4096
-"""What is longer is not looked at by rules that are run by Lua: no client may keep Envoy busy."""
+"""What is longer is not read by rules that are run by Lua: no client may keep Envoy busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +47,31 @@ def extract(rule: MatchRule, request: Request, path: str, reserved: frozenset[st
     """Run a rule on a request. `path` is its path as Envoy normalises it."""
     known: dict[str, str] = {}
     most = None if rule.is_native else MAX_TEXT
-    ambiguous: Passed | None = None
+    passed: Passed | None = None  # only if all other conditions hold: a rule has nothing to say of the rest
     for condition in rule.conditions:
         values = _values(condition, request, path)
         if len(values) > 1:
-            # Only if all others hold: a rule has nothing to say of other requests.
-            ambiguous = Passed(Skip.AMBIGUOUS, f"{condition.part} {condition.name} came {len(values)} times")
+            passed = passed or Passed(
+                Skip.AMBIGUOUS, f"{condition.part} {condition.name} came {len(values)} times"
+            )
             continue
-        if not values or (most is not None and len(values[0]) > most):
+        if not values:
             return NoMatch(f"no {condition.label}")
+        if condition.unreserved and is_reserved(values[0], reserved):
+            return NoMatch("the path's first segment is reserved")
+        if most is not None and len(values[0]) > most:
+            passed = passed or Passed(Skip.MALFORMED, f"{condition.label} is longer than {most} bytes")
+            continue
         found = match_text(condition.regex, values[0])
         if condition.inverse:
             found = {} if found is None else None
-        if found is None or (condition.unreserved and is_reserved(values[0], reserved)):
-            return NoMatch(
-                f"no {condition.label}" if found is None else "the path's first segment is reserved"
-            )
+        if found is None:
+            return NoMatch(f"no {condition.label}")
         known.update(found)
         if condition.kept_as:
             is_host = condition.part is Part.HOST
             known[condition.kept_as] = host_name(values[0]) if is_host else values[0]
-    return ambiguous or _read(rule, known)
+    return passed or _read(rule, known)
 
 
 def is_reserved(path: str, reserved: frozenset[str]) -> bool:
@@ -81,7 +85,7 @@ def _values(condition: Condition, request: Request, path: str) -> tuple[str, ...
         case Part.METHOD:
             return (request.method,)
         case Part.HOST:
-            return (request.authority,)
+            return (without_dot(request.authority),)
         case Part.PATH:
             return (path.partition("?")[0],)
         case Part.HEADER:

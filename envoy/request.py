@@ -55,6 +55,12 @@ def host_name(authority: str) -> str:
     return _PORT.sub("", authority).translate(_SMALL)
 
 
+def without_dot(authority: str) -> str:
+    """Take the dot away that ends a whole name, as Envoy does: `www.example.:80` is `www.example:80`."""
+    head, dot, rest = authority.rpartition(".")
+    return head + rest if dot and (not rest or rest.startswith(":")) else authority
+
+
 def query_values(path: str, name: str) -> tuple[str, ...]:
     """Give the values of a query parameter, as they are written: nothing is decoded."""
     _, _, query = path.partition("?")

@@ -12,7 +12,8 @@ from typing import Final
 from urllib.parse import unquote
 
 _BROKEN: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_SCOPE: Final = re.compile(r"([^:]*):(.*):([^:]*)\Z", re.DOTALL)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_SCOPE: Final = re.compile(r"([^:]*):(.*):([^:]*)\Z")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9._-]+")
 _READING: Final = frozenset({"pull", ""})
 
@@ -29,7 +30,10 @@ def registry_scopes(text: str) -> Mapping[str, str] | None:
     reading: dict[str, None] = {}
     writing: dict[str, None] = {}
     for value in text.split("&"):
-        for scope in unquote(value.replace("+", " "), encoding="latin-1").split(" "):
+        plain = unquote(value.replace("+", " "), encoding="latin-1")
+        if _CONTROL.search(plain):
+            return None  # an application may part scopes by any white space, and would see more of them
+        for scope in plain.split(" "):
             if not scope:
                 continue
             found = _SCOPE.match(scope)

@@ -110,9 +110,10 @@ def _inbound(settings: SidecarSettings) -> listener_pb2.Listener:
     manager.http_filters.insert(
         0, HttpFilter(name=LUA_FILTER, typed_config=packed(lua_filter()), disabled=True)
     )
-    # As at the edge, so that both take the same names out of a path.
+    # As at the edge, so that both take the same names out of a request.
     manager.normalize_path.value = True
     manager.merge_slashes = settings.merge_slashes
+    manager.strip_trailing_host_dot = True
     manager.path_with_escaped_slashes_action = Hcm.KEEP_UNCHANGED
     manager.upgrade_configs.add(upgrade_type="websocket")
     chain = _chain(manager)

@@ -28,6 +28,8 @@ def test_a_url_is_taken_apart() -> None:
         ("/", "a name: b", "", "'a name: b' is no header"),
         ("/", "a: b\nc: d", "", "is no header"),
         ("/a b", "a: b", "", "'/a b' is no path: write a space as %20"),
+        ("https://bücher.example/", "a: b", "", "'bücher.example' is no host: write it as browsers send it"),
+        ("/", "host: a/b", "", "'a/b' is no host"),
         ("/", "a: b", "x", "'x' is no IP address"),
     ],
 )

@@ -12,7 +12,7 @@ from envoy.match_rules import Classify, MatchRule
 from envoy.paths import normalise
 from envoy.pending import ends_at
 from envoy.questions import ASKED, CLAIMS, TOLD, bucket_of, read_questions
-from envoy.request import Request
+from envoy.request import Request, without_dot
 from envoy.rules import Ruleset
 from envoy.standing import standing
 from pb.envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
@@ -41,7 +41,8 @@ class LuaTwin:
         """Run Lua, and once more with what it asked for."""
         path = normalise(request.path)
         assert path is not None, "Envoy answers before Lua is asked"
-        pseudo = ((":method", request.method), (":path", path), (":authority", request.authority))
+        host = without_dot(request.authority)  # as Envoy has it before Lua
+        pseudo = ((":method", request.method), (":path", path), (":authority", host))
         stream = self._engine.stream((*pseudo, *request.headers))
         self._engine.decide(stream.handle, "v1")
         asked = stream.metadata.get(ASKED)

@@ -308,11 +308,17 @@ def claims() -> Iterator[Asked]:
     for host, path, expected, skips in (
         ("acme.pages.test", "/-/x", "pages 3", ()),
         ("ACME.Pages.test:8080", "/-/x", "pages 3", ()),
+        ("acme.pages.test.", "/-/x", "pages 3", ()),  # its whole name
+        ("Acme.pages.test.:80", "/-/x", "pages 3", ()),
+        ("acme.pages.test..", "/-/x", "default", ()),
+        ("clerk@acme.pages.test", "/-/x", "default", ("pages:not_found",)),
         ("nobody.pages.test", "/-/x", "default", ("pages:not_found",)),
         ("pages.test", "/-/x", "default", ()),
         ("www.Customer.test:", "/own/x", "own 1", ()),
         ("www.customer.test", "/-/x", "default", ()),
         ("other.test", "/own", "own status 404", ("own:not_found",)),
+        ("www.customer.test.:443", "/own", "own 1", ()),
+        ("www.gitlab.TEST.", "/own", "default", ("namespace:not_found",)),
         ("www.gitlab.TEST:80", "/own", "default", ("namespace:not_found",)),
     ):
         yield Asked(expected, path, authority=host, skips=skips)
@@ -445,7 +451,7 @@ def _tokens() -> Iterator[Asked]:
         (sealed(payload("c:3\nc:4")), "default", malformed),
         (sealed(payload("c:3"), length=29), "default", malformed),
         ("glpat-0123456789abcdefghij", "default", malformed),
-        ("x" * 5000, "default", ()),
+        ("x" * 5000, "default", malformed),
         ("x" * 4096, "default", malformed),
         ("\xff" * 40, "default", malformed),
         ("", "default", ()),

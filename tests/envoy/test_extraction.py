@@ -39,7 +39,6 @@ def test_keys_are_made_in_their_order() -> None:
 def test_why_there_are_none() -> None:
     assert asked(TOKEN) == NoMatch("no header x-a")
     assert asked(TOKEN, "x") == Passed(Skip.MALFORMED, "it can't be read by routable-token")
-    assert asked(TOKEN, "x" * (MAX_TEXT + 1)) == NoMatch("no header x-a")
     needs = match_rule(validate={"exist": ["${value}"]})
     assert asked(needs, "x") == Extracted()
     absent = match_rule(
@@ -59,6 +58,23 @@ def test_why_there_are_none() -> None:
     cookie = match_rule(match=[{"type": "cookie", "name": "c"}])
     request = Request(headers=(("cookie", "c=1; c=1"),))
     assert extract(cookie, request, "/", frozenset()) == Passed(Skip.AMBIGUOUS, "cookie c came 2 times")
+
+
+def test_what_is_too_long_to_be_read_is_malformed_and_not_as_if_it_were_not_there() -> None:
+    long = "x" * (MAX_TEXT + 1)
+    too_long = Passed(Skip.MALFORMED, f"header x-a is longer than {MAX_TEXT} bytes")
+    assert asked(TOKEN, long) == too_long
+    posted = match_rule(
+        match=[{"type": "header", "name": "x-a", "as": "v"}, {"type": "method", "values": ["POST"]}],
+        action={"classify": [{"type": "route", "value": "${v}"}]},
+    )
+    assert isinstance(asked(posted, long), NoMatch), "of other requests the rule has nothing to say"
+    path = match_rule(
+        match=[{"type": "path", "template": "/:n/*"}],
+        action={"classify": [{"type": "route", "value": "${n}"}]},
+    )
+    assert isinstance(asked(path, path="/acme/" + long), Passed)
+    assert isinstance(asked(path, path="/users/" + long), NoMatch), "a page of the application's own"
 
 
 def test_a_native_rule_looks_at_texts_of_any_length() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from envoy.request import Request, host_name, query_values
+from envoy.request import Request, host_name, query_values, without_dot
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,22 @@ def test_a_host_is_in_small_letters_and_without_its_port() -> None:
         "\xc9.b": "\xc9.b",
     }
     assert {text: host_name(text) for text in given} == given
+
+
+@pytest.mark.parametrize(
+    ("authority", "found"),
+    [
+        ("www.example.", "www.example"),
+        ("www.example.:80", "www.example:80"),
+        ("www.example.:", "www.example:"),
+        ("www.example..", "www.example."),
+        ("www.example:80.", "www.example:80"),
+        ("www.example:80", "www.example:80"),
+        (".", ""),
+        (".:80", ":80"),
+        ("", ""),
+        ("[::1]:80", "[::1]:80"),
+    ],
+)
+def test_the_dot_at_the_end_of_a_whole_name_goes(authority: str, found: str) -> None:
+    assert without_dot(authority) == found

@@ -24,7 +24,9 @@ PIECES = (
     "%3A",
     "%2f",
 )
-TEXTS = st.lists(st.sampled_from((*PIECES, "%20", "%ff", "+", "&", "é", "\n", "")), max_size=16).map("".join)
+TEXTS = st.lists(
+    st.sampled_from((*PIECES, "%20", "%ff", "%0b", "%7f", "+", "&", "é", "\n", "")), max_size=16
+).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,10 @@ MALFORMED = (
     "repository:host:5000/x:pull",
     "repository:a%00b/x:pull",
     "repository:%C3%A9/x:pull",
+    # An application that parts scopes by any white space sees two here.
+    "repository:acme/web:pull%09repository:globex/x:pull",
+    "repository:acme/web:pull%0Arepository:globex/x:pull",
+    "repository:acme/web:pull%7F",
 )
 
 

@@ -19,10 +19,23 @@ from envoy.certificates import KIND, NAME
 from envoy.edge import EdgeSettings, EdgeTls
 from tests.certificates import Authority, Identity
 from tests.envoy.edge_rig import STAMP, Edge, cell, running_edge, send, view_of
+from tests.envoy.owners_rig import OVERRIDE, SESSION
+from tests.envoy.rule_documents import parsed
+from tests.envoy.token_samples import token
 from tests.processes import eventually
 from tests.protocols.http3 import http3_client
 from topology.model import Document
 from topology.view import View
+
+TOKEN: dict[str, Any] = {
+    "name": "token",
+    "type": "match",
+    "match": [{"type": "header", "name": "private-token", "as": "value"}],
+    "transform": [{"type": "routable-token", "input": "${value}", "output": "token"}],
+    "action": {"classify": [{"type": "cell_id", "value": "${token.c}"}]},
+}
+PRIVATE = ("private-token", token("c:2"))
+BROKEN = ("private-token", token("c:2")[:-1] + "-")
 
 
 @dataclass
@@ -181,3 +194,16 @@ async def test_http3_decides_as_the_others_do(tmp_path: Path) -> None:
             assert (await client.send("/")).status == 200
         async with http3_client(tls.edge.port, tls.authority.ca) as client:
             assert (await client.send("/")).status == 200
+            rules = parsed(OVERRIDE, TOKEN, SESSION)
+            await tls.edge.publish(replace(tls.view, revision=9), rules)
+            await tls.edge.settled(9)
+            crumbs = (("cookie", "a=1"), ("cookie", "_gitlab_session=cell-2-abc"), ("cookie", "b=2"))
+            twice = (*crumbs, ("cookie", "_gitlab_session=cell-1-abc"))
+            found = [
+                f"{answer.get('x-cellplane-rule')} {answer.get('x-cellplane-cell')}"
+                for answer in [
+                    await client.send("/", each) for each in (crumbs, twice, (PRIVATE,), (BROKEN,))
+                ]
+            ]
+            # Browsers send each cookie in a field of its own here, and all of them are one list.
+            assert found == ["session cell-2", "default cell-1", "token cell-2", "default cell-1"]
