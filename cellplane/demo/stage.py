@@ -32,6 +32,8 @@ from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 
 _READY_SECONDS = 30.0
+# An Envoy whose control plane was away may back off for half a minute before it asks again.
+_SETTLING_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,12 +194,14 @@ class Stage:
 
     async def fleet(self, settled: int = 0) -> dict[str, Any]:
         """Return the fleet as the control plane sees it, waiting for a revision where one is named."""
-        found: dict[str, Any] = await self.json(f"{self.status_url}/v1/fleet?settled={settled}&seconds=10")
+        found: dict[str, Any] = await self.json(
+            f"{self.status_url}/v1/fleet?settled={settled}&seconds={_SETTLING_SECONDS}"
+        )
         return found
 
     async def json(self, url: str) -> Any:
         """Return the JSON at a URL."""
-        async with self._client.get(url, timeout=aiohttp.ClientTimeout(total=20)) as response:
+        async with self._client.get(url, timeout=aiohttp.ClientTimeout(total=90)) as response:
             return await response.json()
 
     async def envoy_stat(self, name: str) -> int:
