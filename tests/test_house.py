@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,14 @@ def is_constant(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def needs_test(module: Path) -> bool:
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+def needs_test(tree: ast.Module) -> bool:
     # At the top of a module an annotated name is data, a table perhaps; in a class it is a field.
     return does_something(tree) or any(isinstance(part, ast.AnnAssign) for part in tree.body)
+
+
+@cache
+def tree_of(module: Path) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
 
 
 def dotted(module: Path) -> str:
@@ -116,36 +121,43 @@ def contract_modules(name: str) -> set[str]:
     return set(contract["source_modules"])
 
 
-def each_module(modules: list[Path]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("module", modules, ids=str)
+# One test over all modules, which names every culprit: a test for each would be a fifth of the whole suite.
+def test_a_module_is_short() -> None:
+    found = {module: len((ROOT / module).read_text(encoding="utf-8").splitlines()) for module in MODULES}
+    too_long = {
+        str(module): lines
+        for module, lines in found.items()
+        if lines > (400 if str(module) in LONGER else LONGEST)
+    }
+    assert not too_long, f"more lines than are allowed, divide them: {too_long}"
 
 
-@each_module(MODULES)
-def test_a_module_is_short(module: Path) -> None:
-    lines = len((ROOT / module).read_text(encoding="utf-8").splitlines())
-    allowed = 400 if str(module) in LONGER else LONGEST
-    assert lines <= allowed, f"{module} has {lines} lines, and {allowed} are allowed: divide it"
-
-
-@each_module(MODULES)
-def test_a_module_says_what_it_holds(module: Path) -> None:
-    docstring = ast.get_docstring(ast.parse((ROOT / module).read_text(encoding="utf-8")))
-    assert docstring, f"{module} has no docstring"
+def test_a_module_says_what_it_holds() -> None:
+    docstrings = {str(module): ast.get_docstring(tree_of(module)) for module in MODULES}
+    silent = [module for module, docstring in docstrings.items() if not docstring]
+    assert not silent, f"no docstring: {silent}"
     # A drawing or a table is indented, and does not count.
-    prose = [line for line in docstring.splitlines() if line.strip() and not line.startswith(" ")]
-    assert len(prose) <= 8, f"{module}: a docstring of {len(prose)} lines is an essay; put it under docs/"
+    prose = {
+        module: [line for line in (docstring or "").splitlines() if line.strip() and not line.startswith(" ")]
+        for module, docstring in docstrings.items()
+    }
+    essays = {module: len(lines) for module, lines in prose.items() if len(lines) > 8}
+    assert not essays, f"a docstring of so many lines is an essay; put it under docs/: {essays}"
 
 
-@each_module([module for module in MODULES if module.name != "__init__.py"])
-def test_a_module_is_named_after_what_it_holds(module: Path) -> None:
-    assert module.stem not in FORBIDDEN_NAMES, f"{module}: name it after what it holds"
+def test_a_module_is_named_after_what_it_holds() -> None:
+    misnamed = [str(module) for module in MODULES if module.stem in FORBIDDEN_NAMES]
+    assert not misnamed, f"name them after what they hold: {misnamed}"
 
 
-@each_module([module for module in MODULES if needs_test(module)])
-def test_a_module_has_its_test(module: Path) -> None:
-    name = module.parent.name if module.name == "__init__.py" else module.stem.strip("_")
-    test = Path(TESTED_ELSEWHERE.get(str(module), f"tests/{module.parent}/test_{name}.py"))
-    assert (ROOT / test).exists(), f"{module} has no {test}"
+def test_a_module_has_its_test() -> None:
+    missing = {}
+    for module in (module for module in MODULES if needs_test(tree_of(module))):
+        name = module.parent.name if module.name == "__init__.py" else module.stem.strip("_")
+        test = TESTED_ELSEWHERE.get(str(module), f"tests/{module.parent}/test_{name}.py")
+        if not (ROOT / test).exists():
+            missing[str(module)] = test
+    assert not missing, f"modules without their test: {missing}"
 
 
 def test_no_exception_of_this_file_is_left_over() -> None:
