@@ -217,11 +217,11 @@ def raw_pair(bench: Bench, names: list[str]) -> tuple[Txn, Txn]:
     values = [encode_record(record(name)) for name in names]
     lease = bench.claims.lease(str(uuid4()))
     body = json.dumps({"creates": [["ROUTES", name] for name in names], "by": "benchmark" * 20}).encode()
-    # The service compares the owner and the cell too, and marks the cell.
+    # The service compares the owner and the cell too, and deletes the mark of the cell's quiet.
     owner, cell = bench.claims.owner(Subject(SubjectType.USER, 1)), bench.keyspace.cell(1_000_000)
     absent = tuple(Compare(key, 0) for key in (*keys, lease, owner, cell))
-    mark = bench.claims.begun(1_000_000), b"x" * 60
-    begin = Txn(absent, (*zip(keys, values, strict=True), (lease, body), mark), ())
+    quiet = (bench.claims.quiet(1_000_000),)
+    begin = Txn(absent, (*zip(keys, values, strict=True), (lease, body)), quiet)
     return begin, Txn((), tuple(zip(keys, values, strict=True)), (lease,))
 
 

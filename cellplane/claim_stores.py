@@ -17,8 +17,9 @@ from topology.claims.keys import ClaimKeyspace
 from topology.claims.store import ClaimStore
 from topology.claims.stored import StoredClaims
 from topology.errors import StoreRefused, StoreUnavailable
+from topology.group_commit import GroupCommit
 from topology.keys import Keyspace
-from topology.store import Committed, Compare, Store, Txn
+from topology.store import Committed, Compare, GroupingStore, Store, Txn
 
 if TYPE_CHECKING:
     from topology.claims_postgresql.connection import Database
@@ -27,11 +28,15 @@ log = logging.getLogger("cellplane.claim_stores")
 
 
 class EtcdClaims:
-    """Claims in the store that holds the topology, which somebody else opens and closes."""
+    """Claims in the store that holds the topology, which somebody else opens and closes.
 
-    def __init__(self, store: Store, keyspace: Keyspace) -> None:
+    What is written at the same moment is written together.
+    """
+
+    def __init__(self, store: GroupingStore, keyspace: Keyspace) -> None:
         self._keyspace = ClaimKeyspace.beside(keyspace)
-        self.store: ClaimStore = self.on(store)
+        self._together = GroupCommit(store)
+        self.store: ClaimStore = self.on(self._together)
 
     def on(self, store: Store) -> ClaimStore:
         """Give the claims on the same store behind a fence."""
@@ -40,9 +45,9 @@ class EtcdClaims:
     async def check(self) -> None:
         """See nothing to check: keys need no tables."""
 
-    def run(self, _: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Run nothing: generations are written with the claims."""
-        return []
+    def run(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Send what waits to be written."""
+        return [tasks.create_task(for_ever(self._together.run()))]
 
     async def close(self) -> None:
         """Leave the store to whoever opened it."""
@@ -96,7 +101,7 @@ class PostgresqlClaims:
 
 
 def open_claims(
-    settings: ClaimStoreSettings | None, store: Store, keyspace: Keyspace
+    settings: ClaimStoreSettings | None, store: GroupingStore, keyspace: Keyspace
 ) -> EtcdClaims | PostgresqlClaims:
     """Choose the adapter; nothing is sent before its first use. Raise SettingsError where it is not
     installed.

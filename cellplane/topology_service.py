@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 import grpc
 from prometheus_client import CollectorRegistry
@@ -41,7 +42,7 @@ from topology.service.places import NO_LIMIT, CallLimit
 from topology.service.server import ListenFailed, TopologyServer
 from topology.service.server_options import ServerOptions
 from topology.service.sources import Sources
-from topology.store import LeasingStore
+from topology.store import GroupingStore, LeasingStore
 from topology.view import View
 from topology.watcher import Watcher
 from xds.collector import calm_collector
@@ -81,11 +82,15 @@ class TopologyServiceSettings:
     log: LogSettings
 
 
+class ServiceStore(LeasingStore, GroupingStore, Protocol):
+    """What a service is on: its leader holds a lease, its claims are written together."""
+
+
 class TopologyService:
     """The service on a store that somebody opened and a watcher that somebody runs, who calls `seen`."""
 
     def __init__(
-        self, settings: ServingSettings, store: LeasingStore, keyspace: Keyspace, watcher: Watcher
+        self, settings: ServingSettings, store: ServiceStore, keyspace: Keyspace, watcher: Watcher
     ) -> None:
         self._settings = settings
         self._claims = claims = open_claims(settings.claims, store, keyspace)

@@ -20,7 +20,7 @@ from topology.etcd_access import Access, Timeouts
 from topology.etcd_batches import Assembly, Progress, progress_of
 from topology.etcd_connection import Connection, Endpoints, Metadata
 from topology.etcd_failures import is_stale_token
-from topology.etcd_messages import conflict_of, record_of, span, txn_request
+from topology.etcd_messages import conflict_of, record_of, span, together_request, txn_request
 from topology.store import Batch, Committed, Conflict, Listing, Record, Txn
 
 WatchCall = grpc.aio.StreamStreamCall[rpc_pb2.WatchRequest, rpc_pb2.WatchResponse]
@@ -130,6 +130,18 @@ class EtcdStore:
         if answer.succeeded:
             return Committed(answer.header.revision)
         return conflict_of(txn, answer)
+
+    async def commit_together(self, txns: Sequence[Txn]) -> tuple[Committed | Conflict, ...]:
+        """Do those of the transactions whose compares hold, all at one revision: a `GroupingStore`."""
+        request = together_request(txns)
+
+        async def send(connection: Connection, metadata: Metadata) -> rpc_pb2.TxnResponse:
+            return await connection.kv.Txn(request, metadata=metadata)
+
+        answer = await self._endpoints.call(send, repeatable=False)
+        committed = Committed(answer.header.revision)
+        each = zip(txns, (response.response_txn for response in answer.responses), strict=True)
+        return tuple(committed if one.succeeded else conflict_of(txn, one) for txn, one in each)
 
     async def grant(self, seconds: int) -> int:
         """Give a new lease that runs out so many seconds after it was last kept alive, at the earliest."""

@@ -6,6 +6,7 @@ how an Event is spelled on the wire.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from pb.etcdserverpb import rpc_pb2
@@ -31,6 +32,20 @@ def txn_request(txn: Txn) -> rpc_pb2.TxnRequest:
     Each part is filled in where it stands: built by itself and copied, it takes four times as long.
     """
     request = rpc_pb2.TxnRequest()
+    _spell(txn, request)
+    return request
+
+
+def together_request(txns: Iterable[Txn]) -> rpc_pb2.TxnRequest:
+    """Spell transactions as one of which each is an operation. etcd judges all compares before it writes."""
+    request = rpc_pb2.TxnRequest()
+    success = request.success
+    for txn in txns:
+        _spell(txn, success.add().request_txn)
+    return request
+
+
+def _spell(txn: Txn, request: rpc_pb2.TxnRequest) -> None:
     compare, success, failure = request.compare, request.success, request.failure
     for each in txn.compares:
         key = each.key.encode()
@@ -42,7 +57,6 @@ def txn_request(txn: Txn) -> rpc_pb2.TxnRequest:
         put.key, put.value, put.lease = name.encode(), value, txn.lease
     for name in txn.deletes:
         success.add().request_delete_range.key = name.encode()
-    return request
 
 
 def conflict_of(txn: Txn, answer: rpc_pb2.TxnResponse) -> Conflict:

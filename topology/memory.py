@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from topology.errors import Compacted, LeaseGone, OutcomeUnknown, Rewound, StoreError, StoreUnavailable
@@ -82,21 +82,28 @@ class MemoryStore:
     async def commit(self, txn: Txn) -> Committed | Conflict:
         """Do the transaction if its compares hold."""
         self._fail_if_wanted("commit")
-        failed = tuple(each.key for each in txn.compares if self._written_at(each.key) != each.mod_revision)
-        if failed:
-            return Conflict(failed, tuple(self._records[key] for key in failed if key in self._records))
+        if conflict := self._conflict(txn):
+            return conflict
         if txn.lease and txn.lease not in self._leases:
             raise LeaseGone(f"lease {txn.lease:x} is over")
         self._write(tuple(self._events(txn, self._revision + 1)))
-        for key in (*(key for key, _ in txn.puts), *txn.deletes):
-            for keys in self._leases.values():
-                keys.discard(key)
+        self._end_leases_of(txn)
         if txn.lease:
             self._leases[txn.lease].update(key for key, _ in txn.puts)
-        if self._faults.lose_answers:
-            self._faults.lose_answers -= 1
-            raise OutcomeUnknown("the commit's answer got lost")
+        self._lose_answer_if_wanted()
         return Committed(self._revision)
+
+    async def commit_together(self, txns: Sequence[Txn]) -> tuple[Committed | Conflict, ...]:
+        """Do those of the transactions whose compares hold, all at one revision: a `GroupingStore`."""
+        self._fail_if_wanted("commit")
+        conflicts = [self._conflict(txn) for txn in txns]
+        done = [txn for txn, conflict in zip(txns, conflicts, strict=True) if conflict is None]
+        events = {each.key: each for txn in done for each in self._events(txn, self._revision + 1)}
+        self._write(tuple(events.values()))
+        for txn in done:
+            self._end_leases_of(txn)
+        self._lose_answer_if_wanted()
+        return tuple(conflict or Committed(self._revision) for conflict in conflicts)
 
     async def grant(self, seconds: int) -> int:  # noqa: ARG002  no clock here: see below
         """Give a new lease, which runs out when a test revokes it and not before."""
@@ -162,11 +169,27 @@ class MemoryStore:
         if errors := self._faults.errors.get(method):
             raise errors.pop(0)
 
+    def _lose_answer_if_wanted(self) -> None:
+        if self._faults.lose_answers:
+            self._faults.lose_answers -= 1
+            raise OutcomeUnknown("the commit's answer got lost")
+
     def _check_known(self, revision: int) -> None:
         if revision > self._revision:
             raise Rewound(revision, self._revision)
         if revision < self._compacted:
             raise Compacted(self._compacted)
+
+    def _conflict(self, txn: Txn) -> Conflict | None:
+        failed = tuple(each.key for each in txn.compares if self._written_at(each.key) != each.mod_revision)
+        if not failed:
+            return None
+        return Conflict(failed, tuple(self._records[key] for key in failed if key in self._records))
+
+    def _end_leases_of(self, txn: Txn) -> None:
+        for key in (*(key for key, _ in txn.puts), *txn.deletes):
+            for keys in self._leases.values():
+                keys.discard(key)
 
     def _written_at(self, key: str) -> int:
         return self._records[key].mod_revision if key in self._records else 0

@@ -7,7 +7,7 @@ the Event.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -150,6 +150,19 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Running watches end with `StoreUnavailable`."""
+        ...
+
+
+class GroupingStore(Store, Protocol):
+    """A store that does several transactions at one revision."""
+
+    async def commit_together(self, txns: Sequence[Txn]) -> tuple[Committed | Conflict, ...]:
+        """Do those of the transactions whose compares hold, all at one revision; the others are in nobody's
+        way. They must not write what another of them compares or writes, but for deleting the same, and put
+        nothing under a lease.
+
+        Raises as `commit` does, and then for all of them.
+        """
         ...
 
 

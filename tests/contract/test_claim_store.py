@@ -204,7 +204,7 @@ async def test_quiet_what_was_begun_before_is_told_of(subject: Subject) -> None:
 
     outcome = await subject.store.begin(batch(1, ["acme"]), "CELL-1")
     assert isinstance(outcome, Begun)
-    assert await subject.another().quiet([1, 2], told) == outcome.cursor
+    assert await subject.another().quiet([1, 2], told) >= outcome.cursor
 
 
 async def test_a_created_claim_is_there_from_the_beginning_and_stays(subject: Subject) -> None:

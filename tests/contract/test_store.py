@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Protocol
 
 import pytest
 
@@ -17,17 +18,33 @@ from tests.contract.recording import Writer, recorded
 from tests.etcd_server import EtcdServer
 from topology.errors import Compacted, LeaseGone, Rewound, StoreUnavailable
 from topology.etcd import EtcdStore
+from topology.grouping import Group
 from topology.memory import MemoryStore
-from topology.store import Batch, Committed, Compare, Conflict, EventKind, LeasingStore, Record, Store, Txn
+from topology.store import (
+    Batch,
+    Committed,
+    Compare,
+    Conflict,
+    EventKind,
+    GroupingStore,
+    LeasingStore,
+    Record,
+    Store,
+    Txn,
+)
 
 _numbers = itertools.count(1)
+
+
+class Kept(LeasingStore, GroupingStore, Protocol):
+    """All that a store can do."""
 
 
 @dataclass
 class Subject:
     """A store under test with a prefix of its own, and what can only be done to it from outside."""
 
-    store: LeasingStore
+    store: Kept
     prefix: str
     compact: Callable[[int], Awaitable[None]]
     bookmark: Callable[[], None]
@@ -222,6 +239,62 @@ async def test_the_largest_transaction_fits(subject: Subject) -> None:
     async with recorded(store, p, at - 1) as recording:
         await recording.reaches(at)
     assert len(recording.batches[-1].events) == 128
+
+
+# Several together
+
+
+async def test_of_several_together_those_happen_that_can_at_one_revision(subject: Subject) -> None:
+    store, p = subject.store, subject.prefix
+    at = await committed(store, Txn(puts=((f"{p}taken", b"1"), (f"{p}mark", b"1"), (f"{p}old", b"1"))))
+    outcomes = await store.commit_together(
+        [
+            Txn((Compare(f"{p}a", 0), Compare(f"{p}old", at)), ((f"{p}a", b"1"),), (f"{p}mark",)),
+            Txn((Compare(f"{p}taken", 0), Compare(f"{p}b", 0)), ((f"{p}taken", b"2"), (f"{p}b", b"2"))),
+            Txn((Compare(f"{p}old", at),), ((f"{p}c", b"3"),), (f"{p}mark", f"{p}none")),
+        ]
+    )
+    assert outcomes == (
+        Committed(at + 1),
+        Conflict((f"{p}taken",), (Record(f"{p}taken", b"1", at, at, 1),)),
+        Committed(at + 1),
+    )
+    async with recorded(store, p, at) as recording:
+        await recording.reaches(at + 1)
+    (batch,) = [each for each in recording.batches if not each.is_bookmark]
+    assert {(each.kind, each.key) for each in batch.events} == {
+        (EventKind.PUT, f"{p}a"),
+        (EventKind.PUT, f"{p}c"),
+        (EventKind.DELETE, f"{p}mark"),
+    }
+    assert len(batch.events) == 3, "what two delete ends once"
+
+
+async def test_several_together_of_which_none_can_move_no_revision(subject: Subject) -> None:
+    store, p = subject.store, subject.prefix
+    at = await committed(store, Txn(puts=((f"{p}a", b"1"), (f"{p}b", b"1"))))
+    wishes = [Txn((Compare(key, 0),), ((key, b"2"),), (f"{p}mark",)) for key in (f"{p}a", f"{p}b")]
+    outcomes = await store.commit_together(wishes)
+    assert [each.keys for each in outcomes if isinstance(each, Conflict)] == [(f"{p}a",), (f"{p}b",)]
+    assert (await store.list(p)).revision == at
+
+
+@pytest.mark.parametrize("size", [1, 64, 126])
+async def test_the_largest_group_that_is_put_together_fits(subject: Subject, size: int) -> None:
+    group, number = Group(), itertools.count(1)
+
+    def fresh() -> Txn:
+        keys = [f"{subject.prefix}{next(number):05}" for _ in range(size)]
+        return Txn(tuple(Compare(key, 0) for key in keys), tuple((key, b"x") for key in keys))
+
+    while group.admits(fresh()):
+        pass
+    assert len(group.txns) == 128 - size
+    outcomes = await subject.store.commit_together(group.txns)
+    (at,) = {each.revision for each in outcomes if isinstance(each, Committed)}
+    listing = await subject.store.list(subject.prefix)
+    assert {each.mod_revision for each in listing.records} == {at}
+    assert len(listing.records) == size * len(group.txns)
 
 
 # Watching

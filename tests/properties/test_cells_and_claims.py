@@ -62,6 +62,14 @@ ON = {
 STATES = st.none() | st.none() | st.sampled_from(CellState)
 
 
+class Told(ClaimFollower):
+    """Is told of everything when it is waited for, and not before."""
+
+    async def reached(self, cursor: int) -> None:
+        self.index.load(await self._store.list())
+        assert self.index.cursor >= cursor
+
+
 class Lifecycle(RuleBasedStateMachine):
     """Cells, claims, leases, and services that die. What came up in all runs is noted in the class."""
 
@@ -103,7 +111,7 @@ class Lifecycle(RuleBasedStateMachine):
     def started_anew(self) -> None:
         """Have a replica read everything and finish what the dead left."""
         self.claims = StoredClaims(self.store, ClaimKeyspace.beside(KEYSPACE), clock=self.clock)
-        self.follower = ClaimFollower(self.claims)
+        self.follower = Told(self.claims)
         self.follower.loaded = True
         self.follower.index.load(self.run(self.claims.list()))
         for uuid in self.follower.index.unfinished():

@@ -35,6 +35,7 @@ from topology.claims.stored import StoredClaims
 from topology.claims.transfer import Hindered, Transferred, TransferWish
 from topology.errors import OutcomeUnknown, StoreUnavailable
 from topology.etcd import EtcdStore
+from topology.group_commit import GroupCommit
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.store import Committed, Conflict, Txn
@@ -298,17 +299,25 @@ async def client(store: ClaimStore, cell_id: int, chance: random.Random, history
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_concurrent_calls_are_linearizable(etcd: EtcdServer, etcd_prefix: str, seed: int) -> None:
+    """Four clients at two replicas: what both of one do at the same moment, it writes together."""
     keyspace = ClaimKeyspace.beside(Keyspace(etcd_prefix))
-    stores = [EtcdStore([etcd.endpoint]) for _ in range(4)]
+    stores = [EtcdStore([etcd.endpoint]) for _ in range(2)]
     history: list[Call] = []
-    async with asyncio.TaskGroup() as tasks:
-        for number, store in enumerate(stores):
-            claims = StoredClaims(store, keyspace)
-            tasks.create_task(client(claims, 1 + number % 2, random.Random(f"{seed}-{number}"), history))
+    async with asyncio.TaskGroup() as running:
+        replicas = [GroupCommit(store) for store in stores]
+        runs = [running.create_task(replica.run()) for replica in replicas]
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(4):
+                claims = StoredClaims(replicas[number % 2], keyspace)
+                chance = random.Random(f"{seed}-{number}")
+                tasks.create_task(client(claims, 1 + number // 2, chance, history))
+        for run in runs:
+            run.cancel()
     for store in stores:
         await store.close()
     assert len(history) == 36
     assert any(call.answered == "refused" for call in history), "nobody was ever in anybody's way"
+    assert sum(replica.grouped for replica in replicas), "nothing was ever written together"
     assert is_linearizable(history, (frozenset(), frozenset()), step)
 
 

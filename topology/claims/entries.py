@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from topology.claims.codec import decode_lease, decode_record
-from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey, TransferKey
+from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey, QuietKey, TransferKey
 from topology.claims.model import Bucket
 from topology.claims.owner_codec import decode_owner
 from topology.claims.owners import OwnerGone, name_of
@@ -20,7 +20,7 @@ from topology.store import Event, Record
 
 
 def entry_of(keyspace: ClaimKeyspace, record: Record) -> Entry | None:
-    """Say what was written; None where it is a part or a transfer: these say nothing that others don't."""
+    """Say what was written; None where it says nothing that others don't."""
     match keyspace.parse(record.key):
         case Bucket() as bucket:
             found = decode_record(bucket, record.value)
@@ -33,7 +33,7 @@ def entry_of(keyspace: ClaimKeyspace, record: Record) -> Entry | None:
             return (
                 Odd(record.key, owner.reason, name_of(subject)) if isinstance(owner, Undecodable) else owner
             )
-        case PartKey() | TransferKey():
+        case PartKey() | TransferKey() | QuietKey():
             return None
         case UnknownKey(reason):
             return Odd(record.key, reason, record.key)
@@ -48,7 +48,7 @@ def removal_of(keyspace: ClaimKeyspace, key: str) -> Entry | None:
             return LeaseGone(uuid)
         case OwnerKey(subject):
             return OwnerGone(subject)
-        case PartKey() | TransferKey():
+        case PartKey() | TransferKey() | QuietKey():
             return None
         case UnknownKey():
             return Odd(key, "", key)

@@ -8,7 +8,7 @@ keys, not below them: a View of cells must not grow with claims. Third road: nam
     /cellplane/v1-claims/parts/<uuid>/0003        a part of one that a transaction can't hold
     /cellplane/v1-claims/owners/ORGANIZATION/42   an owner that was moved, or is about to be
     /cellplane/v1-claims/transfers/<uuid>         a transfer
-    /cellplane/v1-begun/4                         the last begin of a cell
+    /cellplane/v1-claims/quiet/4                  no begin of a cell since this was written
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from topology.keys import Keyspace, UnknownKey
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _PART: Final = re.compile(r"[0-9]{4}\Z")
+_CELL: Final = re.compile(r"[1-9][0-9]{0,17}\Z")
 # How `quote` writes a value: plain characters as they are, every other byte as %XX.
 _QUOTED: Final = re.compile(
     r"(?:[A-Za-z0-9_.~-]|%(?!2D|2E|5F|7E|3[0-9]|4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A])[0-9A-F]{2})+"
@@ -62,7 +63,14 @@ class TransferKey:
     id: str
 
 
-ParsedKey = Bucket | LeaseKey | PartKey | OwnerKey | TransferKey | UnknownKey
+@dataclass(frozen=True, slots=True)
+class QuietKey:
+    """The key that says that a cell has begun nothing since."""
+
+    cell_id: int
+
+
+ParsedKey = Bucket | LeaseKey | PartKey | OwnerKey | TransferKey | QuietKey | UnknownKey
 
 
 def is_uuid(text: str) -> bool:
@@ -114,9 +122,9 @@ class ClaimKeyspace:
         """Spell the key of a transfer."""
         return f"{self.root}transfers/{transfer}"
 
-    def begun(self, cell_id: int) -> str:
-        """Spell the key that every begin of a cell rewrites. It is not among the claims."""
-        return f"{self.topology.prefix}-begun/{cell_id}"
+    def quiet(self, cell_id: int) -> str:
+        """Spell the key that every begin of a cell deletes. Nearly always it is not there."""
+        return f"{self.topology.prefix}-claims/quiet/{cell_id}"
 
     def parse(self, key: str) -> ParsedKey:
         """Say what a key stands for. Each thing has one spelling, so that no two keys mean the same."""
@@ -130,6 +138,8 @@ class ClaimKeyspace:
             return LeaseKey(rest)
         if kind == "parts" and is_uuid(first) and _PART.match(second):
             return PartKey(first, int(second))
+        if kind == "quiet" and _CELL.match(rest):
+            return QuietKey(int(rest))
         return _parse_moving(kind, rest) or UnknownKey("nothing of this version lives at this key")
 
 

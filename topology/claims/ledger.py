@@ -6,10 +6,11 @@ is committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from topology.claims import plan
 from topology.claims.codec import decode_lease, decode_part, decode_record
 from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey
 from topology.claims.model import Bucket, Subject
@@ -18,7 +19,7 @@ from topology.claims.owners import is_owner
 from topology.claims.plan import Seen, SeenLease, SeenOwner
 from topology.claims.rules import Unreadable
 from topology.codec import Undecodable
-from topology.errors import OutcomeUnknown, StoreRefused
+from topology.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from topology.store import MAX_TXN_OPERATIONS, Committed, Compare, Conflict, Record, Store, Txn
 
 ATTEMPTS: Final = 5
@@ -104,6 +105,20 @@ class Ledger:
                     raise StoreRefused(f"the lease at {stored.key} can't be read: {lease.reason}")
                 return SeenLease(lease, stored.mod_revision)
         return None
+
+    async def quieted(self, cells: Collection[int]) -> dict[str, int]:
+        """See to it that every cell has the mark of its quiet; give the marks with their revisions.
+
+        One that is there already is as good: no begin of its cell came since it was written.
+        """
+        keys = {self.keyspace.quiet(cell_id): cell_id for cell_id in cells}
+        for _ in range(ATTEMPTS):
+            found = {record.key: record.mod_revision for record in await self.fetch(list(keys))}
+            lacking = [cell_id for key, cell_id in keys.items() if key not in found]
+            if not lacking:
+                return found
+            await self.store.commit(plan.quiet(self.keyspace, lacking[:MAX_TXN_OPERATIONS]))
+        raise StoreUnavailable(f"cells {', '.join(map(str, cells))} begin batch after batch: try again")
 
     async def parts(self, uuid: str) -> tuple[SeenPart, ...]:
         """Read what is left of the parts of a lease."""

@@ -7,7 +7,7 @@ written as PREPARING, then its records in parts, each of which compares the leas
 the one write that makes it OPEN, and ends by the one that makes it COMMITTING or ROLLING_BACK, after which
 anybody may rewrite its parts. Whoever gives a lease up changes it first: no late part commits after that.
 Every write of a record compares the record of its owner, so that none slips past a transfer; every new lease
-compares the record of its cell and marks it, so that none slips past the end of a cell.
+compares the record of its cell and deletes the mark of its quiet, so that none slips past the end of a cell.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def begin_whole(
     cell: Compare | None = None,
 ) -> Txn:
     """Plan a lease and its records in one transaction; `owners` come with the revisions of their records,
-    `cell` is the record of the cell. The lease is put first, then its records in their order.
+    `cell` is the record of the cell. The lease is put first, then its records, in their order.
     """
     started = begin_lease(keyspace, lease, cell)
     return Txn(
@@ -177,24 +177,31 @@ def begin_whole(
             *(Compare(each.key, each.revision) for each in batch),
             *guards(keyspace, batch, owners),
         ),
-        puts=(*started.puts[:1], *((each.key, each.value) for each in batch), *started.puts[1:]),
+        puts=(*started.puts, *((each.key, each.value) for each in batch)),
+        deletes=started.deletes,
     )
 
 
 def begin_lease(keyspace: ClaimKeyspace, lease: Lease, cell: Compare | None = None) -> Txn:
     """Plan a new lease alone: only while its cell is as it was seen, and never unseen by whoever asks for a
-    cell that owns nothing. Begins rewrite that mark and do not compare it, so they don't hinder each other.
+    cell that owns nothing. Begins delete its mark and do not compare it, so they don't hinder each other, and
+    may be part of one transaction.
     """
     key = keyspace.lease(lease.uuid)
     return Txn(
         compares=(Compare(key, 0), *(() if cell is None else (cell,))),
-        puts=((key, encode_lease(lease)), begun(keyspace, lease.cell_id, lease.uuid)),
+        puts=((key, encode_lease(lease)),),
+        deletes=(keyspace.quiet(lease.cell_id),),
     )
 
 
-def begun(keyspace: ClaimKeyspace, cell_id: int, uuid: str) -> tuple[str, bytes]:
-    """Give what is put where a cell comes to own something: the lease or the transfer by which it does."""
-    return keyspace.begun(cell_id), f'{{"by": "{uuid}", "schema": {SCHEMA}}}'.encode()
+def quiet(keyspace: ClaimKeyspace, cells: Iterable[int]) -> Txn:
+    """Plan the marks of cells that have none: whatever gives one of them something deletes its mark."""
+    keys = tuple(map(keyspace.quiet, cells))
+    return Txn(
+        compares=tuple(Compare(key, 0) for key in keys),
+        puts=tuple((key, f'{{"schema": {SCHEMA}}}'.encode()) for key in keys),
+    )
 
 
 def change_lease(keyspace: ClaimKeyspace, lease: Lease, revision: int) -> Txn:

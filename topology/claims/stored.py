@@ -80,13 +80,11 @@ class StoredClaims:
     async def quiet(
         self, cells: Collection[int], work: Callable[[Callable[[], Awaitable[Begins]]], Awaitable[T]]
     ) -> T:
-        """Do something that relies on cells owning nothing: its transaction compares their last begins."""
-        keys = [self._ledger.keyspace.begun(cell_id) for cell_id in cells]
+        """Do something that relies on cells owning nothing: it compares marks, which begins delete."""
 
         async def begins() -> Begins:
-            found = {record.key: record.mod_revision for record in await self._ledger.fetch(keys)}
-            compares = tuple(Compare(key, found.get(key, 0)) for key in keys)
-            return Begins(max(found.values(), default=0), compares)
+            marks = await self._ledger.quieted(cells)
+            return Begins(max(marks.values(), default=0), tuple(map(Compare, marks.keys(), marks.values())))
 
         return await work(begins)
 

@@ -22,7 +22,7 @@ from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import Bucket, Subject
 from topology.claims.owner_codec import encode_owner, encode_transfer
 from topology.claims.owners import FIRST_EPOCH, Owner, Transfer, TransferPhase, name_of
-from topology.claims.plan import Seen, SeenOwner, Write, begun
+from topology.claims.plan import Seen, SeenOwner, Write
 from topology.claims.transfer import TransferWish
 from topology.codec import encode
 from topology.model import Departure, Stamp
@@ -148,8 +148,8 @@ def switch(
     puts += generations.written(keyspace.topology, touched[:room], _told(moved))
     txn = Txn(
         compares=(Compare(key, revision), *fence, *arrival),
-        puts=((key, encode_transfer(moved)), begun(keyspace, moved.to_cell, moved.id), *puts),
-        deletes=tuple(each.key for each in fence),
+        puts=((key, encode_transfer(moved)), *puts),
+        deletes=(keyspace.quiet(moved.to_cell), *(each.key for each in fence)),
     )
     return moved, txn
 

@@ -20,7 +20,7 @@ KEYS = ClaimKeyspace.beside(Keyspace("/c"))
 RECORD_A = "00000000-0000-4000-9000-00000000000a"
 OWNER = Compare("/c-claims/owners/NAMESPACE/42", 0)
 LEASE_KEY = f"/c-claims/leases/{LEASE_1}"
-BEGUN = "/c-begun/1"
+QUIET = "/c-claims/quiet/1"
 
 
 def opening(wanted: ClaimBatch) -> Opening:
@@ -44,10 +44,9 @@ def test_a_small_batch_is_one_transaction() -> None:
         Compare("/c-claims/records/ROUTES/old", 77),
         OWNER,
     )
-    assert txn.deletes == ()
+    assert txn.deletes == (QUIET,)
     assert dict(txn.puts) == {
         LEASE_KEY: encode_lease(begun),
-        BEGUN: b'{"by": "%s", "schema": 1}' % LEASE_1.encode(),
         "/c-claims/records/ROUTES/new": encode_record(
             record("new", status=Status.LEASE_CREATING, lease=LEASE_1)
         ),
@@ -57,15 +56,21 @@ def test_a_small_batch_is_one_transaction() -> None:
     }
 
 
-def test_a_begin_compares_its_cell_and_rewrites_its_mark_uncompared() -> None:
+def test_a_begin_compares_its_cell_and_deletes_its_mark_uncompared() -> None:
     cell = Compare("/c/cells/1", 9)
     for txn in (
         plan.begin_lease(KEYS, lease(), cell),
         plan.begin_whole(KEYS, lease(), writes(batch(1, ["a"])), cell=cell),
     ):
         assert cell in txn.compares
-        assert BEGUN in dict(txn.puts)
-        assert BEGUN not in {each.key for each in txn.compares}
+        assert txn.deletes == (QUIET,)
+        assert QUIET not in {each.key for each in txn.compares}
+
+
+def test_a_mark_is_put_where_there_is_none() -> None:
+    txn = plan.quiet(KEYS, [1, 7])
+    assert txn.compares == (Compare(QUIET, 0), Compare("/c-claims/quiet/7", 0))
+    assert [key for key, _ in txn.puts] == [QUIET, "/c-claims/quiet/7"]
 
 
 def test_a_destroyed_record_keeps_what_it_is() -> None:

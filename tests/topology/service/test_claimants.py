@@ -6,7 +6,7 @@ Two replicas on one store, called as gRPC would call them; claims in etcd, in Po
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,7 +25,7 @@ from tests.topology.service.test_claim_service import request
 from topology.claims.follower import ClaimFollower
 from topology.claims.index import ClaimIndex
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.store import ClaimStore
+from topology.claims.store import Begins, ClaimStore
 from topology.claims.stored import StoredClaims
 from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database
@@ -33,6 +33,7 @@ from topology.claims_postgresql.migration import migrate
 from topology.claims_postgresql.store import PostgresClaims
 from topology.codec import encode
 from topology.etcd import EtcdStore
+from topology.group_commit import GroupCommit
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.model import CellState
@@ -43,7 +44,7 @@ from topology.service.failure import Failure
 from topology.service.gate import acting_as
 from topology.service.identity import Caller, Role
 from topology.service.sources import Sources
-from topology.store import Batch, Committed, Compare, Conflict, Store, Txn
+from topology.store import Batch, Committed, Compare, Conflict, GroupingStore, Store, Txn
 from topology.watcher import Watcher
 
 ADMIN = Caller(Role.ADMIN, "ADMIN")
@@ -124,7 +125,7 @@ def with_postgresql(database: Database, store: Store) -> PostgresClaims:
 
 @asynccontextmanager
 async def replicas(
-    base: Store, keyspace: Keyspace, database: Database | None
+    base: GroupingStore, keyspace: Keyspace, database: Database | None
 ) -> AsyncIterator[list[Replica]]:
     """Run two."""
     states = {1: CellState.ACTIVE, 2: CellState.DRAINING, 3: CellState.ACTIVE}
@@ -134,7 +135,9 @@ async def replicas(
     async with asyncio.TaskGroup() as tasks:
         for _ in range(2):
             store = Late(base)
-            claims: ClaimStore = StoredClaims(base, ClaimKeyspace.beside(keyspace))
+            together = GroupCommit(base)
+            running.append(tasks.create_task(together.run()))
+            claims: ClaimStore = StoredClaims(together, ClaimKeyspace.beside(keyspace))
             if database is not None:
                 claims = with_postgresql(database, base)
             watcher, follower = Watcher(store, keyspace, backoff=EAGER), ClaimFollower(claims, backoff=EAGER)
@@ -172,7 +175,7 @@ async def pair(
     home: tuple[EtcdServer | None, PostgresServer | None], etcd_prefix: str
 ) -> AsyncIterator[list[Replica]]:
     etcd, postgresql = home
-    store: Store = MemoryStore() if etcd is None else EtcdStore([etcd.endpoint])
+    store: GroupingStore = MemoryStore() if etcd is None else EtcdStore([etcd.endpoint])
     database = None
     if postgresql is not None:
         database = Database(Address(await postgresql.schema()))
@@ -298,6 +301,30 @@ async def test_begins_of_one_cell_are_in_nobodys_way(pair: list[Replica]) -> Non
         for number in range(20):
             tasks.create_task(pair[number % 2].begin(1, f"n{number}"))
     assert await on_record(pair[0].claims, 1) == (20, 20)
+
+
+@pytest.mark.parametrize("home", ["memory", "etcd"], indirect=True)
+async def test_a_cell_that_begins_nothing_keeps_its_mark_and_the_next_begins_delete_it(
+    pair: list[Replica],
+) -> None:
+    """Several at once, which etcd does as one: the mark is gone, and who relied on it finds that."""
+
+    async def marked(begins: Callable[[], Awaitable[Begins]]) -> list[Begins]:
+        seen = [await begins(), await begins()]
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(6):
+                tasks.create_task(pair[1].begin(3, f"m{number}"))
+        return [*seen, await begins()]
+
+    first, again, later = await pair[0].claims.quiet((2, 3), marked)
+    assert again == first
+    assert later.compares[0] == first.compares[0], "cell 2 began nothing"
+    (_, before), (_, now) = first.compares, later.compares
+    assert isinstance(await pair[0].store.commit(Txn((before,), (("/never", b""),))), Conflict)
+    assert isinstance(await pair[0].store.commit(Txn((now,))), Committed)
+    assert later.cursor == now.mod_revision > before.mod_revision
+    await pair[0].follower.reached(later.cursor)
+    assert pair[0].follower.index.owned_by(3) == (6, 6)
 
 
 async def test_what_is_not_there_is_told_and_not_waited_for(pair: list[Replica]) -> None:
