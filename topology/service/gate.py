@@ -21,6 +21,7 @@ from collections.abc import (
 )
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
@@ -144,7 +145,7 @@ class Gate:
         """Raise Failure where no rule lets the caller in; give the id that the caller gave the request."""
         given = begin(_said(context, REQUEST_ID))
         if not self._verified:  # who it says it is matters only to those who write it down
-            _caller.set(lambda: self.identify(context))
+            _caller.set(cache(lambda: self.identify(context)))
             return given
         caller = self.identify(context)
         _caller.set(lambda: caller)
