@@ -25,6 +25,7 @@ from cellplane.envoy_check import EnvoyCheck
 from cellplane.hold_keeper import HoldKeeper
 from cellplane.identities import Classifier
 from cellplane.latest import Latest
+from cellplane.listening import check_free
 from cellplane.metrics import ControlPlaneCollector
 from cellplane.operation_metrics import OperationsCollector
 from cellplane.operations import Operations
@@ -96,7 +97,7 @@ async def _composed(settings: ControlPlaneSettings) -> AsyncIterator[None]:
     path = saved_path(settings.state_dir)
     cache = Cache()
     options = ServerOptions(status_readers=settings.status_readers)
-    identifier = f"cellplane/{_version()} {replica}"
+    identifier = f"cellplane/{importlib.metadata.version('cellplane')} {replica}"
     views: Latest[View] = Latest()
     saved = saved_view(path, keyspace)
     watcher = Watcher(store, keyspace, initial=saved)
@@ -225,6 +226,7 @@ async def _listen(
     tls = None
     if files.cert is not None and files.key is not None:
         tls = ServerTls(certificate=files.cert, key=files.key, client_ca=files.ca)
+    check_free(settings.xds_listen, "--xds-listen")
     try:
         await server.start(str(settings.xds_listen), tls)
     except (ListenError, CertificateError) as error:
@@ -243,7 +245,3 @@ async def _publish(publisher: Publisher, views: Latest[View], patience_seconds: 
             "nothing_to_serve: etcd does not answer and no View is saved; Envoys are refused until it does"
         )
     await publisher.run(views)
-
-
-def _version() -> str:
-    return importlib.metadata.version("cellplane")

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from cellplane.claim_stores import open_claims
 from cellplane.ext_proc_metrics import ExtProcCollector
+from cellplane.listening import check_free
 from cellplane.rules_in_force import RulesInForce
 from cellplane.rules_shadow import RulesShadow, ShadowCollector
 from cellplane.service import for_ever, until_signalled
@@ -126,6 +127,7 @@ async def _announce(server: ExtProcServer, follower: ClaimFollower, read: asynci
 
 async def _listen(server: ExtProcServer, settings: ExtProcSettings) -> None:
     files = settings.tls
+    check_free(settings.listen, "--listen")
     try:
         own = None
         if files.cert is not None and files.key is not None:

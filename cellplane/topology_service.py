@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from cellplane.claim_stores import open_claims
 from cellplane.document_writers import WRITERS
+from cellplane.listening import check_free
 from cellplane.move_hooks import Hook
 from cellplane.moves import move_ports, move_runner
 from cellplane.override_writer import OverrideWriter
@@ -135,6 +136,7 @@ class TopologyService:
         """Listen. Raise SettingsError where an address cannot be had."""
         settings = self._settings
         await self._claims.check()
+        check_free(settings.listen, f"{settings.option}listen")
         try:
             await self._server.start(
                 str(settings.listen), _credentials(settings.tls), verified=settings.tls.ca is not None

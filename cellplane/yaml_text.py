@@ -27,8 +27,11 @@ class _Loader(yaml.SafeLoader):
 
 def parse_yaml(text: str) -> tuple[Any, yaml.Node | None]:
     """Read a text: its values, and its nodes, which know their lines. Raise YAMLError with what is wrong."""
+    loader = _Loader(text)
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        return yaml.load(text, Loader=_Loader), node  # noqa: S506  a safe loader
+        node = loader.get_single_node()
+        return (None if node is None else loader.construct_document(node)), node
     except RecursionError:
         raise yaml.YAMLError("it is nested too deep") from None
+    finally:
+        loader.dispose()

@@ -41,7 +41,7 @@ def parse_ruleset(body: Any) -> Ruleset | tuple[Problem, ...]:
 
 
 def _read(body: Any, problems: ProblemList) -> Ruleset | None:
-    if not isinstance(body, Mapping):
+    if not isinstance(body, Mapping) or not {"schema", "rules"} & body.keys():
         problems.add("", "is no ruleset: write an object with schema and rules")
         return None
     schema = body.get("schema")

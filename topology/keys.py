@@ -14,32 +14,37 @@ Planning and the command ask it for keys, the View asks it what a key means. It 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
 
 from topology.model import MAX_ID
 
 # A kind of document is added here; a key of no kind that is listed is an unknown key, and shown as one.
-DOCUMENT_KINDS: Final = (
-    "certificates",
-    "rules",
-    "rules-shadow",
-    "departed-claims",
-    "departing",
-    "overrides",
-    "pushes-delivery",
-    "sidecars-forgotten",
-    "pushes-frozen",
-    "pushes-good",
-    "pushes-held",
-    "pushes-order",
-    "pushes-rejected",
-    "pushes-released",
-    "pushes-rollback",
-    "pushes-wave",
-    "zones-drained",
+DOCUMENT_KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "certificates": "the certificates of {name}",
+        "rules": "the ruleset",
+        "rules-shadow": "the candidate ruleset",
+        "departed-claims": "the names that left cell {name}",
+        "departing": "the departure of {name}",
+        "overrides": "the override of {name}",
+        "pushes-delivery": "how changes of {name} go out",
+        "sidecars-forgotten": "the end of the sidecar {name}",
+        "pushes-frozen": "the freeze of pushes",
+        "pushes-good": "the last good state of {name}",
+        "pushes-held": "the hold of push {name}",
+        "pushes-order": "the order for the wave of {name}",
+        "pushes-rejected": "the hold of what was rejected, {name}",
+        "pushes-released": "the release of push {name}",
+        "pushes-rollback": "the roll-back of push {name}",
+        "pushes-wave": "the wave of {name}",
+        "zones-drained": "the evacuation of zone {name}",
+    }
 )
+"""What a document of each kind is, in the words of whoever has it written."""
 _ID: Final = re.compile(r"[1-9][0-9]{0,9}\Z")
 _SLOT: Final = re.compile(r"[0-9]{5}\Z")
 _OWNER: Final = re.compile(r"[A-Z][A-Z_]*/[1-9][0-9]{0,18}\Z")
@@ -134,7 +139,7 @@ class Keyspace:
         """Spell the key of a document. The name may hold anything; what is not plain is percent-encoded."""
         if kind not in DOCUMENT_KINDS or not name:
             raise ValueError(
-                f"no document {kind!r} {name!r}: name it, with one of the kinds {DOCUMENT_KINDS}"
+                f"no document {kind!r} {name!r}: name it, with one of the kinds {tuple(DOCUMENT_KINDS)}"
             )
         return f"{self.prefix}/{kind}/{quote(name, safe='')}"
 

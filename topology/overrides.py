@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from topology import forms
+from topology.claims.model import SubjectType
 from topology.documents import plan_document
 from topology.model import MAX_ID, Document, Problem, Stamp
 from topology.plan import Outcome, Plan, Refusal
@@ -22,7 +23,9 @@ from topology.view import View
 
 KIND: Final = "overrides"
 LONGEST: Final = timedelta(days=30)
-_OWNER: Final = re.compile(r"[A-Z][A-Z_]*/[1-9][0-9]{0,18}\Z")
+_KINDS: Final = tuple(each.name for each in SubjectType if each)
+_OWNER: Final = re.compile(rf"(?:{'|'.join(_KINDS)})/[1-9][0-9]{{0,18}}\Z")
+_EXAMPLES: Final = ", ".join(f"{each}/42" for each in _KINDS)
 _CELL: Final = re.compile(r"cell/([1-9][0-9]{0,9})\Z")
 
 
@@ -145,7 +148,9 @@ def _read(name: str, body: Mapping[str, Any], stamp: Stamp) -> Override | tuple[
     problems: list[Problem] = []
     is_cell = _CELL.match(name) is not None
     if not is_cell and not _OWNER.match(name):
-        problems.append(Problem(field="name", message=f"{name!r}: name ORGANIZATION/42, or cell/3"))
+        problems.append(
+            Problem(field="name", message=f"{name!r}: name an owner ({_EXAMPLES}), or a cell (cell/3)")
+        )
     actions = (Action.PASS,) if is_cell else (Action.PIN, Action.BLOCK)
     action = body.get("action")
     if action not in actions:

@@ -20,6 +20,7 @@ from cellplane.cli.outcome import (
     print_table,
     warn,
 )
+from cellplane.cli.ranges import CELL_ID, WEIGHT
 from cellplane.cli.reading import read_cell, read_cells
 from cellplane.cli.service import MENDING, ServiceSettings, service_options
 from cellplane.cli.transitions import transition
@@ -29,7 +30,7 @@ from topology.model import CellState
 from topology.service.cells_wire import stored_cell
 
 # Moves after which somebody is served less than before.
-_ASKS_FIRST = {CellState.DRAINED, CellState.DECOMMISSIONED, CellState.QUARANTINED}
+_ASKS_FIRST = {CellState.CORDONED, CellState.DRAINED, CellState.DECOMMISSIONED, CellState.QUARANTINED}
 
 
 force_option = click.option(
@@ -83,7 +84,7 @@ def list_cells(service: ServiceSettings, output: str) -> None:
 
 
 @cells.command("get")
-@click.argument("cell_id", type=int, metavar="ID")
+@click.argument("cell_id", type=CELL_ID, metavar="ID")
 @service_options
 @output_option
 def get_cell(cell_id: int, service: ServiceSettings, output: str) -> None:
@@ -97,7 +98,7 @@ def get_cell(cell_id: int, service: ServiceSettings, output: str) -> None:
 
 
 @cells.command("set-state")
-@click.argument("cell_id", type=int, metavar="ID")
+@click.argument("cell_id", type=CELL_ID, metavar="ID")
 @click.argument(
     "state", type=click.Choice([state.value for state in CellState], case_sensitive=False), metavar="STATE"
 )
@@ -161,8 +162,8 @@ def set_state(
 
 
 @cells.command("set-weight", context_settings={"ignore_unknown_options": True})
-@click.argument("cell_id", type=int, metavar="ID")
-@click.argument("weight", type=int)
+@click.argument("cell_id", type=CELL_ID, metavar="ID")
+@click.argument("weight", type=WEIGHT)
 @service_options
 @expect_option
 @force_option
@@ -186,7 +187,7 @@ def set_weight(
 
 
 @cells.command("remove")
-@click.argument("cell_ids", type=int, nargs=-1, required=True, metavar="ID...")
+@click.argument("cell_ids", type=CELL_ID, nargs=-1, required=True, metavar="ID...")
 @service_options
 @click.option("--force", is_flag=True, help="Also where no serving cell would be left.")
 @change_options

@@ -23,6 +23,7 @@ from cellplane.cell_input import (
 from cellplane.cli import reading
 from cellplane.cli.changes import cells_change, change_options, commit
 from cellplane.cli.outcome import Exit, fail, output_option, print_json
+from cellplane.cli.ranges import CELL_ID, COUNT, RING, WEIGHT
 from cellplane.cli.service import ServiceSettings, service_options, stamp
 from pb.cellplane.topology.v1 import cells_pb2
 from topology.lifecycle import road
@@ -34,7 +35,7 @@ SHORT_SEQUENCES = "Also with sequences that are short, or cell 1's: for a cell t
 
 @click.command("add")
 @service_options
-@click.option("--id", "cell_id", type=int, help="From 1, never used before.")
+@click.option("--id", "cell_id", type=CELL_ID, help="From 1, never used before.")
 @click.option("--name", help="For people; cell-<id> if not given.")
 @click.option(
     "--state",
@@ -60,13 +61,13 @@ SHORT_SEQUENCES = "Also with sequences that are short, or cell 1's: for a cell t
 @click.option(
     "--sequence", "sequences", multiple=True, metavar="MIN-MAX", help="Ids that it may hand out; repeatable."
 )
-@click.option("--capacity", type=int, help="Customers that fit; 0 for no limit.")
+@click.option("--capacity", type=COUNT, help="Customers that fit; 0 for no limit.")
 @click.option(
     "--weight",
-    type=int,
+    type=WEIGHT,
     help="Its share of unowned traffic, against the other cells' weights; 100 if not given.",
 )
-@click.option("--ring", type=int, help="Its deployment ring.")
+@click.option("--ring", type=RING, help="Its deployment ring.")
 @click.option("--region", help="Its region.")
 @click.option(
     "--file", "file", type=click.Path(path_type=Path), help="YAML or JSON with one cell, or a list of them."
@@ -108,7 +109,7 @@ def add_cell(
             read_cells(file, mark) if file else (cell_from_mapping(_from_options(given), mark, "cells add"),)
         )
     except InputError as error:
-        fail(Exit.REFUSED, f"{error}\nNothing was changed.")
+        fail(Exit.REFUSED if file else Exit.USAGE, f"{error}\nNothing was changed.")
 
     there = reading.read_cells(service).cells if if_absent else {}
     for cell in wanted:

@@ -17,6 +17,7 @@ from cellplane.cell_input import InputError, seconds
 from cellplane.cli.changes import change_options, yes_option
 from cellplane.cli.drain_counters import LOOK_SECONDS, Counted, admin_option
 from cellplane.cli.outcome import Exit, fail, output_option, warn
+from cellplane.cli.ranges import CELL_ID
 from cellplane.cli.reading import read_cells
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
 from cellplane.cli.transitions import transition
@@ -33,7 +34,7 @@ from topology.view import View
 Command = TypeVar("Command", bound=Callable[..., Any])
 _BACK: Final = {CellState.DRAINING: CellState.ACTIVE, CellState.DRAINED: CellState.CANARY}
 
-cell_argument = click.argument("cell_id", type=int, metavar="ID")
+cell_argument = click.argument("cell_id", type=CELL_ID, metavar="ID")
 
 
 @click.command("drain")
@@ -170,12 +171,24 @@ def quarantine(
 @click.command("cordon")
 @cell_argument
 @change_options
+@yes_option
 @service_options
 @output_option
-def cordon(cell_id: int, reason: str, dry_run: bool, service: ServiceSettings, output: str) -> None:
-    """Take no newcomers and no unowned traffic in a cell; what it owns is served as before."""
-    undo = {"undo": f"cellplane cells set-state {cell_id} ACTIVE"}
-    transition(service, cell_id, CellState.CORDONED, reason, dry_run=dry_run, output=output, more=undo)
+def cordon(
+    cell_id: int, reason: str, dry_run: bool, yes: bool, service: ServiceSettings, output: str
+) -> None:
+    """Take no newcomers and no unowned traffic in a cell, at once; what it owns is served as before."""
+    transition(
+        service,
+        cell_id,
+        CellState.CORDONED,
+        reason,
+        dry_run=dry_run,
+        output=output,
+        ask=f"Cordon cell {cell_id}?",
+        yes=yes,
+        more={"undo": f"cellplane cells set-state {cell_id} ACTIVE"},
+    )
 
 
 def _plan(service: ServiceSettings, view: View, cell: Cell) -> DrainPlan:

@@ -16,6 +16,7 @@ from cellplane.cell_input import InputError, address, endpoint, sequence
 from cellplane.cli.cells_add import SHORT_SEQUENCES
 from cellplane.cli.changes import cells_change, change_options, commit, expect_option
 from cellplane.cli.outcome import Exit, fail, output_option
+from cellplane.cli.ranges import CELL_ID, COUNT, RING
 from cellplane.cli.reading import read_cell
 from cellplane.cli.service import ServiceSettings, service_options
 from pb.cellplane.topology.v1 import cells_pb2
@@ -24,7 +25,7 @@ from topology.service.cells_wire import cell_message, stored_cell
 
 
 @click.command("update")
-@click.argument("cell_id", type=int, metavar="ID")
+@click.argument("cell_id", type=CELL_ID, metavar="ID")
 @service_options
 @click.option("--name", help="For people.")
 @click.option(
@@ -47,8 +48,8 @@ from topology.service.cells_wire import cell_message, stored_cell
 @click.option(
     "--sequence", "sequences", multiple=True, metavar="MIN-MAX", help="More ids that it may hand out."
 )
-@click.option("--capacity", type=int, help="Customers that fit; 0 for no limit.")
-@click.option("--ring", type=int, help="Its deployment ring.")
+@click.option("--capacity", type=COUNT, help="Customers that fit; 0 for no limit.")
+@click.option("--ring", type=RING, help="Its deployment ring.")
 @click.option("--region", help="Its region.")
 @click.option("--force", is_flag=True, help=SHORT_SEQUENCES)
 @expect_option
@@ -73,7 +74,7 @@ def update_cell(
     try:
         changes = _changes(given)
     except InputError as error:
-        fail(Exit.REFUSED, f"{error}\nNothing was changed.")
+        fail(Exit.USAGE, f"{error}\nNothing was changed.")
     if not changes:
         fail(Exit.USAGE, "nothing to change was given; see `cellplane cells update --help`.")
 

@@ -15,6 +15,7 @@ import click
 import grpc
 
 from cellplane.cli.outcome import confirm, print_json, warn
+from cellplane.cli.ranges import REVISION
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity
 from cellplane.fleet_report import wave_warning
@@ -30,7 +31,7 @@ _SECONDS_A_CHANGE = 0.5
 
 expect_option = click.option(
     "--expect-revision",
-    type=click.IntRange(min=1),
+    type=REVISION,
     help="Refuse unless the cell is still at this revision (`cells get` shows it).",
 )
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from cellplane.cli.outcome import Exit, fail
+from cellplane.cli.ranges import CELL_ID
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2_grpc
 from topology.claims.model import Bucket, BucketType, SubjectType
 
 BUCKET = click.Choice([kind.name for kind in BucketType], case_sensitive=False)
-CELL = click.option("--cell", "cell_id", type=int, required=True, help="The cell that owns them.")
+CELL = click.option("--cell", "cell_id", type=CELL_ID, required=True, help="The cell that owns them.")
 
 
 def stub(channel: Any) -> Any:

@@ -14,6 +14,7 @@ from google.protobuf import json_format
 
 from cellplane.cli.changes import yes_option
 from cellplane.cli.outcome import confirm, output_option, print_fields, print_json
+from cellplane.cli.ranges import CELL_ID, REVISION
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
 from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 
@@ -52,11 +53,11 @@ def show_owner(owner: str, service: ServiceSettings, output: str) -> None:
 
 @click.command("transfer")
 @click.argument("owners", nargs=-1, required=True, metavar="OWNER...")
-@click.option("--from", "from_cell", type=int, required=True, help="The cell that they are in.")
-@click.option("--to", "to_cell", type=int, required=True, help="The cell that they go to.")
+@click.option("--from", "from_cell", type=CELL_ID, required=True, help="The cell that they are in.")
+@click.option("--to", "to_cell", type=CELL_ID, required=True, help="The cell that they go to.")
 @click.option(
     "--expected-epoch",
-    type=click.IntRange(min=1),
+    type=REVISION,
     required=True,
     help="Refuse unless they are at this epoch (`claims owner` shows it).",
 )

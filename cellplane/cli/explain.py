@@ -27,6 +27,7 @@ from cellplane.cli.outcome import (
     refuse,
 )
 from cellplane.cli.owner_lookup import Owners
+from cellplane.cli.ranges import REVISION
 from cellplane.cli.reading import read_cells, read_documents
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.explaining import decided_by, explanation_json, request_of, status_of
@@ -53,7 +54,7 @@ from topology.view import View
 @click.option(
     "--rules", "file", type=click.Path(path_type=Path), help="A ruleset to try, not the one in force."
 )
-@click.option("--at", "revision", type=click.IntRange(min=1), help="As the topology was at this revision.")
+@click.option("--at", "revision", type=REVISION, help="As the topology was at this revision.")
 @click.option(
     "--live",
     metavar="URL",

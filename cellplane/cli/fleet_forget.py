@@ -11,6 +11,7 @@ import click
 from cellplane.cli.asking import ask, control_plane_option
 from cellplane.cli.changes import change_options, commit, document_change, yes_option
 from cellplane.cli.outcome import Exit, fail, output_option
+from cellplane.cli.ranges import CELL_ID
 from cellplane.cli.service import ServiceSettings, service_options
 from cellplane.fleet_record import NodeRecord
 from topology.sidecars import FORGOTTEN, forgotten_name
@@ -18,7 +19,7 @@ from topology.sidecars import FORGOTTEN, forgotten_name
 
 @click.command("forget")
 @click.argument("node")
-@click.option("--cell", "cell_id", type=click.IntRange(min=1), required=True, help="The cell that it was in.")
+@click.option("--cell", "cell_id", type=CELL_ID, required=True, help="The cell that it was in.")
 @control_plane_option
 @change_options
 @yes_option

@@ -28,6 +28,7 @@ from cellplane.cli.outcome import (
     print_table,
     warn,
 )
+from cellplane.cli.ranges import CELL_ID, REVISION
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
 from pb.cellplane.topology.v1 import moves_pb2, moves_pb2_grpc, transfer_pb2, transfer_pb2_grpc
 
@@ -44,11 +45,11 @@ moves.add_command(abort)
 
 @moves.command("start")
 @click.argument("owners", nargs=-1, required=True, metavar="OWNER...")
-@click.option("--to", "to_cell", type=int, required=True, help="The cell that they go to.")
-@click.option("--from", "from_cell", type=int, help="The cell that they are in; looked up if not given.")
+@click.option("--to", "to_cell", type=CELL_ID, required=True, help="The cell that they go to.")
+@click.option("--from", "from_cell", type=CELL_ID, help="The cell that they are in; looked up if not given.")
 @click.option(
     "--expected-epoch",
-    type=click.IntRange(min=1),
+    type=REVISION,
     help="Refuse unless they are at this epoch; looked up if not given.",
 )
 @click.option(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # quick commands do without
     from topology.model import Problem
 
 
+_MOST_SHOWN = 20
+
+
 class Exit(IntEnum):
     """Exit codes, kept apart so that a script can tell a typo from a lost race. 2 is click's own for bad
     usage.
@@ -103,7 +106,10 @@ def fail(code: Exit, message: str, hint: str = "") -> Never:
 
 def refuse(problems: Sequence[Problem], what: str, *, already: bool = False) -> Never:
     """End the command because the request itself is wrong: every problem with its field and its fix."""
-    lines = "\n".join("  " + f"{problem.field}: {problem.message}".lstrip(": ") for problem in problems)
+    shown = problems if len(problems) <= _MOST_SHOWN else problems[: _MOST_SHOWN - 1]
+    lines = "\n".join("  " + f"{problem.field}: {problem.message}".lstrip(": ") for problem in shown)
+    if more := len(problems) - len(shown):
+        lines += f"\n  … and {more} more"
     rest = "what was done before stands" if already else "nothing was changed"
     fail(Exit.REFUSED, f"{what} refused; {rest}.\n{lines}")
 

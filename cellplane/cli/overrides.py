@@ -14,10 +14,11 @@ import click
 from cellplane.cell_input import InputError, seconds
 from cellplane.cli.changes import change_options, commit, document_change, yes_option
 from cellplane.cli.outcome import Exit, fail, output_option, print_json, print_table
+from cellplane.cli.ranges import CELL_ID
 from cellplane.cli.reading import read_documents
 from cellplane.cli.service import ServiceSettings, service_options
 from topology import forms
-from topology.overrides import KIND, Action, Override, overrides_of
+from topology.overrides import KIND, LONGEST, Action, Override, overrides_of
 
 for_option = click.option(
     "--for", "duration", required=True, metavar="TIME", help="How long it is in force: 90s, 10m, 2h or 1d."
@@ -51,7 +52,7 @@ def list_overrides(everything: bool, service: ServiceSettings, output: str) -> N
 
 @overrides.command("pin")
 @click.argument("owner")
-@click.option("--cell", "cell_id", type=click.IntRange(min=1), required=True, help="Where it is sent.")
+@click.option("--cell", "cell_id", type=CELL_ID, required=True, help="Where it is sent.")
 @for_option
 @change_options
 @yes_option
@@ -95,7 +96,7 @@ def block(
 
 
 @overrides.command("pass")
-@click.argument("cell_id", metavar="CELL", type=click.IntRange(min=1))
+@click.argument("cell_id", metavar="CELL", type=CELL_ID)
 @for_option
 @change_options
 @yes_option
@@ -138,15 +139,24 @@ def _write(
     if not reason.strip():
         fail(Exit.USAGE, "an override needs --reason: whoever is on call next has to know.")
     commit(
-        service, document_change(KIND, name, body, reason), dry_run=dry_run, yes=yes, ask=ask, output=output
+        service,
+        document_change(KIND, name, body, reason),
+        dry_run=dry_run,
+        yes=yes,
+        ask=ask,
+        output=output,
+        more={"undo": f"cellplane overrides remove {name}"},
     )
 
 
 def _until(duration: str) -> str:
     try:
-        return forms.format_utc(datetime.now(UTC) + timedelta(seconds=seconds(duration)))
+        length = seconds(duration)
     except InputError as error:
         fail(Exit.USAGE, f"--for: {error}")
+    if not 0 < length <= LONGEST.total_seconds():
+        fail(Exit.USAGE, f"--for: {duration!r}: use more than 0 and at most {LONGEST.days}d; renew it then.")
+    return forms.format_utc(datetime.now(UTC) + timedelta(seconds=length))
 
 
 def _said(one: Override) -> str:

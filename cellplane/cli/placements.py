@@ -12,6 +12,7 @@ from google.protobuf import json_format
 
 from cellplane.cli.changes import change_options, yes_option
 from cellplane.cli.outcome import confirm, output_option, print_fields, print_json, print_table
+from cellplane.cli.ranges import RING
 from cellplane.cli.service import CALL_SECONDS, ServiceSettings, call, identity, service_options
 from pb.cellplane.topology.v1 import placement_pb2, placement_pb2_grpc
 
@@ -24,7 +25,7 @@ def placements() -> None:
 @placements.command("place")
 @click.argument("key")
 @click.option("--region", default="", help="Only cells of this region.")
-@click.option("--ring", type=click.IntRange(min=0), help="Only cells of this ring.")
+@click.option("--ring", type=RING, help="Only cells of this ring.")
 @click.option("--owner", default="", metavar="TYPE/ID", help="Whom it is for: ORGANIZATION/42.")
 @change_options
 @service_options

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cellplane.ruleset_file import read_ruleset
+from topology.model import Problem
 
 NAMESPACE = """\
 schema: 2
@@ -80,3 +81,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (found,) = read_ruleset(tmp_path / "x")
     assert not isinstance(found, str)
     assert "No such file" in found.message
+
+
+def test_what_is_no_ruleset_at_all_is_told_once(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {a: {}}\nvolumes: {}\nx-a: 1\n", encoding="utf-8")
+    (problem,) = read_ruleset(file)
+    assert problem == Problem(field="line 1", message="is no ruleset: write an object with schema and rules")

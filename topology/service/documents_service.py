@@ -56,17 +56,17 @@ class DocumentsService(documents_pb2_grpc.DocumentServiceServicer):
     async def PutDocument(
         self, request: documents_pb2.PutDocumentRequest, context: Context
     ) -> cells_pb2.ChangeResponse:
-        return await self._change(request, f"writing {request.kind} {request.name}", body_of(request.body))
+        return await self._change(request, "writing", body_of(request.body))
 
     async def DeleteDocument(
         self, request: documents_pb2.DeleteDocumentRequest, context: Context
     ) -> cells_pb2.ChangeResponse:
-        return await self._change(request, f"deleting {request.kind} {request.name}", None)
+        return await self._change(request, "ending", None)
 
     async def _change(
         self,
         request: documents_pb2.PutDocumentRequest | documents_pb2.DeleteDocumentRequest,
-        what: str,
+        doing: str,
         body: Mapping[str, Any] | None,
     ) -> cells_pb2.ChangeResponse:
         _check_kind(request.kind)
@@ -79,7 +79,8 @@ class DocumentsService(documents_pb2_grpc.DocumentServiceServicer):
                 "KIND_READ_ONLY",
             )
         stamp = stamp_of_caller(request.reason)
-        step = Step(what, lambda view: writer(view, request.name, body, stamp))
+        what = DOCUMENT_KINDS[request.kind].format(name=request.name)
+        step = Step(f"{doing} {what}", lambda view: writer(view, request.name, body, stamp))
         return await self._changer.change([step], dry_run=request.dry_run, shown=request.shown)
 
 

@@ -71,7 +71,9 @@ def test_quarantine_and_cordon_print_the_way_back(run: Run) -> None:
     assert "needs --yes" in run("cells", "quarantine", "2", expect=Exit.REFUSED).stderr
     assert "undo: cellplane cells set-state 2 ACTIVE" in run("cells", "quarantine", "2", "--yes").stdout
     assert state(run, 2) == "QUARANTINED"
-    assert "undo: cellplane cells set-state 3 ACTIVE" in run("cells", "cordon", "3").stdout
+    assert "needs --yes" in run("cells", "cordon", "3", expect=Exit.REFUSED).stderr
+    assert "would: cell 3: ACTIVE → CORDONED" in run("cells", "cordon", "3", "--dry-run").stdout
+    assert "undo: cellplane cells set-state 3 ACTIVE" in run("cells", "cordon", "3", "--yes").stdout
     assert state(run, 3) == "CORDONED"
 
 

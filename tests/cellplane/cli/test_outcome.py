@@ -91,3 +91,10 @@ def test_on_a_terminal_no_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "done" not in CliRunner().invoke(command, input="n\n").stdout
     assert "done" in CliRunner().invoke(command, input="y\n").stdout
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    few, many = (tuple(Problem(field=f"f{at}", message="is wrong") for at in range(end)) for end in (20, 213))
+    assert len(output_of(refuse, few, "it")[2].splitlines()) == 21
+    told = output_of(refuse, many, "it")[2].splitlines()
+    assert told[-2:] == ["  f18: is wrong", "  … and 194 more"]

@@ -24,7 +24,8 @@ def test_an_override_is_written_listed_and_removed(with_cell: Run) -> None:
     assert "would: ORGANIZATION/42: pin to cell 1 until" in run(*PIN, *WHY, "--dry-run").output
     assert "Nothing is overridden." in run("overrides", "list").output
     run(*PIN, *WHY, "--yes")
-    run("overrides", "pass", "1", "--for", "10m", *WHY, "--yes")
+    passed = run("overrides", "pass", "1", "--for", "10m", *WHY, "--yes").output
+    assert "undo: cellplane overrides remove cell/1\n" in passed
     run("overrides", "block", "USER/7", "--for", "1s", *WHY, "--yes")
     found = json.loads(run("overrides", "list", "--all", "--output", "json").stdout)
     assert [(each["name"], each["action"], each["cell"]) for each in found] == [
@@ -43,8 +44,13 @@ def test_an_override_is_written_listed_and_removed(with_cell: Run) -> None:
     [
         (PIN, "--reason", Exit.USAGE),
         ((*PIN[:-1], "soon", *WHY), "no duration", Exit.USAGE),
-        ((*PIN[:-1], "60d", *WHY, "--yes"), "30 days", Exit.REFUSED),
-        (("overrides", "block", "nobody", "--for", "1h", *WHY, "--yes"), "name", Exit.REFUSED),
+        ((*PIN[:-1], "60d", *WHY, "--yes"), "at most 30d", Exit.USAGE),
+        ((*PIN[:-1], "99999999d", *WHY, "--yes"), "at most 30d", Exit.USAGE),
+        ((*PIN[:-1], "0s", *WHY, "--yes"), "more than 0", Exit.USAGE),
+        (("overrides", "block", "nobody", "--for", "1h", *WHY, "--yes"), "name an owner", Exit.REFUSED),
+        # It would block nobody, and look as if cell 1 were blocked.
+        (("overrides", "block", "cell/1", "--for", "1h", *WHY, "--yes"), "USER/42", Exit.REFUSED),
+        (("overrides", "block", "ORG/1", "--for", "1h", *WHY, "--yes"), "ORGANIZATION/42", Exit.REFUSED),
         (("overrides", "pass", "9", "--for", "1h", *WHY, "--yes"), "there is no cell 9", Exit.REFUSED),
     ],
 )

@@ -73,7 +73,7 @@ async def test_what_the_kinds_planner_refuses_is_refused(client: Client) -> None
         grpc.StatusCode.FAILED_PRECONDITION,
         {"bad": "must not be: leave it out"},
     )
-    assert refused.info.metadata["what"] == "writing rules current"
+    assert refused.info.metadata["what"] == "writing the ruleset"
 
 
 @pytest.mark.parametrize(
