@@ -123,8 +123,8 @@ class EdgeSettings:
     what a cell's server keeps an idle connection for, or requests race with its closing; 0 keeps it for ever,
     in every idle time. `trusted_hops` is the number of proxies in front that set X-Forwarded-For. Without
     `lookups` nobody is asked for owners. Cookies and tokens steer at most `steered_per_second` requests to
-    a cell (0: any number). `count_decisions`: Envoys count requests by rule and by class of traffic.
-    `passthrough` are ports for TLS that is handed on unread.
+    a cell (0: any number). `count_decisions`: Envoys count requests by rule and by class of traffic, and
+    answers by status. `passthrough` are ports for TLS that is handed on unread.
     """
 
     listen_address: str = "0.0.0.0"  # noqa: S104 - an edge serves everyone
@@ -154,8 +154,10 @@ class EdgeSettings:
     tracing: Tracing | None = None
 
     @property
-    def counts_classes(self) -> bool:
-        """Whether Envoy is told the classes of traffic by name: to count them, or to log them."""
+    def counts_answers(self) -> bool:
+        """Whether Envoy counts answers by their status, for each cell and class of traffic, and is told the
+        classes by name: to count them, or to log them.
+        """
         return self.count_decisions or self.access_log
 
 

@@ -192,7 +192,7 @@ def _host(
             *_alternatives(settings),
         ],
         response_headers_to_remove=HIDDEN_HEADERS,
-        virtual_clusters=counters(ruleset.traffic) if settings.counts_classes else (),
+        virtual_clusters=counters(ruleset.traffic) if settings.counts_answers else (),
         retry_policy=retries(follow=follows),
         request_body_buffer_limit=wrappers_pb2.UInt64Value(value=REPLAYED_BYTES),
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from envoy.connection_manager import Hcm, connection_manager
 from envoy.edge import EdgeSettings, EdgeTls
+from pb.envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from pb.envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import (
     HeaderMutation,
 )
@@ -34,6 +35,17 @@ def test_paths_are_normalised_and_peers_are_not_taken_at_their_word() -> None:
     assert found.use_remote_address.value
     assert found.path_with_escaped_slashes_action == Hcm.KEEP_UNCHANGED
     assert not connection_manager(EdgeSettings(merge_slashes=False)).merge_slashes
+
+
+def test_answers_are_counted_by_status_only_where_something_is_counted_or_logged() -> None:
+    def counts(settings: EdgeSettings) -> bool:
+        found = Router()
+        assert connection_manager(settings).http_filters[-1].typed_config.Unpack(found)
+        return found.dynamic_stats.value
+
+    assert not counts(EdgeSettings())
+    assert counts(EdgeSettings(count_decisions=True))
+    assert counts(EdgeSettings(access_log=True))
 
 
 def test_a_clients_copies_of_our_headers_are_removed_first() -> None:

@@ -61,7 +61,7 @@ async def test_a_cell_that_clients_steer_to_is_limited_and_no_other(tmp_path: Pa
         assert read[429] > 20, "a cookie that comes with what Lua has to read, too"
         assert await statuses(edge, 40, bare) == await statuses(edge, 40) == {200: 40}
         assert await statuses(edge, 10, ("x-cellplane-override", "cell-2")) == {200: 10}
-        counted = await edge.envoy.stats("vhost.edge.route.steered-cell-2.upstream_rq_200")
+        counted = await edge.envoy.stats("vhost.edge.route.steered-cell-2.upstream_rq_total")
         assert list(counted.values()) == [60 - len(refused)]
         limited = await edge.envoy.stat("edge.http_local_rate_limit.rate_limited")
         assert limited == len(refused) + stolen[429] + read[429]
