@@ -104,6 +104,8 @@ class Bench:
                     requests = way.requests(self.mixes[size])
                     if way.rule == "namespace":  # what was told holds for a minute, and a round takes longer
                         await self._run(target, self.mixes[size].hot(), 2, CONNECTIONS)
+                    else:  # connections to cells are kept for 15 s, and turns are further apart
+                        await self._run(target, requests, 1, CONNECTIONS)
                     before = await self.edges[size].asked()
                     pair = await self._pair(plain, target, requests, self._seconds, CONNECTIONS)
                     into.busy.append(pair)

@@ -43,7 +43,7 @@ MAX_STREAMS_PER_CONNECTION: Final = 100
 def connection_manager(settings: EdgeSettings, stat_prefix: str = LISTENER_NAME) -> Hcm:
     """Make it."""
     router = router_pb2.Router(upstream_http_filters=upstream_filters(settings))
-    # By status, as they come: some 8,000 of a request's 160,000 instructions, and 12,000 of one that is steered.
+    # By status, as they come: 8,000 of some 190,000 instructions, and 12,000 where a request is steered.
     router.dynamic_stats.value = settings.counts_answers
     message = Hcm(
         stat_prefix=stat_prefix,

@@ -95,7 +95,7 @@ _TABLE: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         "edge-count-decisions",
         {
             "is_flag": True,
-            "help": "Have Envoys count requests by rule and outcome (envoy_cellplane_decisions) and by class of"
+            "help": "Have Envoys count requests by rule and outcome (envoy_cellplane_decisions), by class of"
             " traffic, and each cell's answers by status; costs a request a tenth of Envoy's CPU.",
         },
     ),
