@@ -48,7 +48,11 @@ _HTTP: Final[Mapping[grpc.StatusCode, int]] = MappingProxyType(
         grpc.StatusCode.UNAVAILABLE: 503,
     }
 )
-_UNSEEN: Final = {404: grpc.StatusCode.NOT_FOUND, 405: grpc.StatusCode.UNIMPLEMENTED}
+_UNSEEN: Final = {
+    404: (grpc.StatusCode.NOT_FOUND, "NO_SUCH_PATH"),
+    405: (grpc.StatusCode.UNIMPLEMENTED, "NO_SUCH_METHOD"),
+    413: (grpc.StatusCode.INVALID_ARGUMENT, "TOO_LARGE"),
+}
 _UNKEPT: Final = {"cache-control": "no-store"}
 _RULES: Final = rules_of(FILES)
 
@@ -67,7 +71,10 @@ class RestPages:
         self._document = json.dumps(document(importlib.metadata.version("cellplane")), indent=1)
         app = web.Application(client_max_size=MAX_BYTES, middlewares=[_in_our_words])
         for operation in TABLE:
-            app.router.add_route(operation.verb, operation.path, self._page_of(operation))
+            page = self._page_of(operation)
+            app.router.add_route(operation.verb, operation.path, page)
+            if operation.verb == "GET":  # whoever serves GET serves HEAD
+                app.router.add_route("HEAD", operation.path, page)
         app.router.add_get("/openapi.json", self._openapi)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
@@ -92,7 +99,6 @@ class RestPages:
         answer = self._classify if operation.verb == "POST" else self._read
 
         async def page(request: web.Request) -> web.Response:
-            begin(request.headers.get(REQUEST_ID, ""))
             caller, counts, began = self._caller(request), self._server.counts, time.perf_counter()
             with self._traced(operation.method, request) as ending:
                 try:
@@ -112,7 +118,6 @@ class RestPages:
                     ending.code, ending.words = failure.code, failure.message
                     answered = self._failed(operation, failure)
             counts.calls[operation.method, ending.code.name] += 1
-            answered.headers[REQUEST_ID] = current_request_id()
             return answered
 
         return page
@@ -158,21 +163,12 @@ class RestPages:
         return identify(shown, lambda name: request.headers.getall(name, ()), self._names)
 
     def _failed(self, operation: Operation, failure: Failure) -> web.Response:
-        code, _ = failure.code.value
-        status = status_pb2.Status()
-        for _, details in failure.trailers():
-            status.ParseFromString(details)
-        body: dict[str, Any] = {
-            "code": code,
-            "message": failure.message,
-            "details": [_json(each) for each in status.details],
-        }
         headers = _UNKEPT
         if operation.cached and failure.code is grpc.StatusCode.NOT_FOUND:
             headers = self._kept(self._lifetimes.not_found, None)
         if failure.retry_seconds:
             headers = {**headers, "retry-after": str(math.ceil(failure.retry_seconds))}
-        return web.json_response(body, status=_HTTP.get(failure.code, 500), headers=headers)
+        return web.json_response(_body(failure), status=_HTTP.get(failure.code, 500), headers=headers)
 
     def _kept(self, seconds: int, decision: Routed | None) -> dict[str, str]:
         headers = {"cache-control": f"max-age={seconds}, stale-if-error={self._lifetimes.stale}"}
@@ -185,14 +181,26 @@ class RestPages:
 async def _in_our_words(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answer what no page sees (no such path, no such method, a body that is too large) as pages answer."""
+    """Name each request. What no page sees (no such path or method, a body too large), answer as they do."""
+    begin(request.headers.get(REQUEST_ID, ""))
+    answered: web.StreamResponse
     try:
-        return await handler(request)
+        answered = await handler(request)
     except web.HTTPClientError as error:
-        code, _ = _UNSEEN.get(error.status, grpc.StatusCode.INVALID_ARGUMENT).value
-        body = {"code": code, "message": error.text or error.reason, "details": []}
+        code, reason = _UNSEEN.get(error.status, (grpc.StatusCode.INVALID_ARGUMENT, "INVALID"))
         allowed = {"allow": error.headers["allow"]} if "allow" in error.headers else {}
-        return web.json_response(body, status=error.status, headers={**_UNKEPT, **allowed})
+        body = _body(Failure(code, error.text or error.reason, reason))
+        answered = web.json_response(body, status=error.status, headers={**_UNKEPT, **allowed})
+    answered.headers[REQUEST_ID] = current_request_id()
+    return answered
+
+
+def _body(failure: Failure) -> dict[str, Any]:
+    code, _ = failure.code.value
+    status = status_pb2.Status()
+    for _, details in failure.trailers():
+        status.ParseFromString(details)
+    return {"code": code, "message": failure.message, "details": [_json(each) for each in status.details]}
 
 
 def tags_of(decision: Routed) -> tuple[str, ...]:
@@ -209,7 +217,9 @@ def _modern(text: bytes) -> Any:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise invalid(f"the request is no ClassifyRequest in JSON: {error}") from None
-    if isinstance(body, dict) and "claim" in body:
+    if not isinstance(body, dict):
+        raise invalid("the request is no ClassifyRequest in JSON: send an object, {…}")
+    if "claim" in body:
         old = body.pop("claim")
         body.setdefault("claims", [old])
     return body

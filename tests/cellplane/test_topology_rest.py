@@ -194,19 +194,43 @@ async def test_calls_are_counted_as_those_over_grpc(pages: Pages) -> None:
 async def test_what_no_page_answers_is_said_as_pages_say_it(pages: Pages) -> None:
     root = pages.url.removesuffix("/v1/classify")
     async with aiohttp.ClientSession() as session:
-        for verb, path, body, status, code, words in (
-            ("GET", "/v1/nowhere", "", 404, 5, "404: Not Found"),
-            ("DELETE", "/v1/cells", "", 405, 12, "405: Method Not Allowed"),
-            ("POST", "/v1/classify", " " * 300_000, 413, 3, "Maximum request body size 262144 exceeded"),
+        too_large = "Maximum request body size 262144 exceeded"
+        for verb, path, body, status, code, reason, words in (
+            ("GET", "/v1/nowhere", "", 404, 5, "NO_SUCH_PATH", "404: Not Found"),
+            ("DELETE", "/v1/cells", "", 405, 12, "NO_SUCH_METHOD", "405: Method Not Allowed"),
+            ("POST", "/v1/classify", " " * 300_000, 413, 3, "TOO_LARGE", too_large),
         ):
-            async with session.request(verb, f"{root}{path}", data=body) as answer:
+            named = {"x-request-id": f"asked-{status}"}
+            async with session.request(verb, f"{root}{path}", data=body, headers=named) as answer:
                 found = await answer.json()
-                assert (answer.status, found["code"], found["details"]) == (status, code, [])
+                assert (answer.status, found["code"]) == (status, code)
+                assert [each["reason"] for each in found["details"]] == [reason]
                 assert found["message"].startswith(words)
+                assert answer.headers["x-request-id"] == f"asked-{status}"
                 assert answer.headers["cache-control"] == "no-store"
                 assert ("allow" in answer.headers) is (status == 405)
     method = next(each for each in pages.stage.server.counts.calls if each[0].endswith("/Classify"))
     assert method[1] == "INVALID_ARGUMENT", "it was the client, and no fault of the service"
+
+
+async def test_head_is_answered_as_get_without_the_body() -> None:
+    async with serving(TlsFiles()) as pages, aiohttp.ClientSession() as session:
+        root = pages.url.removesuffix("/v1/classify")
+        for path, status in (("/v1/cells/2", 200), ("/v1/cells/9", 404), ("/openapi.json", 200)):
+            async with session.get(f"{root}{path}") as whole, session.head(f"{root}{path}") as head:
+                assert (head.status, await head.read()) == (status, b"")
+                for name in ("content-length", "content-type"):
+                    assert head.headers[name] == whole.headers[name]
+        async with session.head(pages.url) as answer:
+            assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("body", ["[]", "[1]", "null", "1", '"claims"'])
+async def test_a_body_that_is_no_object_is_told_so(body: str) -> None:
+    async with serving(TlsFiles()) as pages:
+        status, answer, _ = await pages.ask(body)
+        assert (status, answer["code"]) == (400, 3)
+        assert "send an object" in answer["message"]
 
 
 async def test_a_header_says_who_calls_only_behind_a_trusted_proxy(tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
     async def Watch(  # type: ignore[override]  # spelled already: the gate lets it through
         self, request: cells_pb2.WatchCellsRequest, context: Context
     ) -> AsyncIterator[bytes]:
+        if request.after_revision < 0:
+            raise invalid(f"after_revision: {request.after_revision} is none: send one that was given, or 0")
         async for response in self.watches.follow(request.after_revision):
             yield response
 

@@ -72,6 +72,12 @@ async def test_what_is_no_cell_comes_as_a_bookmark(stage: Stage, client: Client)
     assert answer.revision == (await stage.store.list("/service/")).revision
 
 
+async def test_a_revision_below_nought_is_refused(client: Client) -> None:
+    ended = await failure(Watch(client, -1).read())
+    assert ended.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "after_revision: -1" in ended.words
+
+
 async def test_lost_history_is_told_as_such(stage: Stage, client: Client) -> None:
     old = await stage.put(cell(4))
     await stage.put(cell(5))
