@@ -9,6 +9,8 @@ import pytest
 from tests.topology.claims.samples import NOON
 from tests.topology.moves.rig import MOVE, OTHER_MOVE, wish
 from topology.backup import Backup, Damaged, Kept, Occupied, lines_of, missing, read, restore, spaces, take
+from topology.claims import plan
+from topology.claims.keys import ClaimKeyspace
 from topology.errors import StoreUnavailable
 from topology.keys import Keyspace
 from topology.memory import Faults, MemoryStore
@@ -45,6 +47,13 @@ async def test_what_is_taken_comes_back() -> None:
     assert await restore(store, ELSEWHERE, rest) == (await store.list("/b/")).revision
     assert (await take(store, ELSEWHERE)).records == backup.records
     assert await missing(store, ELSEWHERE, backup) == ()
+
+
+async def test_what_holds_only_since_it_was_written_is_left_out() -> None:
+    store, keyspace = await filled(), Keyspace("/a")
+    before = await take(store, spaces(keyspace))
+    await store.commit(plan.quiet(ClaimKeyspace.beside(keyspace), [1]))
+    assert (await take(store, spaces(keyspace))).records == before.records
 
 
 async def test_moves_go_on_where_they_stood() -> None:

@@ -17,7 +17,7 @@ from topology.etcd import EtcdStore
 from topology.etcd_access import Timeouts
 from topology.group_commit import GroupCommit
 from topology.memory import Faults, MemoryStore
-from topology.store import Committed, Compare, Conflict, GroupingStore, Txn
+from topology.store import MAX_TXN_OPERATIONS, Committed, Compare, Conflict, GroupingStore, Txn
 
 T = TypeVar("T")
 
@@ -118,6 +118,22 @@ async def test_two_that_want_the_same_key_go_one_after_the_other(
     assert gate.sent == [1, 2, 1, 1]
     assert [isinstance(each, Committed) for each in outcomes] == [True, False, False, True]
     assert [each.value for each in (await base.list(key)).records] == [b"0"]
+    await base.close()
+
+
+async def test_the_largest_transaction_waits_and_goes_as_it_is(base: GroupingStore, etcd_prefix: str) -> None:
+    keys = [f"{etcd_prefix}/{number:03}" for number in range(MAX_TXN_OPERATIONS)]
+    whole = Txn(tuple(Compare(key, 0) for key in keys), tuple((key, b"1") for key in keys))
+    gate = Gate(base)
+    async with running(gate) as together, asyncio.TaskGroup() as tasks:
+        await begun(tasks, together.commit(create(f"{etcd_prefix}/before")))
+        waits, other = await begun(
+            tasks, together.commit(whole), together.commit(create(f"{etcd_prefix}/other"))
+        )
+        gate.opened.set()
+        assert isinstance(await waits, Committed)
+        assert isinstance(await other, Committed)
+    assert gate.sent == [1, 1, 1]
     await base.close()
 
 
