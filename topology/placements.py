@@ -184,12 +184,15 @@ class Placements:
         """Count who is in each cell; a cell that never had anybody is left out."""
         return {cell_id: count.placed for cell_id, count in (await self._counts()).items()}
 
-    async def room_problems(self, cell: Cell, owners: Collection[str]) -> tuple[Problem, ...]:
+    async def room_problems(
+        self, cell: Cell | None, owners: Collection[str], *, force: bool
+    ) -> tuple[Problem, ...]:
         """Say what is against owners coming to a cell: it may not have places for those that have none there.
 
-        Told from how things stand now: who comes at the same moment is not counted yet.
+        Told from how things stand now: who comes at the same moment is not counted yet. Nothing is against it
+        where they are forced, and others say so where there is no such cell.
         """
-        if not cell.capacity:
+        if cell is None or force or not cell.capacity:
             return ()
         placed = (await self.occupancy()).get(cell.id, 0)
         coming = len(owners)

@@ -194,14 +194,16 @@ async def test_a_place_that_is_released_meanwhile_is_not_noted(stage: Stage) -> 
 async def test_who_comes_to_a_full_cell_is_told_so_unless_the_place_is_there_already(stage: Stage) -> None:
     view, places = await stage.put(cell(1, capacity=2), cell(2)), stage.client()
     full, free = view.cells[1], view.cells[2]
-    assert await places.room_problems(full, ["USER/1", "USER/2"]) == ()
+    assert await places.room_problems(full, ["USER/1", "USER/2"], force=False) == ()
     await stage.put(cell(2, CellState.CORDONED))
     view = await read_view(stage.base, stage.keyspace)
     for name, owner in (("a", "USER/9"), ("b", "USER/1")):
         await placed(places, view, replace(wish(name), owner=owner))
-    assert await places.room_problems(full, ["USER/1"]) == ()
-    assert await places.room_problems(free, ["USER/1", "USER/2"]) == ()
-    (problem,) = await places.room_problems(full, ["USER/1", "USER/2", "USER/3"])
+    assert await places.room_problems(full, ["USER/1"], force=False) == ()
+    assert await places.room_problems(free, ["USER/1", "USER/2"], force=False) == ()
+    three = ["USER/1", "USER/2", "USER/3"]
+    assert await places.room_problems(full, three, force=True) == ()
+    (problem,) = await places.room_problems(full, three, force=False)
     assert str(problem) == (
         "to_cell: cell 1 is full: 2 of 2 places are taken, and 2 more would come: "
         "raise its capacity, name another cell, or force it"

@@ -86,9 +86,8 @@ class MovePlanner:
         if (busy := await self._book.busy(name for name, _ in wish.owners)) is not None:
             raise busy_with(busy)
         problems = await self._crossing.problems(wish)
-        cell = self._sources.view.cells.get(wish.to_cell)
-        if cell is not None and not wish.force:
-            problems += await self._placements.room_problems(cell, [name for name, _ in wish.owners])
+        cell, names = self._sources.view.cells.get(wish.to_cell), [name for name, _ in wish.owners]
+        problems += await self._placements.room_problems(cell, names, force=wish.force)
         if problems:
             raise invalid_fields(problems, grpc.StatusCode.FAILED_PRECONDITION, "REFUSED")
         view, reached = self._sources.view, await self._ports.fleet.reached(self._sources.view.revision)

@@ -170,10 +170,9 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
         view = self._sources.view
         for problem in arrival_problems(view, wish.to_cell, force=force):
             yield problem
-        cell = view.cells.get(wish.to_cell)
-        if cell is not None and not force:
-            for problem in await self._placements.room_problems(cell, [*map(name_of, wish.subjects)]):
-                yield problem
+        cell, names = view.cells.get(wish.to_cell), [*map(name_of, wish.subjects)]
+        for problem in await self._placements.room_problems(cell, names, force=force):
+            yield problem
         for at, (subject, _) in enumerate(wish.owners):
             freeze = view.documents.get((DEPARTING, name_of(subject)))
             if freeze is not None and freeze.body.get("move"):
