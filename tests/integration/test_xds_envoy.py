@@ -49,6 +49,7 @@ class ControlPlane:
     revision: int = 0
     cache: Cache = field(default_factory=Cache)
     server: AdsServer | None = None
+    now: Callable[[], float] = time.monotonic
     ahead_seconds: float = 0.0
 
     async def start(self) -> None:
@@ -57,7 +58,7 @@ class ControlPlane:
         self.port = await self.server.start(f"127.0.0.1:{self.port}")
 
     def clock(self) -> float:
-        return time.monotonic() + self.ahead_seconds
+        return self.now() + self.ahead_seconds
 
     def elapse(self, seconds: float) -> None:
         """Let time pass for the server alone, and everybody look at the clock."""

@@ -92,7 +92,8 @@ async def test_rule_6_and_49_routes_wait_for_clusters_that_envoy_cannot_ask_for_
 ) -> None:
     a, b, _ = upstreams
     port, slow_port = free_port(), free_port()
-    other = ControlPlane(port=free_port())
+    # For it no time passes, however slow the machine is: it would not wait for clusters for ever.
+    other = ControlPlane(port=free_port(), now=lambda: 1000.0)
     base = [cluster("a"), endpoints("a", a), listener("one", port, "r")]
     slow = [checked_cluster("slow"), endpoints("slow", slow_port)]
     revision = control_plane.publish(*base, routes("r", "a"))
