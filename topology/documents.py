@@ -38,12 +38,17 @@ def plan_document(
                 problems=(Problem(field="name", message=f"{name!r} is not there: nothing is to be deleted"),)
             )
         txn = Txn(compares=(compare,), deletes=(key,))
-        return Plan(txn=txn, summary=(f"{kind} {name}: delete",), keys=(key,))
+        return Plan(txn=txn, summary=(f"{_words(kind, name)}: ended",), keys=(key,))
     value = _document_bytes(Document(kind=kind, name=name, body=body, stamp=stamp), MAX_TXN_BYTES - len(key))
     if isinstance(value, Problem):
         return Refusal(problems=(value,))
-    told = f"{kind} {name}: {'replace' if compare.mod_revision else 'write'}, {len(value)} bytes"
+    done = "replaced" if compare.mod_revision else "written"
+    told = f"{_words(kind, name)}: {done}, {len(value)} bytes"
     return Plan(txn=Txn(compares=(compare,), puts=((key, value),)), summary=(told,), keys=(key,))
+
+
+def _words(kind: str, name: str) -> str:
+    return DOCUMENT_KINDS[kind].format(name=name)
 
 
 def _document_problems(kind: str, name: str, stamp: Stamp) -> Iterator[Problem]:

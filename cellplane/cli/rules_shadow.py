@@ -78,6 +78,9 @@ def show(servers: tuple[str, ...], output: str) -> None:
     if output == "json":
         print_json(dict(zip(servers, told, strict=True)))
         return
+    if not any(page["candidate"] for page in told):
+        click.echo("No ruleset is tried: `cellplane rules shadow start` begins.")
+        return
     counts: dict[tuple[str, str, str], int] = {}
     for each in (count for page in told for count in page["requests"]):
         key = (each["live_rule"], each["candidate_rule"], each["outcome"])

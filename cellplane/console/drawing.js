@@ -89,7 +89,7 @@ export function cellRow(told, actions) {
   const health = told.problems.length
     ? told.problems.map((problem) => el("span", { class: problem.startsWith("rejected") || problem.startsWith("has no") ? "problem" : "note" }, problem))
     : badge("ok", "good");
-  const zones = told.zones.length ? ` · zone${told.zones.length === 1 ? "" : "s"} ${told.zones.join(", ")}` : "";
+  const zones = told.zones.length ? ` · zone${told.zones.length === 1 ? "" : "s"}\u00a0${told.zones.join(", ")}` : "";
   return el("tr", {},
     el("td", {}, el("span", { class: "name" }, `${told.id} · ${told.name}`), el("span", { class: "sub" }, `${told.endpoints} endpoint${told.endpoints === 1 ? "" : "s"}${zones}${told.region ? ` · ${told.region}` : ""}`)),
     el("td", {}, badge(told.state), told.previous_state ? el("span", { class: "sub" }, `was ${told.previous_state}`) : ""),

@@ -92,6 +92,14 @@ async def test_a_body_over_what_is_kept_gets_the_refusal(rig: TwoCells) -> None:
     assert rig.seen == ([], [])
 
 
+async def test_a_stream_is_not_repeated_and_gets_the_refusal(rig: TwoCells) -> None:
+    await remembered_then_left(rig)
+    answer = await send(rig.asking.edge.port, "/acme/web.git/ssh-upload-pack", method="POST")
+    assert (answer.status, answer.get("retry-after"), answer.all("x-cellplane-owner")) == (421, "1", [])
+    assert (answer.get("x-cellplane-rule"), rig.seen) == ("path", ([], []))
+    assert (await rig.asking.edge.send("/acme/web.git/info/refs")).body == "application 2", "and is learned"
+
+
 async def test_it_is_tried_once(rig: TwoCells) -> None:
     await remembered_then_left(rig)
     on = wish(epoch=3, source=2, to=3)

@@ -27,20 +27,20 @@ def test_a_new_document_must_not_be_there_yet() -> None:
         kind="rules", name="current", body={"rules": []}, stamp=LATER
     )
     assert plan.keys == (key,) == (KEY,)
-    assert plan.summary == (f"rules current: write, {len(value)} bytes",)
+    assert plan.summary == (f"the ruleset: written, {len(value)} bytes",)
 
 
 def test_a_document_is_replaced_as_it_was_seen() -> None:
     plan = plan_document(HELD, "rules", "current", {"rules": [2]}, LATER, expected_revision=8)
     assert isinstance(plan, Plan)
     assert plan.txn.compares == (Compare(KEY, 8),)
-    assert plan.summary[0].startswith("rules current: replace, ")
+    assert plan.summary[0].startswith("the ruleset: replaced, ")
 
 
 def test_a_document_is_deleted() -> None:
     plan = plan_document(HELD, "rules", "current", None, LATER)
     assert plan == Plan(
-        txn=Txn(compares=(Compare(KEY, 8),), deletes=(KEY,)), summary=("rules current: delete",), keys=(KEY,)
+        txn=Txn(compares=(Compare(KEY, 8),), deletes=(KEY,)), summary=("the ruleset: ended",), keys=(KEY,)
     )
 
 

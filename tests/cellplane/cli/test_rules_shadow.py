@@ -15,6 +15,7 @@ from cellplane.cli.outcome import Exit
 
 Run = Callable[..., Result]
 PAGE = {
+    "candidate": {"by": "ada"},
     "percent": 5,
     "requests": [{"live_rule": "path", "candidate_rule": "new", "outcome": "elsewhere", "count": 3}],
     "elsewhere": [{"method": "GET", "path": "/acme", "live": "path: cell-2", "candidate": "new: cell-3"}],
@@ -27,7 +28,8 @@ def server() -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps(PAGE).encode())
+            page = {**PAGE, "candidate": None} if self.path.startswith("/none") else PAGE
+            self.wfile.write(json.dumps(page).encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -61,6 +63,8 @@ def test_what_several_servers_count_is_one_sum(run: Run, server: str) -> None:
     assert "elsewhere" in shown
     assert " 6" in shown
     assert "/acme" in shown
+    nobody = run("rules", "shadow", "show", "--ext-proc-status", f"{server}/none").stdout
+    assert nobody == "No ruleset is tried: `cellplane rules shadow start` begins.\n"
     nowhere = run(
         "rules", "shadow", "show", "--ext-proc-status", "http://127.0.0.1:1", expect=Exit.UNAVAILABLE
     )
