@@ -45,7 +45,8 @@ def is_linearizable(
         if (left, state) in dead:
             return False
         first_end = min(history[at].ended for at in left if history[at].answered is not UNKNOWN)
-        for at in left:
+        # Answered calls first, as they ended: what was cut off is seldom needed to explain them.
+        for at in sorted(left, key=lambda at: (history[at].answered is UNKNOWN, history[at].ended)):
             call = history[at]
             if call.began > first_end:
                 continue
