@@ -21,7 +21,7 @@ demo: .venv/.installed-demo $(ENVOY) ## Run the demo: etcd, control plane, cells
 	$(BIN)/cellplane demo $(ARGS)
 
 test: .venv/.installed-dev $(ENVOY) ## Run every test that this machine can run [ARGS=…]
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: .venv/.installed-dev ## Format, lint, types, imports, dependencies, house rules
 	$(BIN)/ruff format --check .
