@@ -602,6 +602,7 @@ local function extract(rule, ask)
     elseif condition.unreserved and is_reserved(value) then
       return nil
     elseif #value > MAX_TEXT then
+      if not condition.by_name then return nil end
       passed = passed or "malformed"
     else
       local start = condition.starts

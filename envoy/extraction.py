@@ -60,7 +60,10 @@ def extract(rule: MatchRule, request: Request, path: str, reserved: frozenset[st
         if condition.unreserved and is_reserved(values[0], reserved):
             return NoMatch("the path's first segment is reserved")
         if most is not None and len(values[0]) > most:
-            passed = passed or Passed(Skip.MALFORMED, f"{condition.label} is longer than {most} bytes")
+            why = f"{condition.label} is longer than {most} bytes"
+            if not condition.is_by_name:
+                return NoMatch(why)  # Lua can't tell what the pattern says, and may not even be asked
+            passed = passed or Passed(Skip.MALFORMED, why)
             continue
         found = match_text(condition.regex, values[0])
         if condition.inverse:

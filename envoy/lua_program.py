@@ -177,6 +177,7 @@ def _condition(condition: Condition) -> Data:
         "part": condition.part.value,
         "name": condition.name,
         "regex": regex_data(condition.regex) if condition.regex else None,
+        "by_name": condition.is_by_name or None,
         "unreserved": condition.unreserved or None,
         "starts": _start(condition),
         "inverse": condition.inverse or None,

@@ -51,6 +51,11 @@ class Condition:
     kept_as: str = ""
 
     @property
+    def is_by_name(self) -> bool:
+        """Tell whether matchers find it by its name alone: whatever its value is, Lua gets to read it."""
+        return self.regex is None or self.part in ONCE
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """Name what the condition gives to transforms and keys."""
         own = (self.kept_as,) if self.kept_as else ()

@@ -471,6 +471,10 @@ def _tokens() -> Iterator[Asked]:
     yield Asked("default", headers=(("runner-token", token("o:9", "glrt-")),))
     yield Asked("runner 3", headers=(("runner-token", f" {good} "),))
     yield Asked("default", headers=(("runner-token", token("c:3", "glrts-")),))
+    yield Asked(
+        "default", headers=(("runner-token", f"glrt-{'x' * 4096}"),)
+    )  # a pattern, and too long to be read
+    yield Asked("default", headers=(("runner-token", "x" * 4097),))
     inside = payload("c:3")
     broken = sealed(f"glrt-{inside}", length=len(inside) + 1)
     yield Asked("runner status 400", headers=(("runner-token", broken),), skips=("runner:malformed",))

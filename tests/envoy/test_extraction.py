@@ -73,8 +73,15 @@ def test_what_is_too_long_to_be_read_is_malformed_and_not_as_if_it_were_not_ther
         match=[{"type": "path", "template": "/:n/*"}],
         action={"classify": [{"type": "route", "value": "${n}"}]},
     )
-    assert isinstance(asked(path, path="/acme/" + long), Passed)
-    assert isinstance(asked(path, path="/users/" + long), NoMatch), "a page of the application's own"
+    assert asked(path, path="/acme/" + long) == NoMatch(
+        f"path template /:n/* is longer than {MAX_TEXT} bytes"
+    )
+    patterned = match_rule(
+        match=[{"type": "header", "name": "x-a", "regex": "^a(?P<v>.*)$"}],
+        action={"classify": [{"type": "route", "value": "${v}"}]},
+    )
+    assert isinstance(asked(patterned, long), NoMatch), "matchers have said that it is none of the rule's"
+    assert isinstance(asked(patterned, "a" + long), NoMatch), "and Lua can't tell the one from the other"
 
 
 def test_a_native_rule_looks_at_texts_of_any_length() -> None:
