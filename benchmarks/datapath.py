@@ -103,7 +103,7 @@ class Bench:
                     into = found.setdefault((way.name, size), Found())
                     requests = way.requests(self.mixes[size])
                     if way.rule == "namespace":  # what was told holds for a minute, and a round takes longer
-                        await self._run(target, self.mixes[size].hot(), 2, CONNECTIONS)
+                        await self._run(target, self.mixes[size].hot(), 2 * workers, CONNECTIONS)
                     else:  # connections to cells are kept for 15 s, and turns are further apart
                         await self._run(target, requests, 1, CONNECTIONS)
                     before = await self.edges[size].asked()

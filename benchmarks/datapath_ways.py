@@ -42,8 +42,11 @@ class Mix:
         ]
 
     def hot(self) -> list[Request]:
-        """Ask for each name, so that it is remembered."""
-        return [Request(f"/hot-{at}/project") for at in range(HOT)]
+        """Ask for each name, so that it is remembered: in another order each time, or wrk would send a name
+        over the same connection again and again, and one worker of several would never hear it.
+        """
+        names = [Request(f"/hot-{at}/project") for at in range(HOT)]
+        return [each for _ in range(LONG // HOT) for each in self._random.sample(names, HOT)]
 
     def _fresh(self) -> Request:
         self._cold = (self._cold + 1) % COLD
