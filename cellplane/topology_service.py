@@ -218,7 +218,7 @@ async def _announce(server: TopologyServer, follower: ClaimFollower, read: async
     await follower.reached(0)
     # Claims may be millions of objects: looking through all of them again and again takes seconds each time.
     calm_collector()
-    await server.refresh_health()
+    server.refresh_health()
     log.info("ready claims=%d cursor=%d", len(follower.index), follower.index.cursor)
 
 

@@ -14,9 +14,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from pb.cellplane.topology.v1 import (
     backup_pb2,
@@ -57,6 +56,7 @@ from topology.service.claim_watch_service import ClaimWatchService
 from topology.service.counts import Counts
 from topology.service.documents_service import DocumentsService, Writers
 from topology.service.gate import Gate, rules_of
+from topology.service.health_service import Health
 from topology.service.identity import NO_MORE_NAMES, Names
 from topology.service.methods import Methods
 from topology.service.move_planner import NO_PORTS, MovePorts
@@ -65,6 +65,7 @@ from topology.service.placement_follower import PlacementFollower
 from topology.service.placement_service import PlacementService
 from topology.service.places import Places
 from topology.service.reader import Reader
+from topology.service.reflection_service import Reflection
 from topology.service.routing_services import CLASSIFY, CellService, ClassifyService, HealthService
 from topology.service.server_options import DEFAULT_OPTIONS, ServerOptions
 from topology.service.sources import Sources
@@ -86,7 +87,6 @@ FILES: Final = (
     transfer_pb2.DESCRIPTOR,
 )
 SERVICES: Final = tuple(service.full_name for file in FILES for service in file.services_by_name.values())
-OVERALL: Final = ""  # the health of the server as a whole
 
 
 class ListenFailed(Exception):
@@ -132,7 +132,8 @@ class TopologyServer:
         self._sources = sources
         self._names = names
         self._options = options
-        self._health = health.HealthServicer()
+        self._health = Health(SERVICES)
+        self._reflection = Reflection((*SERVICES, "grpc.health.v1.Health"))
         self._server: grpc.aio.Server | None = None
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None, *, verified: bool) -> int:
@@ -156,7 +157,7 @@ class TopologyServer:
         methods = Methods()
         self._register(methods.taking(), methods.taking(gate.guarded))
         server.add_generic_rpc_handlers((methods,))
-        await self.refresh_health()
+        self.refresh_health()
         try:
             if credentials is None:
                 port = server.add_insecure_port(address)
@@ -183,20 +184,18 @@ class TopologyServer:
             tasks.create_task(self._transfers.sweep())
             tasks.create_task(self._placement_follower.run())
 
-    async def refresh_health(self) -> None:
+    def refresh_health(self) -> None:
         """Say whether questions can be answered by now. Called when sources may have become ready."""
-        answers = health_pb2.HealthCheckResponse
-        status = answers.SERVING if self._sources.ready else answers.NOT_SERVING
-        for service in (OVERALL, *SERVICES):
-            await self._health.set(service, status)
+        self._health.set(serving=self._sources.ready)
 
     async def stop(self, grace_seconds: float = 5.0) -> None:
         """Take no more calls, send watchers elsewhere, let the others finish. Harmless if never started."""
         if self._server is None:
             return
         server, self._server = self._server, None
-        await self._health.enter_graceful_shutdown()
+        await self._health.end()
         stopping = asyncio.ensure_future(server.stop(grace_seconds))
+        self._reflection.end()
         self.cells.watches.end()
         self.claim_watches.watches.end()
         self.moves.watches.end()
@@ -219,5 +218,5 @@ class TopologyServer:
         # Nothing is told here but whether the service is up, and what its API is.
         health_service_pb2_grpc.add_HealthServiceServicer_to_server(HealthService(self._sources), unguarded)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, unguarded)
-        names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, unguarded)
+        add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server  # it has no types
+        add_reflection(self._reflection, unguarded)

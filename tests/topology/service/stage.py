@@ -170,7 +170,7 @@ async def playing(
                 await follower.reached(0)
                 while watcher.view is None:
                     await asyncio.sleep(0.002)
-            await server.refresh_health()
+            server.refresh_health()
         try:
             if cells:
                 await stage.put(*cells)
