@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,18 +23,21 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from cellplane.https import common_name, https_context
+from cellplane.https import https_context
 from cellplane.rest_openapi import document
 from cellplane.rest_table import TABLE, Operation
 from cellplane.settings import Listen, SettingsError, TlsFiles
 from cellplane.tracing import Ending, Tracing
+from topology.service.certificate import shown
 from topology.service.classify import Lifetimes, Routed
 from topology.service.failure import Failure, failure_of, invalid
-from topology.service.gate import rules_of
+from topology.service.gate import NAMELESS, rules_of
 from topology.service.identity import Caller, Names, Role, identify, may
 from topology.service.request_id import REQUEST_ID, begin, current_request_id
 from topology.service.routing_services import NOT_UNDERSTOOD, routed_message
 from topology.service.server import FILES, TopologyServer
+
+log = logging.getLogger("cellplane.topology_rest")
 
 MAX_BYTES: Final = 256 * 1024
 # As gRPC-Gateway has it, which GitLab's REST clients know; but a revision that is gone is not there.
@@ -45,6 +49,7 @@ _HTTP: Final[Mapping[grpc.StatusCode, int]] = MappingProxyType(
         grpc.StatusCode.OUT_OF_RANGE: 404,
         grpc.StatusCode.PERMISSION_DENIED: 403,
         grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+        grpc.StatusCode.UNAUTHENTICATED: 401,
         grpc.StatusCode.UNAVAILABLE: 503,
     }
 )
@@ -99,9 +104,10 @@ class RestPages:
         answer = self._classify if operation.verb == "POST" else self._read
 
         async def page(request: web.Request) -> web.Response:
-            caller, counts, began = self._caller(request), self._server.counts, time.perf_counter()
+            counts, began = self._server.counts, time.perf_counter()
             with self._traced(operation.method, request) as ending:
                 try:
+                    caller = self._caller(request)
                     with self._server.places.held_for(lambda: caller):
                         answered = await answer(operation, request, caller)
                     counts.took(operation.method, time.perf_counter() - began)
@@ -153,14 +159,15 @@ class RestPages:
     def _let_in(self, operation: Operation, caller: Caller, asked: Message | None) -> None:
         if not may(caller, _RULES[operation.method], getattr(asked, "cell_id", None)):
             self._server.counts.refused[operation.method, caller.role.value] += 1
-            words = f"{caller.name!r} ({caller.role}) may not ask {operation.path}"
+            words = f"{caller.name or NAMELESS!r} ({caller.role}) may not ask {operation.path}"
             raise Failure(grpc.StatusCode.PERMISSION_DENIED, words, "ACCESS_DENIED")
 
     def _caller(self, request: web.Request) -> Caller:
         if not self._verified:  # over HTTP/1 a connection has one call at a time: the host is who calls
             return Caller(Role.UNVERIFIED, f"http:{request.remote}")
-        shown = common_name(request.get_extra_info("peercert"))
-        return identify(shown, lambda name: request.headers.getall(name, ()), self._names)
+        certificate = shown(request.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        certificate.check()
+        return identify(certificate.name, lambda name: request.headers.getall(name, ()), self._names)
 
     def _failed(self, operation: Operation, failure: Failure) -> web.Response:
         headers = _UNKEPT
@@ -191,6 +198,11 @@ async def _in_our_words(
         allowed = {"allow": error.headers["allow"]} if "allow" in error.headers else {}
         body = _body(Failure(code, error.text or error.reason, reason))
         answered = web.json_response(body, status=error.status, headers={**_UNKEPT, **allowed})
+    except Exception:  # a bug of ours
+        log.exception("call_failed path=%s", request.path)
+        words = f"an error of ours; it is logged with request {current_request_id()}"
+        body = _body(Failure(grpc.StatusCode.INTERNAL, words))
+        answered = web.json_response(body, status=500, headers=_UNKEPT)
     answered.headers[REQUEST_ID] = current_request_id()
     return answered
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import ssl
 from pathlib import Path
 
@@ -36,3 +38,47 @@ def test_the_common_name_of_a_certificate() -> None:
     assert common_name({}) == ""
     subject = ((("organizationName", "acme"),), (("commonName", "admin-ada"),))
     assert common_name({"subject": subject}) == "admin-ada"
+
+
+def test_several_common_names_are_nobodys() -> None:
+    assert common_name({"subject": ((("commonName", "cell-2"),), (("commonName", "admin-eve"),))}) == ""
+
+
+async def test_files_that_are_replaced_count_from_the_next_handshake_on(tmp_path: Path) -> None:
+    first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second")
+    ours, renewed = first.issue("server", "127.0.0.1"), second.issue("server", "127.0.0.1")
+    files = TlsFiles(ca=tmp_path / "ca.pem", cert=ours.cert, key=ours.key)
+    shutil.copy(first.ca, tmp_path / "ca.pem")
+    server = await asyncio.start_server(answering, "127.0.0.1", 0, ssl=https_context(files, demanding=True))
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        assert await shake(port, first, first) == b"here"
+        assert await shake(port, first, second) == b""
+        ours.cert.write_bytes(b"half of it")
+        assert await shake(port, first, first) == b"here"
+        renewed.key.replace(ours.key)
+        renewed.cert.replace(ours.cert)
+        shutil.copy(second.ca, tmp_path / "ca.pem")
+        assert await shake(port, second, second) == b"here"
+        assert await shake(port, second, first) == b""
+
+
+async def answering(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"here")
+    writer.close()
+
+
+async def shake(port: int, believed: Authority, vouched: Authority) -> bytes:
+    """Connect believing one authority, with a certificate of one; give what is said, nothing where it is
+    refused.
+    """
+    context = ssl.create_default_context(cafile=str(believed.ca))
+    mine = vouched.issue("client", common_name="CELL-1")
+    context.load_cert_chain(mine.cert, mine.key)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    try:
+        return await reader.read()
+    except OSError:  # with TLS 1.3 it is told behind the handshake
+        return b""
+    finally:
+        writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from topology.memory import MemoryStore
 from topology.model import Document
 from topology.moves import machine
 from topology.moves.book import MoveBook
+from topology.service import certificate
 from topology.service.classify import Lifetimes, Routed
 from topology.service.identity import NO_MORE_NAMES, Names, Role
 from topology.service.places import NO_LIMIT, CallLimit, Mode
@@ -164,6 +166,29 @@ async def test_under_mtls_rules_are_applied(tmp_path: Path) -> None:
         context = ssl.create_default_context(cafile=str(files.ca))
         with pytest.raises(aiohttp.ClientError):
             await pages.ask({"type": "FIRST_CELL"}, context)
+
+
+async def test_a_bug_of_ours_is_told_in_our_words(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> object:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pages.stage.server.classify, "decide", broken)
+    status, body, headers = await pages.ask({"type": "FIRST_CELL"})
+    assert (status, body["code"], headers["cache-control"]) == (500, 13, "no-store")
+    assert body["message"] == f"an error of ours; it is logged with request {headers['x-request-id']}"
+
+
+async def test_an_expired_certificate_is_refused_on_an_open_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    files = tls_of(authority, tmp_path)
+    async with serving(files) as pages:
+        context = ssl.create_default_context(cafile=str(files.ca))
+        authority.issue_cert("client.test", common_name="ROUTER-eu").configure_cert(context)
+        monkeypatch.setattr(certificate, "_now", lambda: math.inf)
+        status, body, _ = await pages.ask({"type": "FIRST_CELL"}, context)
+        assert (status, body["details"][0]["reason"]) == (401, "CERTIFICATE_EXPIRED")
 
 
 async def test_a_caller_that_asks_too_much_at_once_is_told_to_wait(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ _STRINGS: Final = {0x0C: "utf-8", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii"}
 _SEQUENCE, _SET = 0x30, 0x31
 _PART: Final = re.compile(r'(?:[^;,"]|"(?:[^"\\]|\\.)*")+')
 _ATTRIBUTE: Final = re.compile(r"(?:[^,+\\]|\\.)+")
-_ESCAPE: Final = re.compile(r"\\(?:([0-9A-Fa-f]{2})|(.))")
+_ESCAPES: Final = re.compile(r"((?:\\[0-9A-Fa-f]{2})+)|\\(.)")
 
 
 def forwarded_name(headers: Callable[[str], Sequence[str]]) -> str | None:
@@ -86,8 +86,9 @@ def _of_envoy(text: str) -> Iterator[str]:
         for attribute in _ATTRIBUTE.findall(value):
             name, _, common_name = attribute.partition("=")
             if name.strip().upper() == "CN":
-                yield _ESCAPE.sub(_unescaped, common_name)
+                yield _ESCAPES.sub(_unescaped, common_name)
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    return bytes.fromhex(found[1]).decode("latin-1") if found[1] else found[2]
+    """Read bytes of UTF-8 that follow one another, or a character that would mean something else."""
+    return bytes.fromhex(found[1].replace("\\", "")).decode(errors="replace") if found[1] else found[2]

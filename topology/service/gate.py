@@ -29,6 +29,7 @@ import grpc.aio
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
 from pb.gitlab.cells.topology_service import autz_pb2
+from topology.service.certificate import NONE_SHOWN, Shown, shown
 from topology.service.counts import Counts
 from topology.service.failure import Failure, failure_of
 from topology.service.identity import NO_MORE_NAMES, Caller, Names, Role, Rule, identify, may
@@ -38,6 +39,7 @@ from topology.service.unknown_fields import refuse_unknown
 
 log = logging.getLogger("topology.service")
 
+NAMELESS: Final = "a certificate without a single common name"
 USER: Final = "x-cellplane-user"
 USER_BYTES: Final = f"{USER}-bin"  # in UTF-8, for names that are not ASCII
 # For a method about which no rule is known.
@@ -45,6 +47,7 @@ _DEFAULT: Final = (int(Rule.ANY_AUTHENTICATED),)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _caller: ContextVar[Callable[[], Caller]] = ContextVar("caller")
+_certificate: ContextVar[Shown] = ContextVar("certificate", default=NONE_SHOWN)
 
 
 class Around(Protocol):
@@ -57,6 +60,11 @@ class Around(Protocol):
     def stream(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
         """Do the same for a method that answers with a stream."""
         ...
+
+
+def current_certificate() -> Shown:
+    """Give what whoever makes the call showed for it."""
+    return _certificate.get()
 
 
 def current_caller() -> Caller:
@@ -132,14 +140,13 @@ class Gate:
             return grpc.unary_stream_rpc_method_handler(stream, **how)
         raise AssertionError(f"{method} takes a stream of requests, which no gate has seen yet")
 
-    def identify(self, context: Context) -> Caller:
+    def identify(self, context: Context, certificate: Shown = NONE_SHOWN) -> Caller:
         """Say who is at the other end, by what TLS verified; a header counts only from a trusted proxy."""
         if not self._verified:
             said = _said(context, USER) or _said(context, USER_BYTES)
-            return Caller(Role.UNVERIFIED, said if 0 < len(said) <= 200 else str(context.peer()))
-        names = tuple(context.auth_context().get("x509_common_name", ()))
-        common_name = names[0].decode(errors="replace") if names else ""
-        return identify(common_name, lambda name: _all_said(context, name), self._names)
+            usable = 0 < len(said) <= 200 and said.isprintable()
+            return Caller(Role.UNVERIFIED, said if usable else str(context.peer()))
+        return identify(certificate.name, lambda name: _all_said(context, name), self._names)
 
     def let_in(self, method: str, request: Any, context: Context) -> str:
         """Raise Failure where no rule lets the caller in; give the id that the caller gave the request."""
@@ -147,13 +154,16 @@ class Gate:
         if not self._verified:  # who it says it is matters only to those who write it down
             _caller.set(cache(lambda: self.identify(context)))
             return given
-        caller = self.identify(context)
+        certificate = _shown(context)
+        certificate.check()
+        _certificate.set(certificate)
+        caller = self.identify(context, certificate)
         _caller.set(lambda: caller)
         cell_id = getattr(request, "cell_id", None)
         if may(caller, self._rules.get(method, ()), cell_id):
             return given
         self.counts.refused[method, caller.role.value] += 1
-        who = caller.name or "a certificate without a common name"
+        who = caller.name or NAMELESS
         raise Failure(
             grpc.StatusCode.PERMISSION_DENIED,
             f"{who!r} ({caller.role}) may not call {method}" + (f" for cell {cell_id}" if cell_id else ""),
@@ -217,6 +227,12 @@ class Gate:
 def _spelling(serializer: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     """Let through what is spelled already: the same answer for many."""
     return lambda answer: answer if type(answer) is bytes else serializer(answer)
+
+
+def _shown(context: Context) -> Shown:
+    for encoded in context.auth_context().get("x509_pem_cert", ()):
+        return shown(encoded)
+    return NONE_SHOWN
 
 
 def _said(context: Context, name: str) -> str:

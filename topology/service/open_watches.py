@@ -7,13 +7,16 @@ Response`, as far as a watcher of this service goes.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Final, TypeVar
 
 import grpc
 
 from topology.errors import Compacted, ListAgain
+from topology.service.certificate import expired
 from topology.service.failure import Failure
+from topology.service.gate import current_certificate
 
 MAX_WATCHES: Final = 1000
 T = TypeVar("T")
@@ -64,13 +67,20 @@ class OpenWatches:
         return await self.waiting(anext(batches))
 
     async def waiting(self, what: Awaitable[T]) -> T:
-        """Wait for something. Raises Failure where this server goes away."""
-        waiting = asyncio.timeout(0 if self._ending else None)
+        """Wait for something. Raises Failure where this server goes away, or the watcher's certificate runs
+        out.
+        """
+        left = current_certificate().seconds_left
+        waiting = asyncio.timeout(0 if self._ending else left if left < math.inf else None)
         self._waiting.add(waiting)
         try:
             async with waiting:
                 return await what
         except TimeoutError:
+            if not waiting.expired():
+                raise
+            if not self._ending:
+                raise expired() from None
             words = "this server is going away: watch again"
             raise Failure(grpc.StatusCode.UNAVAILABLE, words, "GOING_AWAY") from None
         finally:

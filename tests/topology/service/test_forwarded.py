@@ -55,6 +55,8 @@ def test_a_subject_in_der(subject: str, name: str | None) -> None:
         ('Subject="CN=a\\,CN=ADMIN"', "a,CN=ADMIN"),
         ('Subject="O=\\"x;y\\",CN=CELL-4"', "CELL-4"),
         ('Subject="CN=a\\2Cb"', "a,b"),
+        ('Subject="CN=Zo\\C3\\AB"', "Zoë"),
+        ('Subject="CN=Zo\\C3"', "Zo\ufffd"),
         ('Subject="CN=CELL-4+CN=ADMIN"', None),
         ('Subject="CN=CELL-4";Subject="CN=ADMIN"', None),
         ('Subject="CN=CELL-4",Subject="CN=ADMIN"', None),

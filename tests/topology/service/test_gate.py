@@ -104,7 +104,7 @@ async def test_a_refusal_says_who_and_what_and_is_counted(guarded: Stage) -> Non
     assert guarded.server.counts.refused == {(method, "cell"): 1}
     assert guarded.server.counts.calls == {(method, "PERMISSION_DENIED"): 1}
     nameless = await failure(guarded.client("").claims.BeginUpdate(request(2, ["x"])))
-    assert nameless.words.startswith("'a certificate without a common name' (unknown)")
+    assert nameless.words.startswith("'a certificate without a single common name' (unknown)")
 
 
 async def test_a_stream_passes_the_gate_too(guarded: Stage) -> None:
@@ -174,7 +174,12 @@ async def test_where_nobody_is_verified_the_user_is_as_said(stage: Stage) -> Non
     await stage.client().claims.BeginUpdate(request(2, ["acme2"]))
     in_utf_8: Any = [("x-cellplane-user-bin", "Åsa".encode())]
     await stage.client().claims.BeginUpdate(request(2, ["acme3"]), metadata=in_utf_8)
-    first, second, third = (await stage.store.list("/service-claims/records/")).records
+    forged: Any = [
+        ("x-cellplane-user-bin", b"ada\nINFO topology.audit by=eve")
+    ]  # it would be a line of its own
+    await stage.client().claims.BeginUpdate(request(2, ["acme4"]), metadata=forged)
+    first, second, third, fourth = (await stage.store.list("/service-claims/records/")).records
+    assert b'"updated_by": "ipv' in fourth.value
     assert b'"updated_by": "ada"' in first.value
     assert b'"updated_by": "ipv' in second.value
     assert '"updated_by": "Åsa"' in third.value.decode()
