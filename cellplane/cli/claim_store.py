@@ -37,6 +37,7 @@ def claim_store_options(
                     arguments.pop("claim_store_password_file"),
                     arguments.pop("claim_store_connections"),
                     on_command_line=source is ParameterSource.COMMANDLINE,
+                    required=required,
                 )
             except SettingsError as error:
                 fail(Exit.USAGE, str(error))
@@ -74,12 +75,20 @@ def claim_store_options(
 
 
 def claim_store_settings(
-    name: str, url: str | None, password_file: Path | None, connections: int, *, on_command_line: bool
+    name: str,
+    url: str | None,
+    password_file: Path | None,
+    connections: int,
+    *,
+    on_command_line: bool,
+    required: bool = False,
 ) -> ClaimStoreSettings | None:
     """Read the options. Raise SettingsError with the fix; no message repeats the URL, which may hold a
     secret.
     """
     if not url:
+        if required:
+            raise SettingsError(f"{name} is empty; write postgresql://USER@HOST:PORT/DATABASE.")
         if password_file is not None:
             raise SettingsError(f"--claim-store-password-file needs {name}.")
         return None
@@ -87,6 +96,11 @@ def claim_store_settings(
         address = Address(url, _read(password_file))
     except ValueError as error:
         raise SettingsError(f"{name} {error}.") from error
+    for parameter, path in address.files.items():
+        try:
+            Path(path).open("rb").close()
+        except OSError as error:
+            raise SettingsError(f"{name}: {parameter} {path}: {error.strerror}.") from error
     if address.has_password and on_command_line:
         raise SettingsError(
             f"{name} carries a password, which everybody on this machine can read from the command line; "

@@ -128,7 +128,8 @@ def copy_claims(etcd: EtcdSettings, claim_store: ClaimStoreSettings, dry_run: bo
     else:
         print_table(("KIND", "ETCD", "POSTGRESQL", "EQUAL"), rows, empty="There are no claims.")
     if dry_run:
-        click.echo(f"{copied.put} records would be copied, {copied.dropped} dropped.", err=True)
+        records = "record" if copied.put == 1 else "records"
+        click.echo(f"{copied.put} {records} would be copied, {copied.dropped} dropped.", err=True)
     elif not copied.equal:
         fail(
             Exit.CONFLICT,

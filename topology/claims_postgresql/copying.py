@@ -54,17 +54,27 @@ async def copy_claims(
 ) -> Copied:
     """Make the database hold what the source holds. Raises StoreRefused where it is not for us to fill.
 
-    `name` says which source it is: a copy goes on only from where it began.
+    `name` says which source it is: a copy goes on only from where it began. A dry run writes nowhere, so
+    what a dead service left half-done stops it.
     """
-    wanted = await _wanted(source)
-    begun = await _may_copy(database, name)
-    there = _readable(await read_all(database))
-    put = [record for uuid, record in wanted.records.items() if there.records.get(uuid) != record]
-    dropped = [uuid for uuid, record in there.records.items() if wanted.records.get(uuid) != record]
     if dry_run:
+        await _may_copy(database, name)
+        wanted, there = _readable(await source.list()), _readable(await read_all(database))
+        put, dropped = _differing(wanted, there)
         return Copied(len(put), len(dropped), _beside(wanted, there))
+    async with _alone(database):
+        return await _copied(source, name, database, progress)
+
+
+async def _copied(
+    source: ClaimStore, name: str, database: Database, progress: Callable[[int, int], None]
+) -> Copied:
+    unfinished = await _may_copy(database, name)
+    wanted = await _wanted(source)
+    there = _readable(await read_all(database))
+    put, dropped = _differing(wanted, there)
     async with _transaction(database) as connection:
-        if not begun:
+        if not unfinished:
             await connection.execute(statements.COPY_BEGUN, name)
         for uuid, lease in wanted.leases.items():
             if uuid not in there.leases:
@@ -120,13 +130,36 @@ def _readable(listing: Changes) -> Contents:
 
 
 async def _may_copy(database: Database, name: str) -> bool:
-    """See that the database is empty, or that a copy of this source was begun there, which it tells."""
+    """See that it is for us to fill: no service has changed claims there, and what there is came from this
+    source. Tell whether a copy is unfinished.
+    """
     (row,) = await database.fetch(statements.COPYING)
     if row["source"] is not None and row["source"] != name:
         raise StoreRefused(f"a copy from {row['source']} was begun there, and this is {name}")
-    if row["source"] is None and row["used"]:
-        raise StoreRefused("there are claims already, or were: copy into a database that was never used")
-    return row["source"] is not None
+    if row["used"] or (row["source"] is None and row["filled"]):
+        raise StoreRefused(
+            "claims were made there since, or before: copy into a database that no service has written to"
+        )
+    return bool(row["unfinished"])
+
+
+def _differing(wanted: Contents, there: Contents) -> tuple[list[Record], list[str]]:
+    """Say which records are to be put, and which to be dropped before that, by uuid."""
+    put = [record for uuid, record in wanted.records.items() if there.records.get(uuid) != record]
+    dropped = [uuid for uuid, record in there.records.items() if wanted.records.get(uuid) != record]
+    return put, dropped
+
+
+@asynccontextmanager
+async def _alone(database: Database) -> AsyncIterator[None]:
+    """Keep services and other copies away for as long as the block runs."""
+    async with database.dedicated() as connection:
+        with told():
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", statements.PUBLISH_LOCK):
+                raise StoreRefused(
+                    "a Topology Service works there, or another copy does: stop it, and try again"
+                )
+        yield
 
 
 @asynccontextmanager

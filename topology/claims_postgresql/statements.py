@@ -13,6 +13,7 @@ from typing import Final
 ORDER_LOCK: Final = 0x43656C6C_00000001
 MIGRATION_LOCK: Final = 0x43656C6C_00000002
 PRUNE_LOCK: Final = 0x43656C6C_00000003
+# Held by the replica that tells, for as long as a service works there; and by a copy.
 PUBLISH_LOCK: Final = 0x43656C6C_00000004
 CHANNEL: Final = "cellplane_claims"
 
@@ -180,13 +181,20 @@ SELECT coalesce(max(number), 0) AS version,
        (SELECT min(source) FROM claim_copies WHERE finished_at IS NULL) AS copying
 FROM claim_migrations"""
 
-# The copy from another store.
+# The copy from another store. A cursor is given to each change that a service makes, and by nobody else.
 COPYING: Final = """
-SELECT (SELECT source FROM claim_copies WHERE finished_at IS NULL ORDER BY id LIMIT 1) AS source,
-       EXISTS (SELECT FROM claims) OR EXISTS (SELECT FROM claim_leases) OR EXISTS (SELECT FROM claim_changes)
-           OR EXISTS (SELECT FROM claim_owners) AS used"""
+SELECT last.source, last.id IS NOT NULL AND last.finished_at IS NULL AS unfinished,
+       (SELECT is_called FROM claim_cursor) AS used,
+       EXISTS (SELECT FROM claims) OR EXISTS (SELECT FROM claim_leases) OR EXISTS (SELECT FROM claim_owners)
+           AS filled
+FROM (VALUES (1)) AS one LEFT JOIN (SELECT * FROM claim_copies ORDER BY id DESC LIMIT 1) AS last ON true"""
 COPY_BEGUN: Final = "INSERT INTO claim_copies (source) VALUES ($1)"
-COPY_FINISHED: Final = "UPDATE claim_copies SET finished_at = now() WHERE finished_at IS NULL"
+# Whoever listed before, or while it was copied, lists again: what is copied is in no log.
+COPY_FINISHED: Final = f"""
+UPDATE claim_copies SET finished_at = now() WHERE finished_at IS NULL;
+UPDATE claim_log SET pruned = pruned + 1, published = pruned + 1;
+SELECT setval('claim_cursor', pruned + 1, false) FROM claim_log;
+NOTIFY {CHANNEL}"""
 COPY_LEASE: Final = """
 INSERT INTO claim_leases (uuid, cell_id, created_at, updated_at, updated_by) VALUES ($1, $2, $3, $4, $5)"""
 DROP_CLAIMS: Final = "DELETE FROM claims WHERE uuid = ANY ($1::uuid[])"

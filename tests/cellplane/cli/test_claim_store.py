@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cellplane.cli.claim_store import claim_store_options
+from cellplane.cli.outcome import Exit
 from cellplane.settings import ClaimStoreSettings
 
 PLAIN = "postgresql://ada@db/claims"
@@ -54,6 +55,8 @@ def test_a_password_comes_from_the_environment_or_a_file(tmp_path: Path) -> None
     [
         (["--claim-store", SECRET], "carries a password, which everybody on this machine can read"),
         (["--claim-store", "mysql://ada:hunter2@db/claims"], "write postgresql://USER@HOST:PORT/DATABASE"),
+        (["--claim-store", f"{PLAIN}?sslrootcert=/nowhere.pem"], "sslrootcert /nowhere.pem: No such file"),
+        (["--claim-store", "postgresql://ada:hunter2@db:abc/claims"], "'abc' for a port"),
         (["--claim-store-password-file", "x"], "needs --claim-store"),
         (["--claim-store", PLAIN, "--claim-store-password-file", "/nowhere"], "No such file"),
         (["--claim-store", PLAIN, "--claim-store-password-file", "/dev/null"], "is empty"),
@@ -72,3 +75,14 @@ def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
     result = run("--claim-store-password-file", str(file), env={"CELLPLANE_CLAIM_STORE": SECRET})
     assert result.exit_code == 2
     assert "leave one of them out" in result.stderr
+
+
+def test_where_it_is_required_an_empty_one_is_none() -> None:
+    @click.command()
+    @claim_store_options(required=True)
+    def command(claim_store: ClaimStoreSettings) -> None:
+        raise AssertionError(claim_store)
+
+    result = CliRunner().invoke(command, ["--claim-store", ""])
+    assert result.exit_code == Exit.USAGE
+    assert "--claim-store is empty; write postgresql://" in result.output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -10,6 +12,7 @@ import pytest
 from tests.contract.test_claim_store import Mortal
 from tests.contract.test_transfers import wish
 from tests.postgresql_server import NEEDS_POSTGRESQL
+from tests.processes import eventually
 from tests.topology.claims.samples import OTHER, batch, metadata
 from topology.claims.keys import ClaimKeyspace
 from topology.claims.model import BucketType, ClaimBatch, Lease
@@ -20,7 +23,8 @@ from topology.claims_postgresql import copying
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.copying import copy_claims
 from topology.claims_postgresql.store import PostgresClaims
-from topology.errors import StoreRefused, StoreUnavailable
+from topology.claims_postgresql.upkeep import Upkeep
+from topology.errors import Compacted, StoreRefused, StoreUnavailable
 from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.store import Txn
@@ -74,7 +78,7 @@ async def test_all_is_there_and_goes_on(source: StoredClaims, database: Database
     for lease in await leases(source):
         await target.commit(lease.cell_id, lease.uuid, "CELL")
     assert isinstance(await target.transfer(wish(2, source=2, to=1), "ADMIN"), Transferred)
-    with pytest.raises(StoreRefused, match="never used"):
+    with pytest.raises(StoreRefused, match="no service has written to"):
         await copy_claims(source, "etcd", database)
 
 
@@ -120,6 +124,65 @@ async def test_a_source_that_goes_on_is_caught_up_with(source: StoredClaims, dat
     caught_up = await copy_claims(source, "etcd", database)
     # "mail" is no more held, and is put anew; what was being created is gone.
     assert (caught_up.put, caught_up.dropped, caught_up.equal) == (2, 202, True)
+
+
+async def test_one_that_was_equal_is_run_again_for_what_came_since(
+    source: StoredClaims, database: Database
+) -> None:
+    """Where little is written the first run ends equal, while services still work on the source."""
+    assert (await copy_claims(source, "etcd", database)).equal
+    await source.commit(2, await begun(source, batch(2, ["since"])), "CELL")
+    dry = await copy_claims(source, "etcd", database, dry_run=True)
+    assert (dry.put, dry.equal) == (1, False)
+    again = await copy_claims(source, "etcd", database)
+    assert (again.put, again.dropped, again.equal) == (1, 0, True)
+    with pytest.raises(StoreRefused, match="a copy from etcd was begun there, and this is another"):
+        await copy_claims(source, "another", database)
+
+
+async def test_no_copy_comes_in_under_a_service_that_works_there(
+    source: StoredClaims, database: Database
+) -> None:
+    topology = MemoryStore()
+    target = PostgresClaims(database)
+    upkeep = Upkeep(database, target, topology, Keyspace())
+    before = await target.list()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(upkeep.run())
+
+        async def telling() -> bool:
+            return upkeep.state.telling
+
+        await eventually(telling, "the service tells")
+        with pytest.raises(StoreRefused, match="a Topology Service works there"):
+            await copy_claims(source, "etcd", database)
+        running.cancel()
+    assert (await copy_claims(source, "etcd", database)).equal
+    # Who has listed before is told to list again: what was copied stands in no log.
+    async with contextlib.aclosing(target.watch(before.cursor)) as steps:
+        with pytest.raises(Compacted) as compacted:
+            await anext(steps)
+    cursor = (await target.list()).cursor
+    assert cursor == compacted.value.compact_revision > before.cursor
+    outcome = await target.begin(batch(2, ["new"]), "CELL")
+    assert isinstance(outcome, Begun)
+    assert outcome.cursor > cursor
+    await topology.close()
+
+
+async def test_a_dry_run_writes_nothing_to_the_source_either(database: Database) -> None:
+    base = MemoryStore()
+    store = Mortal(base)
+    dying = StoredClaims(store, ClaimKeyspace.beside(Keyspace("/source")))
+    lease = await begun(dying, batch(1, [f"n{number}" for number in range(300)]))
+    store.dies_before = store.writes + 2
+    with pytest.raises(StoreUnavailable):
+        await dying.commit(1, lease, "CELL")
+    before = (await base.list("/")).revision
+    source = StoredClaims(base, ClaimKeyspace.beside(Keyspace("/source")))
+    with pytest.raises(StoreRefused, match="is being written or finished"):
+        await copy_claims(source, "etcd", database, dry_run=True)
+    assert (await base.list("/")).revision == before
 
 
 async def test_what_a_dead_service_left_is_finished_first(database: Database) -> None:
