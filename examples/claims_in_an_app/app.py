@@ -69,7 +69,11 @@ class App:
                     lease.about_to_commit()
                     if die == "before":
                         os._exit(9)
-                    await transaction.commit()
+                    try:
+                        await transaction.commit()
+                    except (asyncpg.IntegrityConstraintViolationError, asyncpg.SerializationError):
+                        lease.not_committed()  # the database says so; any other error leaves it in doubt
+                        raise
                     if die == "after":
                         os._exit(9)
             except BaseException:

@@ -6,6 +6,7 @@ Third road: who asks for a `Txn`.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -13,13 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import grpc
+import grpc.aio
 from google.protobuf.message import Message
 
-from topology.client.errors import ServiceAway, TooBusy
+from topology.client.errors import ClaimRefused, ServiceAway, TooBusy
 from topology.client.failures import meaning
 from topology.client.limiter import Limiter
 
 T = TypeVar("T")
+CLOSED: Final = "CHANNEL_CLOSED"
+"""The reason of a call that was not made, or broken off, for its channel was closed by the application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,14 @@ async def carry_out(
                         came_of_it = await getattr(stub, method)(request, timeout=timeout)
                 except (TooBusy, grpc.RpcError) as error:
                     failed = _failed(error)
+                except grpc.aio.UsageError as error:
+                    failed = _closed(error)
+                except asyncio.CancelledError as error:
+                    # gRPC raises it for a channel that is closed meanwhile, too.
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    failed = _closed(error)
             case Pause(seconds):
                 await sleep(seconds)
             case Local(work):
@@ -143,6 +155,8 @@ def carry_out_here(steps: Steps[T], stub: Any, limiter: Limiter, sleep: Callable
                         came_of_it = getattr(stub, method)(request, timeout=timeout)
                 except (TooBusy, grpc.RpcError) as error:
                     failed = _failed(error)
+                except ValueError as error:  # all that gRPC says of a channel that is closed
+                    failed = _closed(error)
             case Pause(seconds):
                 sleep(seconds)
             case Local(work):
@@ -153,5 +167,11 @@ def _failed(error: TooBusy | grpc.RpcError) -> Exception:
     if isinstance(error, TooBusy):
         return error
     failed = meaning(error)
+    failed.__cause__ = error
+    return failed
+
+
+def _closed(error: BaseException) -> ClaimRefused:
+    failed = ClaimRefused("the channel is closed: keep it open for as long as its client is used", CLOSED)
     failed.__cause__ = error
     return failed

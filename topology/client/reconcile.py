@@ -31,7 +31,9 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The lease is closed and the row was left: delete it. That should be rare; log it."""
+    """The lease is closed, as far as is listed, and the row was left: commit it once more, which is harmless,
+    and delete the row. That should be rare; log it.
+    """
 
     lease: str
 
@@ -49,6 +51,7 @@ def actions(
 
     Read the leases before the rows: a row that is written in between then only looks younger than it is.
     """
+    check_aware({"now": now, **rows})
 
     def is_stale(created_at: datetime) -> bool:
         return now - created_at >= stale_after
@@ -61,3 +64,10 @@ def actions(
         if lease not in rows and is_stale(created_at):
             found.append((created_at, Rollback(lease)))
     return tuple(action for _, action in sorted(found, key=lambda each: (each[0], each[1].lease)))
+
+
+def check_aware(moments: Mapping[str, datetime]) -> None:
+    """Raise ValueError, with the name, for a moment that says not in which zone it is."""
+    for name, moment in moments.items():
+        if moment.tzinfo is None:
+            raise ValueError(f"{name}: {moment} has no time zone: give one, such as datetime.now(UTC)")

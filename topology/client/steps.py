@@ -18,9 +18,9 @@ from typing import Any, Final
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2
 from pb.gitlab.cells.topology_service.types.v1 import uuid_pb2
 from topology.claims.model import MAX_BATCH, Bucket, BucketType, Metadata, SourceType
-from topology.client.calls import DEFAULT_PATIENCE, Call, Local, Patience, Persistence, Steps
+from topology.client.calls import CLOSED, DEFAULT_PATIENCE, Call, Local, Patience, Persistence, Steps
 from topology.client.errors import ClaimError, ClaimRefused, NameHeld, NameTaken
-from topology.client.reconcile import Action, Commit, Forget, Rollback, actions
+from topology.client.reconcile import Action, Forget, Rollback, actions
 from topology.client.verify import Drift, Stated, drift
 from topology.service.claim_wire import metadata_message, metadata_of
 
@@ -46,6 +46,14 @@ class HeldLease:
         A commit may fail in its answer alone; to take the lease back then would lose what it claimed.
         """
         self.in_doubt = True
+
+    def not_committed(self) -> None:
+        """Say that the database answered the commit with no, so that what is raised takes the lease back.
+
+        Only for answers that leave no doubt: a constraint, a serialization failure, a deadlock. Without it
+        the names stay held until reconciliation.
+        """
+        self.in_doubt = False
 
 
 class ClaimSteps:
@@ -132,8 +140,14 @@ class ClaimSteps:
         due = actions(noted, leases, now)
         for action in due:
             lease = action.lease
-            if not isinstance(action, Forget):
-                yield from self.close(lease, commit=isinstance(action, Commit))
+            try:
+                # Commit what is to be forgotten, too, which is harmless where it is closed: a replica that
+                # has lost its store lists no lease that it never heard of, and the row is its only proof.
+                yield from self.close(lease, commit=not isinstance(action, Rollback))
+            except ClaimRefused as error:
+                if not isinstance(action, Forget) or error.reason in (CLOSED, "ACCESS_DENIED"):
+                    raise
+                log.warning("lease_unknown lease=%s error=%s", lease, error)
             if not isinstance(action, Rollback):
                 yield Local(partial(forget, lease))
         return due
@@ -161,7 +175,13 @@ class ClaimSteps:
         wanted, after, found = tuple(buckets), b"", Drift((), (), ())
         while True:
             own: Mapping[Bucket, Stated] = yield Local(partial(claims_behind, after, ROWS_AT_ONCE))
-            upto = max((side.metadata.source.id for side in own.values()), default=b"")
+            ids = [side.metadata.source.id for side in own.values()]
+            if ids and min(ids) <= after:
+                raise ValueError(
+                    f"claims_behind({after!r}, …) gave the id {min(ids)!r}, which is not behind it: ids are "
+                    "compared byte by byte, so write numbers in a fixed width, the highest byte first"
+                )
+            upto = max(ids, default=b"")
             found = found.and_also((yield from self.verify(own, source, wanted, (after, upto), now)))
             if not own:  # that was what is claimed behind the last row
                 return found

@@ -42,7 +42,11 @@ class SyncClaimedTable(Protocol):
     """A table of the cell whose rows stand for claims, in the order of their ids."""
 
     def claims_behind(self, after: bytes, rows: int) -> Mapping[Bucket, Stated]:
-        """Give the claims of the next so many rows behind an id, all of each row; nothing: there are none."""
+        """Give the claims of the next so many rows behind an id, all of each row; nothing: there are none.
+
+        Count only rows that claim something: where none of those that are read does, the table ends there,
+        and what is claimed behind it is taken for too much.
+        """
         ...
 
 

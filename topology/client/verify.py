@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from topology.claims.model import Bucket, Metadata
+from topology.client.reconcile import check_aware
 
 SETTLED_AFTER: Final = timedelta(hours=1)
 """What changed more recently on either side may still be on its way to the other."""
@@ -47,7 +48,8 @@ def drift(
     now: datetime,
     settled_after: timedelta = SETTLED_AFTER,
 ) -> Drift:
-    """Compare one range of rows with its claims."""
+    """Compare one range of rows with its claims. Raises ValueError for a moment without a time zone."""
+    check_aware({"now": now, **{str(bucket): side.changed_at for bucket, side in own.items()}})
 
     def settled(*sides: Stated) -> bool:
         return all(now - side.changed_at >= settled_after for side in sides)

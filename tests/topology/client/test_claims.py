@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import grpc.aio
@@ -242,3 +243,48 @@ async def test_a_limit_is_told_and_then_enforced(stage: Stage, caplog: pytest.Lo
     with pytest.raises(TooBusy):  # after attempts in which there was no place either
         await claims.commit(lease)
     assert (limiter.executing, limiter.beyond) == (0, 2 + PATIENT.attempts)
+
+
+async def test_a_channel_that_was_closed_undoes_nothing_behind_the_local_commit(stage: Stage) -> None:
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{stage.port}")
+    claims = ClaimClient(channel, 2, patience=PATIENT)
+    async with claims.claiming(creates=[metadata("a")]) as lease:
+        lease.about_to_commit()
+        await channel.close()
+    assert not lease.closed
+    with pytest.raises(ClaimRefused, match="the channel is closed"):
+        await claims.begin([metadata("b")])
+
+
+async def test_a_channel_that_is_closed_meanwhile_is_no_cancellation() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        mute = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{mute.sockets[0].getsockname()[1]}")
+        begin = ClaimClient(channel, 2, patience=PATIENT).begin([metadata("a")])
+        running = tasks.create_task(refused(begin))
+        await asyncio.sleep(0)  # it is on its way
+        await channel.close()
+        assert "the channel is closed" in await running
+        mute.close()
+
+
+async def refused(call: Awaitable[str]) -> str:
+    with pytest.raises(ClaimRefused) as told:
+        await call
+    return str(told.value)
+
+
+async def test_a_task_that_is_cancelled_takes_it_back(stage: Stage, claims: ClaimClient) -> None:
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with claims.claiming(creates=[metadata("a")]):
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await status(stage, "a") is None

@@ -42,3 +42,11 @@ def test_the_oldest_comes_first() -> None:
 
 def test_what_is_stale_can_be_said() -> None:
     assert actions({}, {"l": FRESH}, NOON, timedelta(seconds=1)) == (Rollback("l"),)
+
+
+def test_moments_without_a_time_zone_are_told() -> None:
+    naive = NOON.replace(tzinfo=None)
+    with pytest.raises(ValueError, match=r"now: 2026.* has no time zone: give one, such as datetime\.now"):
+        actions({}, {}, naive)
+    with pytest.raises(ValueError, match=r"l: 2026.* has no time zone"):
+        actions({"l": naive}, {}, NOON)

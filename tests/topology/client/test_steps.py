@@ -10,12 +10,12 @@ import pytest
 
 from pb.gitlab.cells.topology_service.claims.v1 import service_pb2
 from tests.topology.claims.samples import LEASE_1, metadata
-from topology.claims.model import UserData
+from topology.claims.model import Source, SourceType, UserData
 from topology.client.calls import Call, Local, Patience, Pause
 from topology.client.errors import ClaimRefused, NameTaken, ServiceAway, TooBusy
-from topology.client.reconcile import Commit
+from topology.client.reconcile import Commit, Forget
 from topology.client.steps import MAX_BATCH_BYTES, ClaimSteps, HeldLease
-from topology.client.verify import Drift
+from topology.client.verify import Drift, Stated
 
 PATIENCE = Patience(close=1, pause=0.1, attempts=4, budget=10)
 
@@ -109,6 +109,51 @@ def test_reconciling_reads_leases_first_and_forgets_last() -> None:
     local.work()
     assert forgotten == [LEASE_1]
     assert ended(running) == (Commit(LEASE_1),)
+
+
+def test_what_is_not_listed_is_committed_before_its_row_goes() -> None:
+    """A replica that has lost its store does not list what was begun since, and its row is its only proof."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    stale = now - timedelta(hours=1)
+    for answer in (None, ClaimRefused("lease_uuid: is no uuid")):
+        running: Any = steps().reconcile(dict, lambda _: None, now)
+        next(running)
+        running.send(service_pb2.ListLeasesResponse())
+        assert running.send({LEASE_1: stale}).method == "CommitUpdate"
+        local = running.throw(answer) if answer else running.send(None)
+        assert isinstance(local, Local)
+        assert ended(running) == (Forget(LEASE_1),)
+    running = steps().reconcile(dict, lambda _: None, now)
+    next(running)
+    running.send(service_pb2.ListLeasesResponse())
+    running.send({LEASE_1: stale})
+    with pytest.raises(ClaimRefused):  # nobody has looked whether it is there
+        running.throw(ClaimRefused("may not", "ACCESS_DENIED"))
+
+
+def test_ids_that_do_not_rise_byte_by_byte_are_told() -> None:
+    """Decimal text sorts "10" before "9": the walk would go round for ever, or take rows for missing."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    rows = [
+        replace(metadata(f"n{at}"), source=Source(SourceType.RAILS_TABLE_ROUTES, b"%d" % at))
+        for at in (9, 10)
+    ]
+    running: Any = steps().verify_all(lambda *_: None, SourceType.RAILS_TABLE_ROUTES, (), now)
+    assert isinstance(next(running), Local)
+    assert running.send({rows[0].bucket: Stated(rows[0], now)}).method == "ListRecords"
+    assert isinstance(running.send(service_pb2.ListRecordsResponse()), Local)
+    with pytest.raises(ValueError, match="b'10', which is not behind it: ids are compared byte by byte"):
+        running.send({rows[1].bucket: Stated(rows[1], now)})
+
+
+def test_a_database_that_said_no_leaves_no_doubt() -> None:
+    lease = HeldLease(LEASE_1)
+    lease.about_to_commit()
+    lease.not_committed()
+    running: Any = steps().after(lease, failed=True)
+    assert next(running).method == "RollbackUpdate"
+    ended(running)
+    assert lease.closed
 
 
 def test_a_batch_holds_no_more_than_a_request_may() -> None:

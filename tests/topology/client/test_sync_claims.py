@@ -16,7 +16,7 @@ from tests.topology.samples import cell
 from tests.topology.service.stage import playing
 from topology.claims.model import Bucket, SourceType
 from topology.client.calls import Patience
-from topology.client.errors import NameHeld, NameTaken, ServiceAway, TooBusy
+from topology.client.errors import ClaimRefused, NameHeld, NameTaken, ServiceAway, TooBusy
 from topology.client.limiter import Limiter, Mode
 from topology.client.reconcile import Commit, Rollback
 from topology.client.sync_claims import SyncClaimClient
@@ -146,3 +146,14 @@ def test_nobody_there() -> None:
         with pytest.raises(ServiceAway):
             claims.commit("00000000-0000-4000-8000-000000000001")
         assert pauses == [0.5, 1.0]
+
+
+def test_a_channel_that_was_closed_undoes_nothing_behind_the_local_commit(port: int) -> None:
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+    claims = SyncClaimClient(channel, 2, patience=PATIENT)
+    with claims.claiming(creates=[metadata("a")]) as lease:
+        lease.about_to_commit()
+        channel.close()
+    assert not lease.closed
+    with pytest.raises(ClaimRefused, match="the channel is closed"):
+        claims.begin([metadata("b")])
