@@ -18,6 +18,7 @@ from envoy.route_list import Route, parse_routes, reserved_words
 from envoy.rules import Ruleset, parse_ruleset
 from topology.model import Problem
 
+_LIST = "reserved_from"
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -30,10 +31,10 @@ def read_ruleset(file: Path) -> dict[str, Any] | tuple[Problem, ...]:
         return (Problem(field=str(file), message=f"{error.strerror}"),)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return (Problem(field=str(file), message=f"is neither YAML nor JSON: {error}"),)
-    if isinstance(body, dict) and "reserved_from" in body:
-        words = _listed(file, body.pop("reserved_from"))
+    if isinstance(body, dict) and _LIST in body:
+        words = _listed(file, body.pop(_LIST))
         if isinstance(words, list):
-            return tuple(words)
+            return tuple(_with_line(each, node) if each.field == _LIST else each for each in words)
         own = body.get("reserved")
         body["reserved"] = sorted({*words, *(own if isinstance(own, list) else ())}, key=str)
     outcome = parse_ruleset(body)
@@ -44,13 +45,13 @@ def read_ruleset(file: Path) -> dict[str, Any] | tuple[Problem, ...]:
 
 def _listed(file: Path, name: Any) -> tuple[str, ...] | list[Problem]:
     if not isinstance(name, str):
-        return [Problem(field="reserved_from", message="must be the name of a route list beside this file")]
+        return [Problem(field=_LIST, message="must be the name of a route list beside this file")]
     listed = file.parent / name
     try:
         routes = parse_routes(listed.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is no text"
-        return [Problem(field="reserved_from", message=f"{listed}: {why}")]
+        return [Problem(field=_LIST, message=f"{listed}: {why}")]
     problems = [each for each in routes if isinstance(each, Problem)]
     if problems:
         return [replace(each, field=f"{listed}, {each.field}") for each in problems]

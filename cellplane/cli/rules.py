@@ -26,6 +26,13 @@ from envoy.gitlab_rules import import_rules
 from envoy.rules import DEFAULT_DOCUMENT, Ruleset, parse_ruleset
 from topology.view import View
 
+VERSION = click.IntRange(min=1)
+_READING_ORDER = (
+    *("schema", "reserved", "clusters", "traffic", "rules"),
+    *("name", "type", "match", "transform", "validate", "action", "otherwise"),
+)
+_RANKS = {name: rank for rank, name in enumerate(_READING_ORDER)}
+
 
 @click.group()
 def rules() -> None:
@@ -36,7 +43,7 @@ rules.add_command(shadow)
 
 
 @rules.command("show")
-@click.option("--version", type=int, help="Show a version of the history; by default the one in force.")
+@click.option("--version", type=VERSION, help="Show a version of the history; by default the one in force.")
 @service_options
 @output_option
 def show(version: int | None, service: ServiceSettings, output: str) -> None:
@@ -78,7 +85,7 @@ def apply(file: Path, service: ServiceSettings, reason: str, dry_run: bool, outp
 
 @rules.command("diff")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--version", type=int, help="Compare a version of the history with the ruleset in force.")
+@click.option("--version", type=VERSION, help="Compare a version of the history with the ruleset in force.")
 @service_options
 def diff(file: Path | None, version: int | None, service: ServiceSettings) -> None:
     """Show how a file, or a version, differs from the ruleset in force."""
@@ -128,7 +135,7 @@ def history(service: ServiceSettings, output: str) -> None:
 
 
 @rules.command("rollback")
-@click.argument("version", type=int, required=False)
+@click.argument("version", type=VERSION, required=False)
 @service_options
 @change_options
 @yes_option
@@ -185,15 +192,15 @@ def _yaml(body: Mapping[str, Any]) -> str:
     return yaml.safe_dump(_in_reading_order(body), sort_keys=False)
 
 
-def _in_reading_order(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Put first what a person looks for first; the store keeps keys sorted."""
-    ordered = {"schema": body.get("schema"), **body}
-    if isinstance(body.get("rules"), list):
-        ordered["rules"] = [
-            {"name": rule.get("name"), "type": rule.get("type"), **rule} if isinstance(rule, dict) else rule
-            for rule in ordered.pop("rules")
-        ]
-    return ordered
+def _in_reading_order(value: Any) -> Any:
+    """Put first what a person looks for first, the rest by the alphabet, and copy what is shared.
+
+    However a file was written, and however the store keeps it, it reads the same: lines can be compared.
+    """
+    if isinstance(value, Mapping):
+        names = sorted(value, key=lambda name: (_RANKS.get(name, len(_RANKS)), str(name)))
+        return {name: _in_reading_order(value[name]) for name in names}
+    return [_in_reading_order(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _read(file: Path) -> dict[str, Any]:

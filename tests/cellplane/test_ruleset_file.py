@@ -44,9 +44,9 @@ def test_reserved_words_come_from_the_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "routes", "field", "words"),
     [
-        (NAMESPACE, None, "reserved_from", "No such file"),
+        (NAMESPACE, None, "line 2, reserved_from", "No such file"),
         (NAMESPACE, "GET /a", "routes.txt, line 1", "has 2 words"),
-        (NAMESPACE.replace("routes.txt", "3"), None, "reserved_from", "must be the name"),
+        (NAMESPACE.replace("routes.txt", "3"), None, "line 2, reserved_from", "must be the name"),
         (NAMESPACE.replace("reserved_from: routes.txt\n", ""), None, "line 5, rules[0].match", "reserved"),
         (NAMESPACE.replace("cell: 3", "cell: x"), "* /a /a", "line 8, rules[0].action.cell", "its id"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cellplane.cli.outcome import Exit
 from envoy.rules import DEFAULT_DOCUMENT
 
 Run = Callable[..., Result]
+EXAMPLE = Path(__file__).parents[3] / "examples/rules/gitlab.yaml"
 GOOD = """
 schema: 1
 rules:
@@ -120,6 +122,19 @@ def test_versions_are_kept_compared_and_taken_back(run: Run, tmp_path: Path) -> 
     assert "not kept" in run("rules", "show", "--version", "9", expect=Exit.NOT_FOUND).stderr
     assert "not kept" in run("rules", "rollback", "9", "--yes", expect=Exit.REFUSED).stderr
     run("rules", "diff", expect=Exit.USAGE)
+
+
+def test_a_file_and_what_the_store_keeps_of_it_differ_in_what_is_said_alone(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "gitlab.yaml"
+    written = EXAMPLE.read_text(encoding="utf-8")
+    shutil.copy(EXAMPLE.parent / "routes.txt", tmp_path)
+    path.write_text(written, encoding="utf-8")
+    run("rules", "apply", str(path))
+    assert "They are the same." in run("rules", "diff", str(path)).stdout
+    path.write_text(written.replace("name: session", "name: cookie"), encoding="utf-8")
+    changed = [line for line in run("rules", "diff", str(path)).stdout.splitlines() if line[0] in "+-"][2:]
+    assert changed == ["-- name: session", "+- name: cookie"]
+    run("rules", "show", "--version", "0", expect=Exit.USAGE)
 
 
 def test_rules_of_gitlabs_router_are_imported(run: Run, tmp_path: Path) -> None:
