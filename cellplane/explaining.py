@@ -35,6 +35,8 @@ def request_of(
         authority, slash, rest = url.partition("://")[2].partition("/")
         authority, mark, query = authority.partition("?")
         path = f"/{'?' + query if mark else rest}" if mark or slash else "/"
+        if "@" in authority:
+            raise InputError(f"{url!r} has a user in it: give -H 'authorization: Basic …' as clients do.")
     if not path.startswith("/"):
         raise InputError(f"{url!r} is no URL: write https://host/path, or /path.")
     if not _TOKEN.match(method):

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 REJECTED, STALE, NOT_SENT, SYNCED = "REJECTED", "STALE", "NOT SENT", "SYNCED"
+TYPES: Final = (
+    *("cluster", "endpoint", "listener", "route", "secret"),
+    *("virtual_host", "scoped_route", "extension_config", "runtime"),
+)
+"""What Envoys can be sent, as `xds.order` names it."""
 WORST_FIRST: Final = (REJECTED, STALE, NOT_SENT, SYNCED)
 
 

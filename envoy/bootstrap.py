@@ -20,6 +20,8 @@ from topology.model import MAX_ID
 ROLES: Final = ("edge", "sidecar")
 XDS_CLUSTER: Final = "cellplane_xds"
 MAX_CONNECTIONS: Final = 50_000
+LONGEST_PAUSE: Final = 10.0
+"""Seconds at most between two tries to reach the control plane: 30 if Envoy is told nothing."""
 
 
 class BootstrapError(ValueError):
@@ -91,7 +93,7 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
                 "set_node_on_first_message_only": True,
                 # A guard against a loop of requests; far above what acknowledging every push takes.
                 "rate_limit_settings": {"max_tokens": 1000, "fill_rate": 500},
-                "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER}}],
+                "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER, "retry_policy": _retries()}}],
             },
             "cds_config": _ads(),
             "lds_config": _ads(),
@@ -134,6 +136,13 @@ def _socket(host: str, port: int) -> dict[str, Any]:
 def _ads() -> dict[str, Any]:
     # 0 waits for ever: an edge without configuration is not ready, and must not look as if it were.
     return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
+def _retries() -> dict[str, Any]:
+    # Envoy waits for a random part of a pause that doubles: a fleet comes back spread over the longest. A
+    # replica brings 1,000 Envoys up to date in three to six seconds; who comes before it is ready costs it a
+    # stream that is refused.
+    return {"retry_back_off": {"base_interval": "0.5s", "max_interval": f"{LONGEST_PAUSE:g}s"}}
 
 
 def _xds_cluster(places: Sequence[tuple[str, int]], tls: XdsTls | None) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def explain_command(
             words["live"] = f"{real.status}, rule {real.rule or '-'}, {real.cell or 'no cell'}"
         print_fields(words)
     if differs:
-        fail(Exit.FAILED, f"{'; '.join(differs)}.", "The edge may lack a push: see `cellplane fleet`.")
+        fail(Exit.FAILED, f"{'; '.join(differs)}.", "If the edge lacks a push, `cellplane fleet` says so.")
 
 
 def _sent(request: Request, live: str, ca: Path | None, revision: int | None, *, yes: bool) -> Live:

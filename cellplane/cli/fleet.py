@@ -17,7 +17,7 @@ from cellplane.cli.asking import ask, control_plane_option, dump_of, listen
 from cellplane.cli.late import late_group
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
 from cellplane.fleet_diff import COLUMNS, differences, has_of
-from cellplane.fleet_record import WORST_FIRST, NodeRecord
+from cellplane.fleet_record import TYPES, WORST_FIRST, NodeRecord
 from cellplane.fleet_report import (
     TYPE_COLUMNS,
     Filter,
@@ -50,10 +50,10 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         )
         command(chosen=chosen, **arguments)
 
-    states = click.Choice(WORST_FIRST, case_sensitive=False)
+    states, types = (click.Choice(words, case_sensitive=False) for words in (WORST_FIRST, TYPES))
     for option in (
         click.option("--node", default="", help="Only nodes with this in their name."),
-        click.option("--type", default="", help="With --state: nodes of which this type stands so."),
+        click.option("--type", type=types, help="With --state: nodes of which this type stands so."),
         click.option("--state", type=states, help="Only nodes that stand so."),
         click.option("--region", default="", help="Only nodes of this region."),
         click.option("--group", default="", help="Only nodes of this group."),

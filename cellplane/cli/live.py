@@ -20,6 +20,8 @@ from envoy.request import Request
 
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SECONDS = 10.0
+# They announce a body, and none is sent: edge and cell would wait for it.
+_OF_A_BODY = frozenset({"content-length", "transfer-encoding", "expect"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ def ask_edge(edge: str, request: Request, ca: Path | None) -> Live:
     place = urlsplit(edge)
     if place.scheme not in {"http", "https"} or not place.hostname:
         fail(Exit.USAGE, f"--live: {edge!r} is no edge: write http://HOST:PORT or https://HOST:PORT.")
+    for name, _ in request.headers:
+        if name.lower() in _OF_A_BODY:
+            fail(Exit.USAGE, f"--live sends no body, so no {name}: leave that header out.")
     try:
         connection = _connection(place.scheme, place.hostname, place.port, request, ca)
         connection.connect()
@@ -59,6 +64,9 @@ def differences(found: Explanation, live: Live) -> Iterator[str]:
     if decision.outcome is Outcome.BAD_PATH:
         if live.status != 400 or live.rule:
             yield f"the edge answered {live.status} by rule {live.rule or '-'}, not 400 before any rule"
+        return
+    if not live.rule and live.status >= 400:
+        yield f"the edge answered {live.status} before any rule was asked, and not by {decision.rule}"
         return
     if live.rule != decision.rule:
         yield f"the edge decided by rule {live.rule or '-'}, not {decision.rule}"

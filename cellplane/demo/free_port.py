@@ -12,9 +12,10 @@ import functools
 import itertools
 import os
 import random
-import socket
 from collections.abc import Iterator
 from pathlib import Path
+
+from cellplane.listening import bind_once
 
 # Below the range that the kernel gives to outgoing connections, so that none of those takes a port before
 # its server.
@@ -45,13 +46,11 @@ def _shuffled() -> Iterator[int]:
 
 
 def _unbound(port: int, host: str) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+    try:
+        bind_once(host, port)
+    except OSError:
+        return False
+    return True
 
 
 def _lock(port: int) -> bool:

@@ -32,8 +32,10 @@ from topology.etcd import EtcdStore
 from topology.keys import Keyspace
 
 _READY_SECONDS = 30.0
-# An Envoy whose control plane was away may back off for half a minute before it asks again.
-_SETTLING_SECONDS = 60
+# An Envoy whose control plane was away may wait for `envoy.bootstrap.LONGEST_PAUSE` before it asks again.
+_SETTLING_SECONDS = 30
+# The control plane says that an Envoy is late, rather than we that the control plane is.
+_ANSWER_SECONDS = _SETTLING_SECONDS + 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +203,7 @@ class Stage:
 
     async def json(self, url: str) -> Any:
         """Return the JSON at a URL."""
-        async with self._client.get(url, timeout=aiohttp.ClientTimeout(total=90)) as response:
+        async with self._client.get(url, timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS)) as response:
             return await response.json()
 
     async def envoy_stat(self, name: str) -> int:

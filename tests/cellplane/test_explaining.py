@@ -24,6 +24,7 @@ def test_a_url_is_taken_apart() -> None:
     ("url", "header", "peer", "words"),
     [
         ("acme", "a: b", "", "'acme' is no URL: write https://host/path, or /path"),
+        ("http://u:pw@h/acme", "a: b", "", "has a user in it"),
         ("/", "nothing", "", "'nothing' is no header: write 'name: value'"),
         ("/", "a name: b", "", "'a name: b' is no header"),
         ("/", "a: b\nc: d", "", "is no header"),

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import pytest
 
 from cellplane.fleet_node import node_body
-from cellplane.fleet_record import NodeRecord, decode_part, encode_part
+from cellplane.fleet_record import TYPES, NodeRecord, decode_part, encode_part
 from tests.cellplane.fleets import connected, response, synced
 from xds.hold_book import NodeHold
+from xds.order import ORDER
 from xds.resource import CLUSTER
 from xds.status import Fleet
 
@@ -23,6 +24,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_the_types_are_those_that_streams_know() -> None:
+    assert set(TYPES) == {step.type.name for step in ORDER}
 
 
 def record(fleet: Fleet, name: str = "n", target: int = 7, holds: tuple[NodeHold, ...] = ()) -> NodeRecord:

@@ -24,6 +24,13 @@ def test_it_says_who_it_is_and_asks_over_delta_ads() -> None:
     assert made["admin"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9901}
 
 
+def test_it_comes_back_soon_after_its_control_plane_does_and_not_with_all_others_at_once() -> None:
+    made = bootstrap(role="edge", node_id="edge-1", xds_addresses=["10.0.0.1:18000"])
+    (service,) = made["dynamic_resources"]["ads_config"]["grpc_services"]
+    pauses = service["envoy_grpc"]["retry_policy"]["retry_back_off"]
+    assert pauses == {"base_interval": "0.5s", "max_interval": "10s"}
+
+
 def test_without_configuration_it_is_not_ready_however_long_that_lasts() -> None:
     made = bootstrap(role="edge", node_id="edge-1", xds_addresses=["10.0.0.1:18000"])["dynamic_resources"]
     assert made["cds_config"]["initial_fetch_timeout"] == "0s"

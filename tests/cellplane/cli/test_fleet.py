@@ -42,6 +42,12 @@ def test_a_filter_narrows_rows_and_exit_code_but_not_the_summary() -> None:
     assert result.exit_code == 0
 
 
+def test_a_type_that_there_is_not_is_told_from_one_that_no_node_has() -> None:
+    unknown = run(pages(GOOD), "status", "--type", "nope")
+    assert (unknown.exit_code, "'nope' is not one of 'cluster', 'endpoint'" in unknown.output) == (2, True)
+    assert "No node matches." in run(pages(GOOD), "status", "--type", "secret").output
+
+
 def test_a_large_fleet_shows_its_worst() -> None:
     many = [node(f"edge-{number:03d}") for number in range(80)]
     result = run(pages(*many, BAD), "status")

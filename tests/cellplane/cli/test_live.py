@@ -32,6 +32,8 @@ BAD = Decision(outcome=Outcome.BAD_PATH)
         (REJECTED, (400, "token", ""), ""),
         (REJECTED, (403, "token", ""), "answered 403, not 400"),
         (NO_CELL, (503, "default", ""), ""),
+        (TO_2, (400, "", ""), "answered 400 before any rule was asked, and not by session"),
+        (TO_2, (200, "", "cell-2"), "by rule -, not session"),
         (BAD, (400, "", ""), ""),
         (BAD, (200, "default", "cell-1"), "not 400 before any rule"),
     ],
@@ -39,6 +41,19 @@ BAD = Decision(outcome=Outcome.BAD_PATH)
 def test_what_is_decided_otherwise_is_said(decision: Decision, live: tuple[int, str, str], said: str) -> None:
     found = list(differences(Explanation(decision, "/", ()), Live(*live, peer="127.0.0.1")))
     assert (len(found), said in "".join(found)) == (1 if said else 0, True)
+
+
+@pytest.mark.parametrize(
+    "header", [("Content-Length", "5"), ("transfer-encoding", "chunked"), ("expect", "100-continue")]
+)
+def test_no_body_is_announced_that_does_not_come(
+    header: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(click.exceptions.Exit) as ended:
+        ask_edge(
+            "http://127.0.0.1:1", Request(method="GET", path="/", authority="a", headers=(header,)), None
+        )
+    assert (ended.value.exit_code, "sends no body" in capsys.readouterr().err) == (Exit.USAGE, True)
 
 
 @pytest.mark.parametrize(
