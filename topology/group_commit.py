@@ -41,8 +41,6 @@ class GroupCommit:
         self._busy = False
         self._waiting: _Queue = []
         self._stirred = asyncio.Event()
-        self.groups = 0
-        self.grouped = 0
 
     async def run(self) -> None:
         """Send what waits, until cancelled."""
@@ -126,8 +124,6 @@ class GroupCommit:
             for each in group:
                 _tell(each, error)
         else:
-            self.groups += 1
-            self.grouped += len(group)
             for each, outcome in zip(group, outcomes, strict=True):
                 _tell(each, outcome)
 

@@ -21,7 +21,7 @@ from topology.claims.store import Changes, Entry, Gone, LeaseGone, Odd
 class RecordQuery:
     """Records of a cell by where they come from, in the order of their source ids.
 
-    `source` None: of all tables. `upto` empty: to the end.
+    `source` None: of all tables. `upto` empty: to the end. `room`: for values and user data, in bytes.
     """
 
     cell_id: int
@@ -30,6 +30,7 @@ class RecordQuery:
     after: bytes = b""
     upto: bytes = b""
     limit: int = 1000
+    room: int = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,13 +141,17 @@ class ClaimIndex:
         """Give a page of records, and whether there are more.
 
         A page ends between two source ids, for whoever reads on does so after the last id of the page; so it
-        may be a few longer than the limit.
+        may be a few longer than the limit, and a little larger than its room.
         """
         page: list[Record] = []
+        taken = 0
         for record in self._matching(query):
-            if len(page) >= query.limit and record.metadata.source.id != page[-1].metadata.source.id:
+            full = len(page) >= query.limit or taken >= query.room
+            if full and record.metadata.source.id != page[-1].metadata.source.id:
                 return tuple(page), True
             page.append(record)
+            data = record.metadata.user_data
+            taken += len(record.bucket.value) + (len(data.value) if data else 0)
         return tuple(page), False
 
     def open_leases(self, query: LeaseQuery) -> tuple[tuple[Lease, ...], bool]:

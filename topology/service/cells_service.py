@@ -19,9 +19,10 @@ from topology.claims.index import ClaimIndex
 from topology.claims.store import ClaimStore
 from topology.drain_load import Load, drain_problems
 from topology.keys import Keyspace
-from topology.model import Cell, CellState, Problem
+from topology.model import MAX_WEIGHT, Cell, CellState, Problem
 from topology.placements import Placements
 from topology.planning import (
+    MAX_REMOVED_AT_ONCE,
     Outcome,
     Plan,
     Refusal,
@@ -34,7 +35,7 @@ from topology.planning import (
 from topology.service.cells_wire import changed_cell, new_cell, seconds_of, state_of
 from topology.service.changer import Changer, stamp_of_caller
 from topology.service.claimants import Claimants
-from topology.service.failure import invalid, invalid_fields, not_found
+from topology.service.failure import Failure, invalid, invalid_fields, not_found
 from topology.service.gate import Context
 from topology.service.owners_in_cell import owners_in
 from topology.service.reader import Reader, kept_out
@@ -159,7 +160,9 @@ class CellsService(cells_pb2_grpc.CellServiceServicer):
         return Load(len(owners), await self._placements.occupancy())
 
     def _deleting(self, request: cells_pb2.DeleteCellsRequest) -> Step:
-        stamp = stamp_of_caller(request.reason)
+        stamp, many = stamp_of_caller(request.reason), len(set(request.ids))
+        if not 1 <= many <= MAX_REMOVED_AT_ONCE:
+            raise _misshapen("ids", f"{many} are named: name 1 to {MAX_REMOVED_AT_ONCE}")
 
         def plan(view: View) -> Outcome:
             for cell_id in request.ids:
@@ -217,6 +220,8 @@ def _updating(request: cells_pb2.UpdateCellRequest) -> Step:
 
 def _weighing(request: cells_pb2.SetCellWeightRequest) -> Step:
     stamp = stamp_of_caller(request.reason)
+    if not 0 <= request.weight <= MAX_WEIGHT:
+        raise _misshapen("weight", f"{request.weight} is out of range: use 0 to {MAX_WEIGHT}")
 
     def plan(view: View) -> Outcome:
         _check_there(view, request.id)
@@ -229,6 +234,11 @@ def _weighing(request: cells_pb2.SetCellWeightRequest) -> Step:
 def _check_form(cell: Cell) -> None:
     if problems := cell_problems(cell):
         raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "CELL_INVALID")
+
+
+def _misshapen(field: str, message: str) -> Failure:
+    problem = Problem(field=field, message=message)
+    return invalid_fields((problem,), grpc.StatusCode.INVALID_ARGUMENT, "CELL_INVALID")
 
 
 def _check_there(view: View, cell_id: int) -> None:

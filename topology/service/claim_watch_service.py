@@ -28,6 +28,8 @@ from topology.service.open_watches import OpenWatches
 
 Told = Record | Gone | Lease | LeaseGone | Owner | OwnerGone
 AT_ONCE: Final = 500  # changes in a message: some 100 kB
+MOST_BYTES: Final = 1024 * 1024  # with much user data; clients take 4 MB unless told otherwise
+_FEW: Final = 20  # the largest are some 25 kB
 
 
 class ClaimWatchService(claims_watch_pb2_grpc.ClaimWatchServiceServicer):
@@ -102,12 +104,31 @@ def responses(changes: Changes, *, listed: bool) -> Iterator[wire.WatchClaimsRes
     """Spell what belongs to one cursor: in several messages where it is much, all but the last partial."""
     told = [each for each in changes.entries if not isinstance(each, Odd)]
     for at in range(0, max(len(told), 1), AT_ONCE):
-        yield wire.WatchClaimsResponse(
+        message = wire.WatchClaimsResponse(
             cursor=changes.cursor,
             partial=at + AT_ONCE < len(told),
             listing=listed,
             changes=map(_change, told[at : at + AT_ONCE]),
         )
+        yield from _fitting(message)
+
+
+def _fitting(message: wire.WatchClaimsResponse) -> Iterator[wire.WatchClaimsResponse]:
+    """Give a message in halves where it is too large, until each half fits."""
+    many = len(message.changes)
+    if many <= _FEW or message.ByteSize() <= MOST_BYTES:
+        yield message
+        return
+    rest = wire.WatchClaimsResponse(
+        cursor=message.cursor,
+        partial=message.partial,
+        listing=message.listing,
+        changes=message.changes[many // 2 :],
+    )
+    del message.changes[many // 2 :]
+    message.partial = True
+    yield from _fitting(message)
+    yield from _fitting(rest)
 
 
 def _change(entry: Told) -> wire.ClaimChange:

@@ -20,6 +20,7 @@ from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2
 from pb.gitlab.cells.topology_service.types.v1 import claim_pb2, uuid_pb2
 from topology.claims.keys import is_uuid
 from topology.claims.model import (
+    MAX_BATCH,
     NUMBERS,
     Bucket,
     BucketType,
@@ -190,6 +191,8 @@ def classified_claims(request: classify_service_pb2.ClassifyRequest) -> tuple[Bu
     A client from before `claims` sends one `claim` as field 4, which the message does not know any more; to
     overlook it would send that client to the default, without a word.
     """
+    if len(request.claims) > MAX_BATCH:
+        raise invalid(f"claims: {len(request.claims)} are there: send {MAX_BATCH} at most", "BATCH_INVALID")
     buckets = tuple(bucket_of_claim(claim, f"claims[{at}]") for at, claim in enumerate(request.claims))
     unknown = UnknownFieldSet(request)
     for at in range(len(unknown)):

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pb.cellplane.topology.v1 import placement_pb2, placement_pb2_grpc
 from topology import forms
 from topology.claims.owners import subject_of
-from topology.placement import NoRoom, PlacementWish
+from topology.placement import NoRoom, PlacementWish, placement_problems
 from topology.placements import Placed, Placements, Refused
 from topology.service import audit
 from topology.service.changer import stamp_of_caller
@@ -78,6 +78,7 @@ class PlacementService(placement_pb2_grpc.PlacementServiceServicer):
         self, request: placement_pb2.ReleaseRequest, context: Context
     ) -> placement_pb2.ReleaseResponse:
         stamp = stamp_of_caller(request.reason)
+        _check_key(request.request_key)
         released = await self._placements.release(request.request_key, stamp)
         if released.placement is None:
             return placement_pb2.ReleaseResponse()
@@ -96,9 +97,10 @@ class PlacementService(placement_pb2_grpc.PlacementServiceServicer):
     async def GetPlacement(
         self, request: placement_pb2.GetPlacementRequest, context: Context
     ) -> placement_pb2.GetPlacementResponse:
+        _check_key(request.request_key)
         found = await self._placements.find(request.request_key)
         if found is None:
-            raise not_found(f"nobody was placed by the key {request.request_key[:256]!r}")
+            raise not_found(f"nobody was placed by the key {request.request_key!r}")
         message = placement_pb2.GetPlacementResponse(
             request_key=found.wish.key,
             region=found.wish.region,
@@ -128,3 +130,8 @@ class PlacementService(placement_pb2_grpc.PlacementServiceServicer):
                 for cell in cells
             ]
         )
+
+
+def _check_key(key: str) -> None:
+    if problems := placement_problems(PlacementWish(key=key)):
+        raise invalid_fields(problems, grpc.StatusCode.INVALID_ARGUMENT, "PLACEMENT_INVALID")

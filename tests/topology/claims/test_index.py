@@ -20,6 +20,7 @@ from topology.claims.model import (
     Source,
     SourceType,
     Status,
+    UserData,
 )
 from topology.claims.owners import OwnerGone
 from topology.claims.store import Changes, Entry, Gone, LeaseGone, Odd
@@ -133,6 +134,14 @@ def test_a_page_ends_between_two_source_ids() -> None:
         seen += [each.bucket.value for each in page]
         after = page[-1].metadata.source.id
     assert seen == [each.bucket.value for each in records]
+
+
+def test_a_page_has_only_so_much_room() -> None:
+    data = UserData("t/x", b"x" * 400)
+    records = [row(str(at), at) for at in range(5)]
+    index = index_of(*(replace(each, metadata=replace(each.metadata, user_data=data)) for each in records))
+    assert values(index.records(RecordQuery(cell_id=1, room=800))) == (["0", "1"], True)
+    assert values(index.records(RecordQuery(cell_id=1, room=1, after=number(3)))) == (["4"], False)
 
 
 def test_records_that_do_not_count_are_not_listed() -> None:

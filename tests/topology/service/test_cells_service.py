@@ -163,7 +163,7 @@ async def test_a_weight_is_set(stage: Stage, client: Client) -> None:
     await client.cells.SetCellWeight(wire.SetCellWeightRequest(id=2, weight=7))
     assert (await stored(stage, 2)).weight == 7
     bad = await failure(client.cells.SetCellWeight(wire.SetCellWeightRequest(id=2, weight=-7)))
-    assert set(bad.fields) == {"weight"}
+    assert (bad.code, set(bad.fields)) == (grpc.StatusCode.INVALID_ARGUMENT, {"weight"})
 
 
 async def test_cells_are_deleted_and_their_ids_stay_used(stage: Stage, client: Client) -> None:
@@ -171,6 +171,12 @@ async def test_cells_are_deleted_and_their_ids_stay_used(stage: Stage, client: C
     assert not deleted.HasField("cell")
     again = await failure(client.cells.CreateCell(wire.CreateCellRequest(cell=new(3))))
     assert again.code is grpc.StatusCode.ALREADY_EXISTS
+    for ids, words in (
+        ([], "ids: 0 are named: name 1 to 42"),
+        (range(43), "ids: 43 are named: name 1 to 42"),
+    ):
+        bad = await failure(client.cells.DeleteCells(wire.DeleteCellsRequest(ids=ids)))
+        assert (bad.code, bad.words) == (grpc.StatusCode.INVALID_ARGUMENT, words)
     live = await failure(client.cells.DeleteCells(wire.DeleteCellsRequest(ids=[1])))
     assert live.code is grpc.StatusCode.FAILED_PRECONDITION
     missing = await failure(client.cells.DeleteCells(wire.DeleteCellsRequest(ids=[9])))

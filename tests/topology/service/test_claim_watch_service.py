@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,10 +13,11 @@ from pb.cellplane.topology.v1 import transfer_pb2
 from tests.topology.claims.samples import LEASE_1, lease, owner, record, route
 from tests.topology.service.stage import Client, Stage, drained, failure
 from tests.topology.service.test_claim_service import begin, commit
+from topology.claims.model import UserData
 from topology.claims.owners import OwnerGone
 from topology.claims.store import Changes, Gone, LeaseGone, Odd
 from topology.memory import MemoryStore
-from topology.service.claim_watch_service import AT_ONCE, responses
+from topology.service.claim_watch_service import AT_ONCE, MOST_BYTES, responses
 
 
 class Watch:
@@ -103,6 +105,17 @@ async def test_watchers_are_sent_elsewhere_when_the_server_goes(stage: Stage, cl
     stage.server.claim_watches.watches.end()
     ended = await failure(drained(watch.call))
     assert (ended.code, ended.info.reason) == (grpc.StatusCode.UNAVAILABLE, "GOING_AWAY")
+
+
+def test_no_message_is_more_than_clients_take() -> None:
+    """Unless they are told otherwise they take 4 MB, and a claim may have 16 kB of user data."""
+    data = UserData("t/x", b"x" * 16_000)
+    each = record("n")
+    large = replace(each, metadata=replace(each.metadata, user_data=data))
+    found = list(responses(Changes(7, (large,) * (AT_ONCE + 1)), listed=False))
+    assert max(message.ByteSize() for message in found) <= MOST_BYTES
+    assert sum(len(message.changes) for message in found) == AT_ONCE + 1
+    assert [message.partial for message in found] == [True] * (len(found) - 1) + [False]
 
 
 def test_much_of_one_cursor_comes_in_several_messages() -> None:

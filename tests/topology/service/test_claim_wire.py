@@ -129,6 +129,8 @@ def test_claims_to_classify_by_come_in_order() -> None:
     assert classified_claims(classify_service_pb2.ClassifyRequest(value="x")) == ()
     too_long = classify_service_pb2.ClassifyRequest(claims=[Claim(route="a" * 1025)])
     assert refusal(classified_claims, too_long).startswith("claims[0]: of ROUTES is 1025 characters long")
+    many = classify_service_pb2.ClassifyRequest(claims=[Claim(route="a")] * 1001)
+    assert refusal(classified_claims, many) == "claims: 1001 are there: send 1000 at most"
 
 
 def test_the_claim_of_old_clients_is_still_read() -> None:

@@ -47,6 +47,13 @@ async def test_a_newcomer_is_placed_looked_up_and_released(
     released = await client.placements.Release(wire.ReleaseRequest(request_key="signup-1"))
     assert (released.found, released.cell_id) == (True, 1)
     assert not (await client.placements.Release(wire.ReleaseRequest(request_key="signup-1"))).found
+    for key in ("", "x" * 257):
+        for call in (
+            client.placements.Release(wire.ReleaseRequest(request_key=key)),
+            client.placements.GetPlacement(wire.GetPlacementRequest(request_key=key)),
+        ):
+            refused = await failure(call)
+            assert (refused.code, list(refused.fields)) == (grpc.StatusCode.INVALID_ARGUMENT, ["request_key"])
     gone = await failure(client.placements.GetPlacement(wire.GetPlacementRequest(request_key="signup-1")))
     assert gone.code is grpc.StatusCode.NOT_FOUND
 
