@@ -11,10 +11,21 @@ import click
 
 from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.ranges import CELL_ID
-from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2_grpc
+from cellplane.cli.service import CALL_SECONDS, identity
+from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2, service_pb2_grpc
 from topology.claims.model import Bucket, BucketType, SubjectType
 
-BUCKET = click.Choice([kind.name for kind in BucketType], case_sensitive=False)
+
+class BucketChoice(click.Choice[str]):
+    """A kind of claim, in any case; usage shows its name and not all of them."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """Say what stands there."""
+        del ctx
+        return "BUCKET" if isinstance(param, click.Argument) else None
+
+
+BUCKET = BucketChoice([kind.name for kind in BucketType], case_sensitive=False)
 CELL = click.option("--cell", "cell_id", type=CELL_ID, required=True, help="The cell that owns them.")
 
 
@@ -46,6 +57,19 @@ def subject_of(text: str | None) -> messages_pb2.Subject | None:
     if text is None:
         return None
     kind, _, number = text.partition("/")
-    if kind.upper() not in SubjectType.__members__ or not number.isdigit():
+    digits = number.isascii() and number.isdigit() and int(number) < 2**63
+    if kind.upper() not in SubjectType.__members__ or not digits:
         fail(Exit.USAGE, f"--subject {text!r}: write TYPE/ID, for example organization/42.")
     return messages_pb2.Subject(type=messages_pb2.Subject.Type.Value(kind.upper()), id=int(number))
+
+
+def leases_of(channel: Any, cell_id: int) -> list[messages_pb2.LeaseRecord]:
+    """Return a cell's open leases, the oldest first."""
+    leases: list[messages_pb2.LeaseRecord] = []
+    request = service_pb2.ListLeasesRequest(cell_id=cell_id, limit=1000)
+    while True:
+        page = stub(channel).ListLeases(request, timeout=CALL_SECONDS, metadata=identity())
+        leases += page.leases
+        if not page.HasField("next"):
+            return leases
+        request.next.CopyFrom(page.next)

@@ -11,7 +11,7 @@ import click
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from cellplane.cli.claim_arguments import BUCKET, CELL, bucket_message, key_of, name_of, stub
+from cellplane.cli.claim_arguments import BUCKET, CELL, bucket_message, key_of, leases_of, name_of, stub
 from cellplane.cli.claims_change import commit_lease, create_claims, destroy_claims, rollback_lease
 from cellplane.cli.claims_transfer import show_owner, transfer_owners
 from cellplane.cli.outcome import output_option, print_fields, print_json, print_table
@@ -48,9 +48,13 @@ def get_claim(bucket: str, value: str, service: ServiceSettings, output: str) ->
             "cell": f"{record.cell_id}" + (f" at {answer.cell_info.address}" if answer.cell_info.id else ""),
             "status": messages_pb2.Record.Status.Name(record.status),
             "lease": record.lease_uuid.value or "-",
-            "subject": f"{messages_pb2.Subject.Type.Name(metadata.subject.type)} {metadata.subject.id}",
+            "subject": f"{messages_pb2.Subject.Type.Name(metadata.subject.type)} {metadata.subject.id}"
+            if metadata.subject.type
+            else "-",
             "source": f"{messages_pb2.Source.Type.Name(metadata.source.type)} "
-            f"{metadata.source.rails_primary_key_id.hex() or '-'}",
+            f"{metadata.source.rails_primary_key_id.hex() or '-'}"
+            if metadata.source.type
+            else "-",
             "created": record.created_at.ToJsonString(),
             "updated": record.updated_at.ToJsonString(),
         }
@@ -106,18 +110,7 @@ def list_claims(
 @output_option
 def list_leases(cell_id: int, service: ServiceSettings, output: str) -> None:
     """List a cell's open leases, the oldest first. Nothing ever closes them but `commit` and `rollback`."""
-
-    def work(channel: Any) -> list[messages_pb2.LeaseRecord]:
-        leases: list[messages_pb2.LeaseRecord] = []
-        request = service_pb2.ListLeasesRequest(cell_id=cell_id, limit=1000)
-        while True:
-            page = stub(channel).ListLeases(request, timeout=CALL_SECONDS, metadata=identity())
-            leases += page.leases
-            if not page.HasField("next"):
-                return leases
-            request.next.CopyFrom(page.next)
-
-    leases = call(service, work)
+    leases = call(service, lambda channel: leases_of(channel, cell_id))
     if output == "json":
         print_json([_json(lease) for lease in leases])
         return

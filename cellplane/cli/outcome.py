@@ -7,6 +7,7 @@ Every command hands its result to this module; no command prints a table or choo
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # quick commands do without
 
 
 _MOST_SHOWN = 20
+_MANY = 500
 
 
 class Exit(IntEnum):
@@ -62,15 +64,18 @@ def print_table(
         if empty:
             click.echo(empty)
         return
+    rows = [[printable(cell) for cell in row] for row in rows]
+    # A pipe has no width of its own: a table that a script cuts up must not be folded at 80 columns. And for
+    # twenty thousand rows rich takes a minute.
+    if len(rows) > _MANY or not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
+        _print_plainly(columns, rows)
+        return
     # A command that prints no table does not wait for this.
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     console = Console(highlight=False)
-    # A pipe has no width of its own: a table that a script cuts up must not be folded at 80 columns.
-    if not console.is_terminal:
-        console = Console(highlight=False, width=1000, no_color=True)
     widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
     kept = list(range(len(columns)))
     for name in may_drop:
@@ -88,7 +93,25 @@ def print_fields(fields: Mapping[str, str]) -> None:
     """Print one record, a field a line, names aligned."""
     width = max(len(name) for name in fields)
     for name, value in fields.items():
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(f"{name:<{width}}  {printable(value)}")
+
+
+def printable(text: str) -> str:
+    """Spell what would break a line, or be obeyed by a terminal: users choose names."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def _print_plainly(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.cells import cell_len  # noqa: PLC0415  a command that prints no table does not wait for this
+
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        return "   ".join(padded).rstrip()
+
+    rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
+    click.echo("\n".join([line(columns), rule, *map(line, rows)]))
 
 
 def warn(message: str) -> None:

@@ -372,7 +372,7 @@ def test_a_cell_that_owns_something_is_not_drained(run: Run, service: Topology) 
     refused = run("cells", "set-state", "2", "DRAINED", "--yes", expect=Exit.REFUSED)
 
     assert "cell 2 owns 1 claims" in refused.stderr
-    run("claims", "destroy", "--cell", "2", "ROUTES", "acme")
+    run("claims", "destroy", "--cell", "2", "ROUTES", "acme", "--yes")
     service.caught_up()
     run("cells", "set-state", "2", "DRAINED", "--yes")
 

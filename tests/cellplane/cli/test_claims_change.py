@@ -9,6 +9,7 @@ import pytest
 from cellplane.cli.outcome import Exit
 from tests.cellplane.cli.test_claims import Claims, claims, topology
 from tests.cellplane.cli.topology_thread import Topology
+from tests.topology.claims.samples import LEASE_1
 from tests.topology.service.test_claim_service import begin
 
 __all__ = ["claims", "topology"]  # fixtures
@@ -29,7 +30,12 @@ def lease(topology: Topology) -> str:
 def test_values_are_claimed_and_given_up(claims: Claims) -> None:
     made = claims("create", "--cell", "2", "ROUTES", "a", "b")
     assert made.stdout == "ROUTES a: claimed by cell 2\nROUTES b: claimed by cell 2\n"
-    gone = json.loads(claims("destroy", "--cell", "2", "ROUTES", "a", "b", "-o", "json").stdout)
+    asked = claims("destroy", "--cell", "2", "ROUTES", "a", "b", expect=Exit.REFUSED)
+    assert "Give up 2 claims of cell 2? Any cell may claim it then. needs --yes" in asked.stderr
+    would = claims("destroy", "--cell", "2", "ROUTES", "a", "b", "--dry-run")
+    assert would.stdout.startswith("would: ROUTES a: given up by cell 2\n")
+    claims("get", "ROUTES", "a")
+    gone = json.loads(claims("destroy", "--cell", "2", "ROUTES", "a", "b", "--yes", "-o", "json").stdout)
     assert (gone["done"], gone["claims"]) == (True, ["ROUTES a", "ROUTES b"])
     claims("get", "ROUTES", "a", expect=Exit.NOT_FOUND)
 
@@ -45,10 +51,9 @@ def test_one_that_is_taken_stops_all(claims: Claims) -> None:
     refused = claims("create", "--cell", "1", "ROUTES", "b", "a", expect=Exit.REFUSED)
     assert refused.stderr == 'Error: ROUTES "a" is already claimed by cell 2.\n'
     claims("get", "ROUTES", "b", expect=Exit.NOT_FOUND)
-    assert (
-        "only the owner destroys"
-        in claims("destroy", "--cell", "1", "ROUTES", "a", expect=Exit.REFUSED).stderr
-    )
+    for how in ("--yes", "--dry-run"):
+        refused = claims("destroy", "--cell", "1", "ROUTES", "a", how, expect=Exit.REFUSED)
+        assert "only the owner destroys" in refused.stderr
 
 
 def test_one_that_is_leased_is_a_lost_race(claims: Claims, lease: str) -> None:
@@ -58,19 +63,34 @@ def test_one_that_is_leased_is_a_lost_race(claims: Claims, lease: str) -> None:
 
 
 def test_a_lease_is_committed(claims: Claims, lease: str) -> None:
-    wrong = claims("commit", "--cell", "1", lease, expect=Exit.REFUSED)
+    wrong = claims("commit", "--cell", "1", lease, "--yes", expect=Exit.REFUSED)
     assert "does not belong to cell 1" in wrong.stderr
-    assert "what it created stays" in claims("commit", "--cell", "2", lease).stdout
+    assert "what it created stays" in claims("commit", "--cell", "2", lease, "--yes").stdout
     assert "status   ACTIVE" in claims("get", "ROUTES", "held").stdout
 
 
 def test_a_lease_is_rolled_back(claims: Claims, lease: str) -> None:
-    claims("rollback", "--cell", "2", lease)
+    assert "--yes" in claims("rollback", "--cell", "2", lease, expect=Exit.REFUSED).stderr
+    would = claims("rollback", "--cell", "2", lease, "--dry-run").stdout
+    assert would == f"would: Lease {lease} is closed; all is as it was before.\n"
+    claims("get", "ROUTES", "held")
+    claims("rollback", "--cell", "2", lease, "--yes")
     claims("get", "ROUTES", "held", expect=Exit.NOT_FOUND)
-    assert "is no UUID" in claims("rollback", "--cell", "2", "nonsense", expect=Exit.REFUSED).stderr
+    nonsense = claims("rollback", "--cell", "2", "nonsense", "--yes", expect=Exit.REFUSED)
+    assert "is no UUID" in nonsense.stderr
+
+
+def test_a_lease_that_is_not_open_is_told_as_such(claims: Claims) -> None:
+    """Closing twice is harmless; a mistyped lease is not told to be closed."""
+    for how in ("--yes", "--dry-run"):
+        told = claims("rollback", "--cell", "2", LEASE_1, how)
+        assert told.stdout.startswith(f"Cell 2 has no open lease {LEASE_1}, or has no more")
+    assert json.loads(claims("commit", "--cell", "2", LEASE_1, "--yes", "-o", "json").stdout) == {
+        "done": True, "lease": LEASE_1, "was_open": False
+    }  # fmt: skip
 
 
 def test_a_subject_that_is_none(claims: Claims) -> None:
-    for odd in ("42", "cat/42", "user/x"):
+    for odd in ("42", "cat/42", "user/x", "user/²", "user/9223372036854775808"):
         result = claims("create", "--cell", "2", "ROUTES", "a", "--subject", odd, expect=Exit.USAGE)
         assert "write TYPE/ID" in result.stderr

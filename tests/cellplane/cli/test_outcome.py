@@ -45,6 +45,20 @@ def test_a_narrow_terminal_loses_columns_and_never_the_first(monkeypatch: pytest
     assert "NAME" in said
 
 
+def test_a_table_of_a_pipe_is_aligned_and_ends_where_its_text_does() -> None:
+    _, said, _ = output_of(print_table, ("ID", "NAME"), [("1", "日本"), ("22", "x")], empty="")
+    assert said == "ID   NAME\n─────────\n1    日本\n22   x\n"
+
+
+def test_names_that_a_terminal_would_obey_are_spelled() -> None:
+    odd = "a\nb\x1b[2J"
+    for said in (
+        output_of(print_table, ("A",), [(odd,)], empty="")[1],
+        output_of(print_fields, {"A": odd})[1],
+    ):
+        assert "a\\nb\\x1b[2J" in said
+
+
 def test_no_rows_are_a_sentence() -> None:
     assert output_of(print_table, ("A",), [], empty="There is none.")[1] == "There is none.\n"
 
