@@ -1,6 +1,7 @@
 """Servers as child processes of a test: started, awaited until they answer, signalled, gone with the test.
 
-`EtcdServer` and `EnvoyProcess` are made of it. Never sleeps for a fixed time: it polls until a deadline.
+`EtcdServer` and `EnvoyProcess` are made of it. Never sleeps for a fixed time: it polls until a deadline, the
+longer it has waited the less often, so that on a busy machine the questions do not become the load.
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 Found = TypeVar("Found")
+
+
+def _pause(began: float, least: float = 0.02) -> float:
+    """Give how long to wait before the next look: a tenth of what has been waited, within bounds."""
+    return max(least, min(0.2, (time.monotonic() - began) / 10))
 
 
 class NotReadyError(AssertionError):
@@ -25,12 +32,16 @@ class NotReadyError(AssertionError):
 async def eventually(
     look: Callable[[], Awaitable[Found]], wanted: str, within: float = 30.0, every: float = 0.02
 ) -> Found:
-    """Call `look` until it gives something true, and return that; fail with the last thing seen."""
+    """Call `look` until it gives something true, and return that; fail with the last thing seen.
+
+    `every` is the shortest pause between two looks.
+    """
     seen: Found | None = None
     try:
         async with asyncio.timeout(within):
+            began = time.monotonic()
             while not (seen := await look()):
-                await asyncio.sleep(every)
+                await asyncio.sleep(_pause(began, every))
             return seen
     except TimeoutError:
         raise AssertionError(f"waited {within} s for {wanted}; last seen: {seen!r}") from None
@@ -70,10 +81,11 @@ class Child:
         """Wait until the server answers; stop at once when it dies."""
         try:
             async with asyncio.timeout(within):
+                began = time.monotonic()
                 while self.running:
                     if await answers():
                         return
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(_pause(began))
         except TimeoutError:
             raise NotReadyError(
                 f"{self.command[0]} did not answer within {within} s\n{self.log_tail()}"

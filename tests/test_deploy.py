@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -24,7 +25,13 @@ def alerts() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("suite", SUITES)
 def test_rules_do_what_their_own_tests_say(suite: str) -> None:
     done = subprocess.run(
-        ["promtool", "test", "rules", suite], cwd=PROMETHEUS, capture_output=True, text=True, check=False
+        ["promtool", "test", "rules", suite],
+        cwd=PROMETHEUS,
+        # Each case has a database of its own: half of the time went into collecting the garbage of the last.
+        env={**os.environ, "GOGC": "400"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

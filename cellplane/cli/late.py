@@ -5,8 +5,10 @@ The root is one, and each group that has a command which needs far more than the
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Mapping
+from types import ModuleType
 
 import click
 
@@ -26,7 +28,18 @@ def late_group(places: Mapping[str, str]) -> type[click.Group]:
             if (place := places.get(cmd_name)) is None:
                 return super().get_command(ctx, cmd_name)
             module, name = place.split(":")
-            command: click.Command = getattr(importlib.import_module(module), name)
+            command: click.Command = getattr(_imported(module), name)
             return command
 
     return Late
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a module. What it makes stays, so to look for garbage in it meanwhile only takes time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        if collects:
+            gc.enable()

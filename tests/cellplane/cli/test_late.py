@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import click
@@ -28,6 +29,17 @@ def test_both_are_listed_and_found() -> None:
     said = CliRunner().invoke(group, ["--help"]).stdout
     assert said.index("forget") < said.index("here")
     assert CliRunner().invoke(group, ["forget", "--help"]).exit_code == 0
+
+
+def test_to_import_one_leaves_the_collector_as_it_was() -> None:
+    gc.disable()
+    try:
+        assert CliRunner().invoke(group, ["forget", "--help"]).exit_code == 0
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    assert CliRunner().invoke(group, ["forget", "--help"]).exit_code == 0
+    assert gc.isenabled()
 
 
 def test_one_that_is_nowhere_is_a_usage_error() -> None:
