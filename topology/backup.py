@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,28 +106,33 @@ def lines_of(backup: Backup) -> Iterator[bytes]:
 def read(lines: Iterable[bytes]) -> Backup | Damaged:
     """Read a backup; nothing of one that is damaged or cut short is given."""
     checksum, found, head, given = hashlib.sha256(), [], None, None
+    number = revision = 0
     try:
         for number, line in enumerate(lines, 1):
             if given is not None:
                 return Damaged(f"goes on in line {number}, behind its checksum")
             entry = json.loads(line)
             if head is None:
-                head = entry
-                if head.get("format") != FORMAT:
-                    return Damaged(f"is of format {head.get('format')!r}: this version reads {FORMAT}")
+                if entry["format"] != FORMAT:
+                    return Damaged(f"is of format {entry['format']!r}: this version reads {FORMAT}")
+                revision, head = int(entry["revision"]), entry
             elif "sha256" in entry:
                 given = entry["sha256"]
                 continue
             else:
                 found.append(_kept(entry))
             checksum.update(line)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Damaged(f"is no backup, or was damaged: {error}")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Damaged("is no backup" if head is None else f"is damaged in line {number}, or cut short there")
     if head is None or given is None:
         return Damaged("is cut short: its checksum is missing")
-    if given != checksum.hexdigest() or head.get("records") != len(found):
-        return Damaged("does not match its checksum: it was changed since it was taken")
-    return Backup(int(head["revision"]), tuple(found))
+    fits = given == checksum.hexdigest() and head.get("records") == len(found)
+    twice = [key for key, count in Counter((each.space, each.key) for each in found).items() if count > 1]
+    if not fits or twice:
+        space, key = twice[0] if twice else ("", "")
+        words = f"has {key} of {space} twice" if fits else "does not match its checksum"
+        return Damaged(f"{words}: it was changed since it was taken")
+    return Backup(revision, tuple(found))
 
 
 async def missing(store: Store, spaces: Mapping[str, str], backup: Backup) -> tuple[Kept, ...] | Occupied:

@@ -160,6 +160,13 @@ def _end(service: ServiceSettings, error: grpc.RpcError) -> Never:
             "Name the right address with --topology or CELLPLANE_TOPOLOGY; `cellplane topology` runs one, "
             "`cellplane control-plane --topology-listen` brings one along.",
         )
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        fail(
+            Exit.FAILED,
+            f"{service.address} does not know what it is asked: {words}.",
+            "It is another kind of server, or a Topology Service of an older release: name the right address "
+            "with --topology or CELLPLANE_TOPOLOGY, or bring the service up to date.",
+        )
     for line in info.metadata.get("done", "").splitlines():
         click.echo(f"done before: {line}", err=True)
     what = info.metadata.get("what", "")

@@ -70,6 +70,9 @@ def restore_command(file: Path, etcd: EtcdSettings, dry_run: bool, yes: bool, ou
     if isinstance(rest, Occupied):
         _occupied(etcd, rest)
     about = f"{file}, as of revision {backup.revision}, to {', '.join(etcd.endpoints)} below {etcd.prefix}"
+    if not rest:
+        _tell(f"{file} is there already below {etcd.prefix}, nothing to restore", rest, None, output)
+        return
     if dry_run:
         _tell(f"would restore {about}", rest, None, output)
         return
@@ -120,6 +123,6 @@ def _tell(words: str, records: tuple[Kept, ...], revision: int | None, output: s
     if output == "json":
         print_json({"revision": revision or None, "records": len(records), "kinds": dict(kinds)})
         return
-    click.echo(f"{words}: {len(records)} records.")
+    click.echo(f"{words}: {len(records)} {'record' if len(records) == 1 else 'records'}.")
     for kind, count in sorted(kinds.items()):
         click.echo(f"  {kind}: {count}")

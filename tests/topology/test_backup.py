@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 
 import pytest
@@ -106,6 +108,26 @@ def newer(lines: list[bytes]) -> list[bytes]:
     return [lines[0].replace(b'"format": 1', b'"format": 2'), *lines[1:]]
 
 
+def twice(lines: list[bytes]) -> list[bytes]:
+    head = json.loads(lines[0])
+    return signed(
+        [json.dumps(head | {"records": head["records"] + 1}).encode() + b"\n", *lines[1:-1], lines[1]]
+    )
+
+
+def without_revision(lines: list[bytes]) -> list[bytes]:
+    return signed([lines[0].replace(b'"revision"', b'"version"'), *lines[1:-1]])
+
+
+def signed(lines: list[bytes]) -> list[bytes]:
+    """Give lines a checksum that fits, as somebody might who edits a backup."""
+    return [*lines, json.dumps({"sha256": hashlib.sha256(b"".join(lines)).hexdigest()}).encode() + b"\n"]
+
+
+def cut_within(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:2], lines[2][:9]]
+
+
 def nonsense(_: list[bytes]) -> list[bytes]:
     return [b"[1, 2]\n"]
 
@@ -119,6 +141,9 @@ def nonsense(_: list[bytes]) -> list[bytes]:
         (longer, "behind its checksum"),
         (newer, "is of format 2: this version reads 1"),
         (nonsense, "is no backup"),
+        (without_revision, "is no backup"),
+        (twice, "has cells/1 of topology twice"),
+        (cut_within, "is damaged in line 3, or cut short there"),
         (lambda _: [], "is cut short"),
     ],
 )

@@ -12,6 +12,7 @@ from cellplane.cli.outcome import Exit
 from cellplane.cli.root import cellplane
 from cellplane.cli.service import identity, stamp
 from tests.cellplane.cli.topology_thread import topology_in_a_thread
+from tests.etcd_server import EtcdServer
 from topology.apply import read_view
 
 
@@ -26,6 +27,13 @@ def test_nobody_there_is_said_with_the_address(free_port: Callable[[], int]) -> 
     assert code == Exit.UNAVAILABLE
     assert f"the Topology Service does not answer at {address}" in words
     assert "--topology or CELLPLANE_TOPOLOGY" in words
+
+
+def test_another_kind_of_server_is_told_as_one(etcd: EtcdServer) -> None:
+    code, words = run("--topology", etcd.endpoint)
+    assert code == Exit.FAILED
+    assert f"{etcd.endpoint} does not know what it is asked: unknown service gitlab." in words
+    assert "an older release: name the right address with --topology" in words
 
 
 @pytest.mark.parametrize(

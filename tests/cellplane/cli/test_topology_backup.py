@@ -61,7 +61,8 @@ def test_there_and_back(
         first = read(lines)
     assert isinstance(first, Backup)
     assert first.records == asyncio.run(records_in(etcd, Keyspace(elsewhere)))
-    assert "0 records" in direct("restore", file, "--etcd-prefix", elsewhere, "--yes").stdout
+    again = direct("restore", file, "--etcd-prefix", elsewhere, "--yes").stdout
+    assert f"is there already below {elsewhere}, nothing to restore: 0 records." in again
 
 
 def test_where_something_lives_nothing_is_restored(
@@ -79,7 +80,7 @@ def test_a_bad_file_is_refused(direct: Direct, tmp_path: Path) -> None:
     file = tmp_path / "bad"
     assert "No such file" in direct("restore", str(file), expect=Exit.REFUSED).stderr
     file.write_text("{}")
-    assert "is of format None" in direct("restore", str(file), expect=Exit.REFUSED).stderr
+    assert "is no backup" in direct("restore", str(file), expect=Exit.REFUSED).stderr
     head = '{"format": 1, "revision": 1, "records": 1}\n{"space": "moon", "key": "x", "value": ""}\n'
     file.write_text(head)
     assert "is cut short" in direct("restore", str(file), expect=Exit.REFUSED).stderr
