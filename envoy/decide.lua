@@ -758,7 +758,8 @@ local function refused(handle, ask)
     [":status"] = moving and "423" or "421",
     ["retry-after"] = "1",
     ["content-type"] = "text/plain; charset=utf-8",
-    [fenced] = (moving or bar) .. "; claim=" .. quoted(name),
+    -- Of whom is leaving nobody is told where to: an edge would ask for it again, here.
+    [fenced] = not moving and bar .. "; claim=" .. quoted(name) or nil,
   }, moving and "This is being moved to another cell. Try again in a moment.\n"
     or "This is in another cell now. Try again.\n")
   return true

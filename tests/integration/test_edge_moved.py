@@ -126,11 +126,15 @@ async def test_what_others_say_is_left_alone(rig: TwoCells) -> None:
 
 
 async def test_writes_wait_while_the_owner_is_leaving(rig: TwoCells) -> None:
+    # Somebody came to cell 1 before, so the edge follows refusals, though none of cell 1's: it hears last.
+    came = wish(owner="USER/7", source=2, to=1)
+    await rig.tell(leave(announce(rig.view, came, "ROUTES/came"), came))
     assert (await rig.asking.edge.send("/acme")).body == "application 1"
-    await rig.tell(announce(rig.view, wish(), "ROUTES/acme"))
+    await rig.one.publish(announce(rig.view, wish(), "ROUTES/acme"))
     rig.forget()
     answer = await send(rig.asking.edge.port, "/acme", method="POST")
     assert (answer.status, answer.get("retry-after"), answer.all("x-cellplane-owner")) == (423, "1", [])
+    assert await rig.one.envoy.stat("http.inbound.downstream_rq_4xx") == 1, "and is not asked for again"
     assert (await rig.asking.edge.send("/acme")).body == "application 1"
     assert rig.seen == ([("GET", "/acme", b"")], [])
 
