@@ -74,7 +74,7 @@ class StatusServer:
             "published_seconds_ago": round(time.time() - self._publisher.published_at, 3)
             if published
             else None,
-            "etcd": "connected" if self._watcher.connected else f"not connected: {self._watcher.last_error}",
+            "etcd": self._watcher.words,
             "held": self._publisher.held.body() if self._publisher.held else None,
             "frozen": self._publisher.frozen.body() if self._publisher.frozen else None,
             "wave": self._publisher.standing.body() if self._publisher.standing else None,

@@ -47,5 +47,4 @@ class TopologyStatusServer:
 
 
 def _report(state: WatcherState) -> dict[str, Any]:
-    etcd = "connected" if state.connected else f"not connected: {state.last_error}"
-    return {"etcd": etcd, "revision": state.revision}
+    return {"etcd": state.words, "revision": state.revision}

@@ -57,6 +57,11 @@ class WatcherState:
     last_error: str = ""
     last_error_at: float | None = None
 
+    @property
+    def words(self) -> str:
+        """Say it in words, for people."""
+        return "connected" if self.connected else f"not connected: {self.last_error or 'no answer yet'}"
+
 
 log = logging.getLogger(__name__)
 DEFAULT_BACKOFF: Final = Backoff()

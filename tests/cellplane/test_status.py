@@ -61,6 +61,7 @@ async def pages() -> AsyncIterator[Pages]:
 
 
 async def test_alive_but_not_ready_before_anything_is_published(pages: Pages) -> None:
+    assert "not connected: no answer yet" in str(await pages.get("/readyz"))
     pages.watcher.last_error = "nobody answers"
 
     assert await pages.get("/livez") == (200, {"live": True})
