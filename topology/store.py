@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 MAX_TXN_OPERATIONS: Final = 128  # etcd's default for compares and for operations, each
 MAX_TXN_BYTES: Final = 1_000_000  # of keys and values; etcd's default for a whole request is 1.5 MiB
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A key with its value; `version` counts the writes since it was created at `create_revision`."""
 
     key: str
@@ -34,8 +33,7 @@ class EventKind(StrEnum):
     DELETE = "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One key written or deleted. `record` is what was written; a deletion has none."""
 
     kind: EventKind
@@ -65,8 +63,7 @@ class Listing:
     records: tuple[Record, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(NamedTuple):
     """A key must have been written last at `mod_revision`; 0: it must not exist."""
 
     key: str

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -218,8 +218,8 @@ async def test_a_created_claim_is_there_from_the_beginning_and_stays(subject: Su
     assert await store.commit(2, lease, "CELL-2") == Closed(found=True)
     kept = await store.get(route("acme"))
     assert isinstance(kept, Record)
-    assert kept == replace(
-        found, status=Status.ACTIVE, lease="", updated_at=subject.clock.now, updated_by="CELL-2"
+    assert kept == found._replace(
+        status=Status.ACTIVE, lease="", updated_at=subject.clock.now, updated_by="CELL-2"
     )
     assert kept.created_at == subject.clock.now - timedelta(seconds=5)
 

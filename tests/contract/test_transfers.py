@@ -433,7 +433,7 @@ async def test_atomic_readers_see_all_of_it_or_nothing(any_stage: AnyStage) -> N
 async def test_atomic_also_where_the_writer_dies(stage: Stage, dies: str) -> None:
     """It dies at each of its writes in turn; nobody sees a part, and what it leaves can be finished."""
     for write in range(12):
-        subject = replace(OWNER, id=1000 + write)
+        subject = OWNER._replace(id=1000 + write)
         values = [f"{dies}-{write}-{number}" for number in range(200)]
         await stage.owned(*values, subject=subject)
         client, store = stage.mortal()

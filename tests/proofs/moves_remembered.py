@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -99,7 +99,7 @@ class Site:
         while due < ends:
             at = self._random.randrange(NAMES)
             before = self.records[at]
-            after = replace(before, cell_id=before.cell_id % CELLS + 1)
+            after = before._replace(cell_id=before.cell_id % CELLS + 1)
             stamp = Stamp(updated_by="proof", updated_at=datetime.now(UTC).isoformat(), reason="a move")
             claim = (self.space.record(after.bucket), encode_record(after))
             puts = (claim, *rewritten(self.ours.stage.keyspace, (after.bucket,), stamp))

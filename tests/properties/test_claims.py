@@ -223,14 +223,14 @@ class Claims(RuleBasedStateMachine):
 
 
 def owner_of(value: str) -> Subject:
-    return replace(OWNER, id=100 + VALUES.index(value))
+    return OWNER._replace(id=100 + VALUES.index(value))
 
 
 def of_their_owners(wanted: ClaimBatch) -> ClaimBatch:
     """Give each value an owner of its own."""
 
     def owned(claims: tuple[Metadata, ...]) -> tuple[Metadata, ...]:
-        return tuple(replace(each, subject=owner_of(each.bucket.value[0])) for each in claims)
+        return tuple(each._replace(subject=owner_of(each.bucket.value[0])) for each in claims)
 
     return replace(wanted, creates=owned(wanted.creates), destroys=owned(wanted.destroys))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
@@ -79,7 +78,7 @@ async def test_a_domain_is_looked_up_and_remembered(tmp_path: Path) -> None:
     )
     async with asking_edge(tmp_path, ruleset) as asking:
         name = "www.customer.test"
-        owned = replace(record(name, 3), metadata=metadata(name, kind=BucketType.PAGES_DOMAINS))
+        owned = record(name, 3)._replace(metadata=metadata(name, kind=BucketType.PAGES_DOMAINS))
         asking.owners.follower.index.apply(Changes(101, (owned,)))
         found = [
             said(await send(asking.edge.port, "/x", authority=host))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_BATCH: Final = 1000  # records of a batch, creates and destroys together
 MAX_VALUE: Final = 1024  # characters of a bucket's value
@@ -111,8 +111,7 @@ class Spelling(StrEnum):
     BOTH = "BOTH"
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(NamedTuple):
     """The key of a claim: no two have the same in the whole cluster. Values are compared as they are."""
 
     type: BucketType
@@ -122,16 +121,14 @@ class Bucket:
         return f'{self.type.name} "{self.value}"'
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """For whom a claim is made."""
 
     type: SubjectType
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The row in the cell's database that a claim stands for; ids are compared byte by byte."""
 
     type: SourceType
@@ -146,8 +143,7 @@ class UserData:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
+class Metadata(NamedTuple):
     """A claim as a client states it."""
 
     bucket: Bucket
@@ -157,8 +153,7 @@ class Metadata:
     spelling: Spelling = Spelling.BUCKET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """A claim on record. `lease` is the uuid of the lease that holds it, or empty."""
 
     uuid: str

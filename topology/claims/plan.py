@@ -13,9 +13,9 @@ compares the record of its cell and deletes the mark of its quiet, so that none 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from topology.claims.codec import SCHEMA, encode_lease, encode_part, encode_record
 from topology.claims.keys import ClaimKeyspace
@@ -29,8 +29,7 @@ MAX_RECORDS_PART: Final = MAX_TXN_OPERATIONS - 2  # beside the lease and the par
 _ROOM: Final = MAX_TXN_BYTES - 10_000  # for the lease or the part itself, without its buckets
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A record and the revision at which it was written."""
 
     record: Record
@@ -63,8 +62,7 @@ class Opening:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One record of a batch as it will be, and the revision that its key must have."""
 
     record: Record
@@ -109,8 +107,7 @@ def writes(
     ]
     for metadata in batch.destroys:
         seen = found[metadata.bucket]
-        record = replace(
-            seen.record,
+        record = seen.record._replace(
             status=Status.LEASE_DESTROYING,
             lease=opening.uuid,
             updated_at=opening.now,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from topology.claims.model import (
@@ -203,7 +203,7 @@ def placed(record: Record, owners: Mapping[Subject, Owner]) -> Record:
     owner = owners.get(record.metadata.subject) if owners else None
     if owner is None or owner.epoch == FIRST_EPOCH or owner.cell_id == record.cell_id:
         return record
-    return replace(record, cell_id=owner.cell_id)
+    return record._replace(cell_id=owner.cell_id)
 
 
 def _away(cell_id: int, owner: Owner | None) -> OwnerElsewhere | OwnerMoving | None:
@@ -224,4 +224,4 @@ def amounts_to(record: Record, phase: Phase, owners: Mapping[Subject, Owner] = N
     if not record.lease or phase is Phase.OPEN:
         return record
     status = _AMOUNTS_TO[record.status, phase]
-    return None if status is None else replace(record, status=status, lease="")
+    return None if status is None else record._replace(status=status, lease="")

@@ -80,8 +80,7 @@ def rewrites(keyspace: ClaimKeyspace, transfer: Transfer, found: Iterable[Seen])
     owners = dict(transfer.owners)
     moved = [
         (
-            replace(
-                seen.record,
+            seen.record._replace(
                 cell_id=transfer.to_cell,
                 updated_at=moment,
                 updated_by=transfer.stamp.updated_by,

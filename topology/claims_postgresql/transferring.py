@@ -143,7 +143,7 @@ async def _move(
             encode_transfer(transfer).decode(),
             [encode(departure).decode() for departure in departures],
         )
-    moved = [replace(each, cell_id=wish.to_cell, updated_at=now, updated_by=by) for each in records]
+    moved = [each._replace(cell_id=wish.to_cell, updated_at=now, updated_by=by) for each in records]
     single = moved if len(moved) <= TOLD_ONE_BY_ONE else []
     buckets = [record.bucket for record in moved]
     await commit_changes(connection, (*owners, *single), departures=departures, moved=buckets)

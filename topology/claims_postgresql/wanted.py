@@ -7,7 +7,7 @@ and makes no uuid. Third road: what the transaction writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from topology.claims.model import ClaimBatch, Lease, Phase, Record, Status, Subject
@@ -32,8 +32,7 @@ class Wanted:
     def leased(self, held: Iterable[Record]) -> tuple[Record, ...]:
         """Give the records that the batch destroys, as its lease holds them."""
         return tuple(
-            replace(
-                record,
+            record._replace(
                 status=Status.LEASE_DESTROYING,
                 lease=self.lease.uuid,
                 updated_at=self.lease.created_at,

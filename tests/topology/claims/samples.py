@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from topology.claims.model import (
@@ -49,7 +48,7 @@ def batch(
 ) -> ClaimBatch:
     return ClaimBatch(
         cell_id=cell_id,
-        creates=tuple(replace(metadata(value), subject=subject) for value in creates),
+        creates=tuple(metadata(value)._replace(subject=subject) for value in creates),
         destroys=tuple(metadata(value) for value in destroys),
     )
 

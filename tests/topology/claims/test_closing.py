@@ -41,7 +41,7 @@ def test_closing_keeps_one_kind_and_drops_the_other(commit: bool) -> None:
     assert key == f"/c-claims/records/ROUTES/{kept}"
     assert generation[0] == KEYS.topology.generation(slot(route(dropped)))
     active = record(kept)
-    assert decode_record(route(kept), value) == replace(active, updated_at=LATER, updated_by="CELL-2")
+    assert decode_record(route(kept), value) == active._replace(updated_at=LATER, updated_by="CELL-2")
 
 
 def test_closing_a_part_leaves_the_lease() -> None:

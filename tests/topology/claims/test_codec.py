@@ -32,9 +32,8 @@ WRITTEN = (
     '"user_data": {"type_url": "x/y", "value": "AAE="}, "uuid": "00000000-0000-4000-9000-00000000000a"}'
 )
 HELD = record("äcme", 2, Status.LEASE_CREATING, LEASE_1)
-FULL = replace(
-    HELD,
-    metadata=replace(HELD.metadata, user_data=UserData("x/y", b"\x00\x01"), spelling=Spelling.BOTH),
+FULL = HELD._replace(
+    metadata=HELD.metadata._replace(user_data=UserData("x/y", b"\x00\x01"), spelling=Spelling.BOTH),
 )
 
 
@@ -70,12 +69,11 @@ def test_any_text_comes_back_out_of_good_json(
     value: str, by: str, source: bytes, kept: tuple[str, bytes] | None
 ) -> None:
     given_ = metadata(value)
-    claim = replace(
-        given_,
-        source=replace(given_.source, id=source),
+    claim = given_._replace(
+        source=given_.source._replace(id=source),
         user_data=None if kept is None else UserData(*kept),
     )
-    each = replace(record("a"), metadata=claim, updated_by=by)
+    each = record("a")._replace(metadata=claim, updated_by=by)
     written = encode_record(each)
     assert decode_record(each.bucket, written) == each
     assert json.dumps(json.loads(written), sort_keys=True, ensure_ascii=False) == written.decode()

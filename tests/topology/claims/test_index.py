@@ -33,7 +33,7 @@ def index_of(*entries: Entry) -> ClaimIndex:
 
 
 def row(value: str, number: int, kind: BucketType = BucketType.ROUTES, cell_id: int = 1) -> Record:
-    return replace(record(value, cell_id), metadata=metadata(value, number, kind))
+    return record(value, cell_id)._replace(metadata=metadata(value, number, kind))
 
 
 def values(found: tuple[tuple[Record, ...], bool]) -> tuple[list[str], bool]:
@@ -106,10 +106,8 @@ def test_records_come_by_source_id() -> None:
 
 
 def test_records_are_narrowed_by_table_and_bucket() -> None:
-    user = replace(
-        row("u", 1, BucketType.USERNAMES),
-        metadata=replace(
-            metadata("u", 1, BucketType.USERNAMES),
+    user = row("u", 1, BucketType.USERNAMES)._replace(
+        metadata=metadata("u", 1, BucketType.USERNAMES)._replace(
             source=Source(SourceType.RAILS_TABLE_USERS, number(1)),
         ),
     )
@@ -207,8 +205,8 @@ def test_steps_lead_where_a_listing_leads(steps: list[tuple[str, int, int, bool]
 def test_ids_that_begin_alike_are_told_apart(limit: int) -> None:
     def raw(value: str, source_id: bytes) -> Record:
         given = metadata(value)
-        source = replace(given.source, id=source_id)
-        return replace(record(value), metadata=replace(given, source=source))
+        source = given.source._replace(id=source_id)
+        return record(value)._replace(metadata=given._replace(source=source))
 
     index = index_of(raw("a", b"\x01"), raw("b", b"\x01\x00"), raw("c", b"\x01\x00\x00"), raw("d", b"\x02"))
     page, _ = index.records(RecordQuery(cell_id=1, after=b"\x01", limit=limit))
@@ -242,7 +240,7 @@ def test_an_owner_takes_all_claims_along_and_what_they_say_follows() -> None:
 
 def test_a_claim_that_changes_owners_goes_to_the_other() -> None:
     index = index_of(record("a"), owner(2, 2))
-    given = replace(record("a"), metadata=replace(record("a").metadata, subject=replace(OWNER, id=43)))
+    given = record("a")._replace(metadata=record("a").metadata._replace(subject=OWNER._replace(id=43)))
     index.apply(Changes(101, (given,)))
     assert (index.claimed_for(OWNER), index.claimed_for(given.metadata.subject)) == ((), (route("a"),))
     assert (index.owned_by(1), index.owned_by(2)) == ((1, 0), (0, 0))

@@ -75,10 +75,10 @@ def test_a_mark_is_put_where_there_is_none() -> None:
 
 def test_a_destroyed_record_keeps_what_it_is() -> None:
     wanted = batch(1, destroys=["old"])
-    was = replace(record("old"), created_at=NOON - timedelta(days=9), updated_by="somebody")
+    was = record("old")._replace(created_at=NOON - timedelta(days=9), updated_by="somebody")
     (write,) = plan.writes(KEYS, wanted, opening(wanted), {route("old"): Seen(was, 5)})
-    assert write.record == replace(
-        was, status=Status.LEASE_DESTROYING, lease=LEASE_1, updated_at=NOON, updated_by="CELL-1"
+    assert write.record == was._replace(
+        status=Status.LEASE_DESTROYING, lease=LEASE_1, updated_at=NOON, updated_by="CELL-1"
     )
 
 

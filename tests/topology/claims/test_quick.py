@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -79,7 +78,7 @@ def test_of_damaged_bytes_it_says_what_the_codec_says(written: Record, at: int, 
 def test_the_usual_is_read_quickly_and_shares_what_it_can(each: Record) -> None:
     found = quickly(each.bucket, encode_record(each))
     assert found == each
-    again = quickly(each.bucket, encode_record(replace(each, cell_id=3)))
+    again = quickly(each.bucket, encode_record(each._replace(cell_id=3)))
     assert again is not None
     assert again.bucket is each.bucket
     assert again.metadata.subject is found.metadata.subject

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.topology.claims.samples import LEASE_1, OTHER, OWNER, batch, metadata, owner, record, route
@@ -63,7 +61,7 @@ def test_a_record_is_in_one_list_and_there_once() -> None:
 
 
 def with_(**changes: object) -> ClaimBatch:
-    return ClaimBatch(cell_id=1, creates=(replace(metadata("a"), **changes),))  # type: ignore[arg-type]
+    return ClaimBatch(cell_id=1, creates=(metadata("a")._replace(**changes),))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

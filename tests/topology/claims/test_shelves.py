@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.topology.claims.samples import OTHER, OWNER, metadata, record, route
@@ -14,7 +12,7 @@ ROUTES = (SourceType.RAILS_TABLE_ROUTES,)
 
 
 def row(value: str, number: int, cell_id: int = 1) -> Record:
-    return replace(record(value, cell_id), metadata=metadata(value, number))
+    return record(value, cell_id)._replace(metadata=metadata(value, number))
 
 
 def values(shelves: Shelves, cell_id: int = 1, after: bytes = b"") -> list[str]:
@@ -48,7 +46,7 @@ def test_many_go_at_once(many: int) -> None:
     going = [row(f"g{number}", 2 * number + 1) for number in range(many)]
     there = [row("t", 5, 2)]
     shelves.fill([*staying, *going, *there])
-    moved = [replace(record, cell_id=2) for record in going]
+    moved = [record._replace(cell_id=2) for record in going]
     shelves.replace_all(zip(going, moved, strict=True))
     expected = Shelves()
     expected.fill([*staying, *moved, *there])

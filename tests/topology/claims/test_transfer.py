@@ -59,7 +59,7 @@ def test_what_stands_in_the_way(
 
 
 def test_claims_of_others_do_not_matter() -> None:
-    of_another = replace(HELD, metadata=replace(HELD.metadata, subject=OTHER))
+    of_another = HELD._replace(metadata=HELD.metadata._replace(subject=OTHER))
     assert hindrances(WISH, {}, [record("a"), of_another]) == ()
 
 
@@ -85,7 +85,7 @@ def test_obstacles_say_what_they_are() -> None:
     [
         (replace(WISH, id="7"), "request_id"),
         (replace(WISH, owners=()), "owners"),
-        (replace(WISH, owners=tuple((replace(OWNER, id=each), 1) for each in range(1, 42))), "owners"),
+        (replace(WISH, owners=tuple((OWNER._replace(id=each), 1) for each in range(1, 42))), "owners"),
         (replace(WISH, owners=((OWNER, 1), (OWNER, 1))), "owners[1].owner"),
         (replace(WISH, owners=((Subject(SubjectType.UNSPECIFIED, 1), 1),)), "owners[0].owner"),
         (replace(WISH, owners=((OWNER, 0),)), "owners[0].expected_epoch"),

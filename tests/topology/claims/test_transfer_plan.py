@@ -75,11 +75,11 @@ def test_generations_that_have_no_room_are_written_next() -> None:
 
 
 def test_records_are_rewritten_where_they_are_of_the_owners_and_not_there_yet() -> None:
-    other = replace(record("x"), metadata=replace(record("x").metadata, subject=replace(OTHER, id=8)))
+    other = record("x")._replace(metadata=record("x").metadata._replace(subject=OTHER._replace(id=8)))
     found = [Seen(record("a"), 5), Seen(record("b", 2), 6), Seen(other, 7)]
     (write,) = transfer_plan.rewrites(KEYS, MOVED, found)
     assert (write.key, write.revision) == ("/c-claims/records/ROUTES/a", 5)
-    assert decode_record(route("a"), write.value) == replace(record("a", 2), updated_by="ADMIN")
+    assert decode_record(route("a"), write.value) == record("a", 2)._replace(updated_by="ADMIN")
     txn = transfer_plan.rewrite_part(KEYS, MOVED, 80, ("/c-claims/parts/x/0000", 79), [write])
     assert txn.compares == (Compare(KEY, 80), Compare("/c-claims/parts/x/0000", 79), Compare(write.key, 5))
     assert txn.deletes == ("/c-claims/parts/x/0000",)
@@ -102,7 +102,7 @@ def test_it_ends_with_its_owners_let_go() -> None:
 
 
 def test_what_is_given_up_leaves_owners_as_they_were() -> None:
-    held = [owner(1, 1, LEASE_2), owner(1, 3, LEASE_2, OTHER), owner(1, 5, subject=replace(OTHER, id=9))]
+    held = [owner(1, 1, LEASE_2), owner(1, 3, LEASE_2, OTHER), owner(1, 5, subject=OTHER._replace(id=9))]
     txn = transfer_plan.let_go(KEYS, HELD, 90, held)
     assert txn.compares == (Compare(KEY, 90),)
     assert txn.deletes == (KEY, "/c-claims/owners/NAMESPACE/42")

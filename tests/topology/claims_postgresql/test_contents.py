@@ -48,10 +48,10 @@ def test_parts_differ_where_anything_does() -> None:
         assert isinstance(found, Contents)
         return found.parts()
 
-    one = parts(record("a"), replace(record("b"), uuid=LEASE_1), lease())
+    one = parts(record("a"), record("b")._replace(uuid=LEASE_1), lease())
     assert {kind: part.count for kind, part in one.items()} == {"ROUTES": 2, "leases": 1, "owners": 0}
-    assert one == parts(lease(), replace(record("b"), uuid=LEASE_1), record("a"))
-    other = parts(replace(record("a"), updated_by="x"), replace(record("b"), uuid=LEASE_1), lease())
+    assert one == parts(lease(), record("b")._replace(uuid=LEASE_1), record("a"))
+    other = parts(record("a")._replace(updated_by="x"), record("b")._replace(uuid=LEASE_1), lease())
     assert other["ROUTES"].count == 2
     assert other["ROUTES"] != one["ROUTES"]
     assert other["leases"] == one["leases"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
@@ -58,7 +57,7 @@ async def source() -> AsyncIterator[StoredClaims]:
     await store.commit(3, await begun(store, other), "CELL")
     await begun(store, batch(3, [f"held-{number}" for number in range(200)], ["mail"], subject=OTHER))
     await begun(
-        store, ClaimBatch(cell_id=4, creates=(replace(metadata("a@b", 9, BucketType.EMAILS), subject=OTHER),))
+        store, ClaimBatch(cell_id=4, creates=(metadata("a@b", 9, BucketType.EMAILS)._replace(subject=OTHER),))
     )
     yield store
     await base.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tests.topology.claims.samples import NOON, batch, counting_uuids, lease, record
 from topology.claims.model import Status
 from topology.claims_postgresql.wanted import wanted_of
@@ -13,8 +11,7 @@ def test_every_record_is_held_by_the_lease() -> None:
     wanted = wanted_of(batch(1, ["a"], ["old"]), NOON, "CELL-1", counting_uuids())
     assert wanted.lease == lease()
     assert wanted.creates == (
-        replace(
-            record("a", status=Status.LEASE_CREATING, lease=lease().uuid),
+        record("a", status=Status.LEASE_CREATING, lease=lease().uuid)._replace(
             uuid="00000000-0000-4000-8000-000000000002",
         ),
     )

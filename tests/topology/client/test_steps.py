@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -159,7 +158,7 @@ def test_a_database_that_said_no_leaves_no_doubt() -> None:
 def test_a_batch_holds_no_more_than_a_request_may() -> None:
     """A thousand long names with what else is kept of them would pass the service's limit of a message."""
     data = UserData("type.googleapis.com/x", b"x" * 16_000)
-    big = [replace(metadata(f"n{at}"), user_data=data) for at in range(1000)]
+    big = [metadata(f"n{at}")._replace(user_data=data) for at in range(1000)]
     running: Any = steps().mend(Drift(tuple(big), (), ()))
     sizes, call = [], next(running)
     while call is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tests.topology.claims.samples import NOON, metadata
@@ -40,6 +39,6 @@ def test_what_changed_lately_on_either_side_is_left_alone() -> None:
 
 def test_the_subject_counts_too() -> None:
     claim = metadata("a")
-    other = replace(claim, subject=replace(claim.subject, id=43))
+    other = claim._replace(subject=claim.subject._replace(id=43))
     found = drift({claim.bucket: Stated(other, OLD)}, side("a"), NOON)
     assert found.different == (other,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -73,8 +72,8 @@ def test_a_claim_is_named_by_bucket_by_claim_or_by_both() -> None:
 
 @pytest.mark.parametrize("spelling", list(Spelling))
 def test_metadata_goes_out_as_it_came_in(spelling: Spelling) -> None:
-    given = replace(
-        metadata("7", kind=BucketType.USER_IDS), spelling=spelling, user_data=UserData("t/x", b"\x00")
+    given = metadata("7", kind=BucketType.USER_IDS)._replace(
+        spelling=spelling, user_data=UserData("t/x", b"\x00")
     )
     message = metadata_message(given)
     assert message.HasField("bucket") == (spelling is not Spelling.CLAIM)

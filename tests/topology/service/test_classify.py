@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -70,7 +69,7 @@ def test_an_owner_that_does_not_serve_makes_way_for_the_next_claim() -> None:
 
 def another(value: str) -> Record:
     found = record(value, 1)
-    return replace(found, metadata=replace(found.metadata, subject=OTHER))
+    return found._replace(metadata=found.metadata._replace(subject=OTHER))
 
 
 def override(name: str, action: Action, cell_id: int = 0) -> Override:
