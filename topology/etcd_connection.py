@@ -101,7 +101,7 @@ class Endpoints:
             connection = self._connections.get(endpoint) or self._open(endpoint)
             try:
                 async with asyncio.timeout(self._timeouts.connect):
-                    with closed_by_others():
+                    with closed_by_others:
                         if await connection.ready():
                             return connection
                         failures.append(f"{endpoint}: {await self._why(connection)}")
@@ -143,7 +143,7 @@ class Endpoints:
         """Wait for an answer and turn what goes wrong into our errors: the one place where gRPC's are met."""
         try:
             async with asyncio.timeout(seconds):
-                with closed_by_others():
+                with closed_by_others:
                     return await answer
         except TimeoutError:
             raise StoreUnavailable(f"no answer within {seconds:g} s") from None

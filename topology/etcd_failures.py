@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Final, NoReturn
 
 import grpc
@@ -30,22 +30,25 @@ _GONE: Final = frozenset(
 )
 
 
-@contextmanager
-def closed_by_others() -> Iterator[None]:
-    """Turn the end of a channel that another caller closed into `StoreUnavailable`.
+class _ClosedByOthers(AbstractContextManager[None]):
+    """Turns the end of a channel that another caller closed into `StoreUnavailable`.
 
     gRPC ends what waits on it as if the task had been cancelled, although nobody cancelled us: a task that
     lets that through ends without a word.
     """
-    try:
-        yield
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise StoreUnavailable("the connection was closed") from None
-    except grpc.aio.UsageError as error:
-        raise StoreUnavailable("the connection was closed") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                raise StoreUnavailable("the connection was closed") from None
+        elif isinstance(error, grpc.aio.UsageError):
+            raise StoreUnavailable("the connection was closed") from error
+
+
+closed_by_others: Final = _ClosedByOthers()
 
 
 def is_stale_token(words: str) -> bool:

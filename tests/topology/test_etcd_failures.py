@@ -52,5 +52,5 @@ def test_which_refusals_a_new_token_mends(words: str, stale: bool) -> None:
 
 
 def test_the_end_of_a_channel_that_another_closed_is_no_cancellation() -> None:
-    with pytest.raises(StoreUnavailable, match="the connection was closed"), closed_by_others():
+    with pytest.raises(StoreUnavailable, match="the connection was closed"), closed_by_others:
         raise grpc.aio.UsageError("Channel is closed.")

@@ -30,6 +30,7 @@ _CELL: Final = re.compile(r"[1-9][0-9]{0,17}\Z")
 _QUOTED: Final = re.compile(
     r"(?:[A-Za-z0-9_.~-]|%(?!2D|2E|5F|7E|3[0-9]|4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A])[0-9A-F]{2})+"
 )
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~/-]*")
 _PATH: Final = re.compile(r"(?:[A-Za-z0-9_.~-]|%2F)+")
 _KINDS: Final = dict(BucketType.__members__)
 
@@ -152,6 +153,8 @@ def _parse_moving(kind: str, rest: str) -> OwnerKey | TransferKey | None:
 # A claim's key is spelled at its begin and at its commit.
 @lru_cache(maxsize=8192)
 def _quoted(value: str) -> str:
+    if _PLAIN.fullmatch(value):  # most are names and paths
+        return value.replace("/", "%2F")
     return quote(value, safe="")
 
 

@@ -151,6 +151,8 @@ class ClaimService(service_pb2_grpc.ClaimServiceServicer):
     async def _let_in(self, batch: ClaimBatch) -> None:
         """Have names let in again by a cell that claims them anew, after an owner had left it with them."""
         view = self._sources.view
+        if not self._fence_of(view).gone:
+            return
         names = [bucket_name(each.bucket) for each in batch.creates]
         for _ in range(_ATTEMPTS):
             txn = plan_strike(view, self._fence_of(view).gone, batch.cell_id, names)

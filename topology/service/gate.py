@@ -21,7 +21,6 @@ from collections.abc import (
 )
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
-from functools import cache
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
@@ -46,6 +45,7 @@ USER_BYTES: Final = f"{USER}-bin"  # in UTF-8, for names that are not ASCII
 _DEFAULT: Final = (int(Rule.ANY_AUTHENTICATED),)
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Said = tuple[tuple[str, str | bytes], ...]
 _caller: ContextVar[Callable[[], Caller]] = ContextVar("caller")
 _certificate: ContextVar[Shown] = ContextVar("certificate", default=NONE_SHOWN)
 
@@ -140,24 +140,25 @@ class Gate:
             return grpc.unary_stream_rpc_method_handler(stream, **how)
         raise AssertionError(f"{method} takes a stream of requests, which no gate has seen yet")
 
-    def identify(self, context: Context, certificate: Shown = NONE_SHOWN) -> Caller:
+    def identify(self, context: Context, said: Said, certificate: Shown = NONE_SHOWN) -> Caller:
         """Say who is at the other end, by what TLS verified; a header counts only from a trusted proxy."""
         if not self._verified:
-            said = _said(context, USER) or _said(context, USER_BYTES)
-            usable = 0 < len(said) <= 200 and said.isprintable()
-            return Caller(Role.UNVERIFIED, said if usable else str(context.peer()))
-        return identify(certificate.name, lambda name: _all_said(context, name), self._names)
+            user = _value(said, USER) or _value(said, USER_BYTES)
+            usable = 0 < len(user) <= 200 and user.isprintable()
+            return Caller(Role.UNVERIFIED, user if usable else str(context.peer()))
+        return identify(certificate.name, lambda name: _values(said, name), self._names)
 
     def let_in(self, method: str, request: Any, context: Context) -> str:
         """Raise Failure where no rule lets the caller in; give the id that the caller gave the request."""
-        given = begin(_said(context, REQUEST_ID))
+        said = tuple(context.invocation_metadata() or ())  # made anew each time that it is asked for
+        given = begin(_value(said, REQUEST_ID))
         if not self._verified:  # who it says it is matters only to those who write it down
-            _caller.set(cache(lambda: self.identify(context)))
+            _caller.set(lambda: self.identify(context, said))
             return given
         certificate = _shown(context)
         certificate.check()
         _certificate.set(certificate)
-        caller = self.identify(context, certificate)
+        caller = self.identify(context, said, certificate)
         _caller.set(lambda: caller)
         cell_id = getattr(request, "cell_id", None)
         if may(caller, self._rules.get(method, ()), cell_id):
@@ -235,16 +236,12 @@ def _shown(context: Context) -> Shown:
     return NONE_SHOWN
 
 
-def _said(context: Context, name: str) -> str:
-    for key, value in context.invocation_metadata() or ():
+def _value(said: Said, name: str) -> str:
+    for key, value in said:
         if key == name:
             return value if isinstance(value, str) else value.decode(errors="replace")
     return ""
 
 
-def _all_said(context: Context, name: str) -> list[str]:
-    return [
-        value if isinstance(value, str) else ""
-        for key, value in context.invocation_metadata() or ()
-        if key == name
-    ]
+def _values(said: Said, name: str) -> list[str]:
+    return [value if isinstance(value, str) else "" for key, value in said if key == name]

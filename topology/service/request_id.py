@@ -6,9 +6,10 @@ The gate sets it for each call; the log asks for it. Beside `Request -> Classifi
 from __future__ import annotations
 
 import re
-import uuid
 from contextvars import ContextVar
 from typing import Final
+
+from topology.claims.random_uuid import random_uuid
 
 REQUEST_ID: Final = "x-request-id"
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
@@ -36,5 +37,5 @@ def current_request_id() -> str:
     if given != _IN_A_CALL:
         return given
     if not _made.get():
-        _made.set(str(uuid.uuid4()))
+        _made.set(random_uuid())
     return _made.get()

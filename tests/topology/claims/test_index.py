@@ -137,7 +137,7 @@ def test_a_page_ends_between_two_source_ids() -> None:
 def test_a_page_has_only_so_much_room() -> None:
     data = UserData("t/x", b"x" * 400)
     records = [row(str(at), at) for at in range(5)]
-    index = index_of(*(replace(each, metadata=replace(each.metadata, user_data=data)) for each in records))
+    index = index_of(*(each._replace(metadata=each.metadata._replace(user_data=data)) for each in records))
     assert values(index.records(RecordQuery(cell_id=1, room=800))) == (["0", "1"], True)
     assert values(index.records(RecordQuery(cell_id=1, room=1, after=number(3)))) == (["4"], False)
 

@@ -134,7 +134,7 @@ def test_ids_that_do_not_rise_byte_by_byte_are_told() -> None:
     """Decimal text sorts "10" before "9": the walk would go round for ever, or take rows for missing."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
     rows = [
-        replace(metadata(f"n{at}"), source=Source(SourceType.RAILS_TABLE_ROUTES, b"%d" % at))
+        metadata(f"n{at}")._replace(source=Source(SourceType.RAILS_TABLE_ROUTES, b"%d" % at))
         for at in (9, 10)
     ]
     running: Any = steps().verify_all(lambda *_: None, SourceType.RAILS_TABLE_ROUTES, (), now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -111,7 +110,7 @@ def test_no_message_is_more_than_clients_take() -> None:
     """Unless they are told otherwise they take 4 MB, and a claim may have 16 kB of user data."""
     data = UserData("t/x", b"x" * 16_000)
     each = record("n")
-    large = replace(each, metadata=replace(each.metadata, user_data=data))
+    large = each._replace(metadata=each.metadata._replace(user_data=data))
     found = list(responses(Changes(7, (large,) * (AT_ONCE + 1)), listed=False))
     assert max(message.ByteSize() for message in found) <= MOST_BYTES
     assert sum(len(message.changes) for message in found) == AT_ONCE + 1
