@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from asyncio.subprocess import PIPE
+import os
+import signal
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -22,6 +24,7 @@ from topology.moves.model import Move, Step
 TRY_AGAIN: Final = 75  # EX_TEMPFAIL of sysexits.h
 _MOST_WORDS: Final = 300
 _MOST_BYTES: Final = 64 * 1024
+_LAST_WORDS_SECONDS: Final = 1.0  # for what is on its way when a command has ended
 
 
 class CalledHooks:
@@ -48,52 +51,95 @@ async def _posted(hook: Hook, body: Mapping[str, Any]) -> HookOutcome:
     headers = {"idempotency-key": str(body["key"])}
     try:
         if hook.token_file is not None:
-            headers["authorization"] = f"Bearer {hook.token_file.read_text(encoding='utf-8').strip()}"
+            token = hook.token_file.read_text(encoding="utf-8", errors="replace").strip()
+            if not (token.isascii() and token.isprintable()):
+                return No(f"{hook} can't be asked: {hook.token_file} holds no token of one line")
+            headers["authorization"] = f"Bearer {token}"
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=hook.timeout_seconds)) as session,
             session.post(hook.url, json=body, headers=headers, allow_redirects=False) as answer,
         ):
-            said = await answer.content.read(_MOST_BYTES)
+            said = bytearray()  # it comes in pieces
+            while len(said) < _MOST_BYTES and (piece := await answer.content.read(_MOST_BYTES)):
+                said += piece
             status = answer.status
     except TimeoutError:
         return NotYet(f"{hook} did not answer within {hook.timeout_seconds} s")
     except (aiohttp.ClientError, OSError) as error:
         return NotYet(f"{hook} can't be asked: {error}")
-    words = f"{hook} answered {status}: {_words(said)}".rstrip(": ")
+    words = f"{hook} answered {status}: {_words(bytes(said))}".rstrip(": ")
     if status in (200, 204):
-        return _left(hook, said)
+        return _left(hook, bytes(said))
     if status == 202 or status >= 500 or status in (408, 425, 429):
         return NotYet(words)
     return No(words)
 
 
+class _Command(asyncio.SubprocessProtocol):
+    """A command that runs: whether it has ended, and what it printed last."""
+
+    def __init__(self) -> None:
+        self.printed = {1: bytearray(), 2: bytearray()}
+        self.ended = asyncio.Event()
+        self.silent = asyncio.Event()
+        self._open = len(self.printed)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        kept = self.printed[fd]
+        kept += data
+        del kept[:-_MOST_BYTES]
+
+    def pipe_connection_lost(self, fd: int, _: Exception | None) -> None:
+        self._open -= fd in self.printed
+        if not self._open:
+            self.silent.set()
+
+    def process_exited(self) -> None:
+        self.ended.set()
+
+
 async def _run(hook: Hook, body: Mapping[str, Any]) -> HookOutcome:
-    """Run a command: ending with 0 is ready, with 75 not yet, else no. What it prints last is kept."""
+    """Run a command: ending with 0 is ready, with 75 not yet, else no. What it prints last is kept.
+
+    It is over when it ends, though what it has left running may still hold its output; what is given up is
+    killed with all that it has started.
+    """
     try:
-        process = await asyncio.create_subprocess_exec(*hook.command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        with tempfile.TemporaryFile() as told:  # a pipe would break under who ends without reading it
+            told.write(json.dumps(body).encode())
+            told.seek(0)
+            transport, command = await asyncio.get_running_loop().subprocess_exec(
+                _Command, *hook.command, stdin=told, start_new_session=True
+            )
     except OSError as error:
         return No(f"{hook} can't be run: {error.strerror}")
     try:
         async with asyncio.timeout(hook.timeout_seconds):
-            out, complaints = await process.communicate(json.dumps(body).encode())
+            await command.ended.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await command.silent.wait()
     except TimeoutError:
         return NotYet(f"{hook} did not end within {hook.timeout_seconds} s, and was killed")
     finally:
-        if process.returncode is None:
+        if not command.ended.is_set():
             with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode == 0:
+                os.killpg(transport.get_pid(), signal.SIGKILL)
+            await command.ended.wait()
+        transport.close()
+    out, complaints = (bytes(command.printed[fd]) for fd in (1, 2))
+    status = transport.get_returncode()
+    if status == 0:
         return _left(hook, out)
-    words = f"{hook} ended with {process.returncode}: {_words(complaints or out)}".rstrip(": ")
-    return NotYet(words) if process.returncode == TRY_AGAIN else No(words)
+    words = f"{hook} ended with {status}: {_words(complaints or out)}".rstrip(": ")
+    return NotYet(words) if status == TRY_AGAIN else No(words)
 
 
 def _left(hook: Hook, said: bytes) -> HookOutcome:
     """Read what an application says that did as asked: `{"remaining": 3}` means that it is not over."""
     try:
         body = json.loads(said) if said.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return Ready(_words(said))
     remaining = body.get("remaining", 0) if isinstance(body, dict) else 0
     if not isinstance(remaining, int) or isinstance(remaining, bool) or remaining < 0:

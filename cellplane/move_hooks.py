@@ -37,7 +37,11 @@ class Hook:
     token_file: Path | None = None
 
     def __str__(self) -> str:
-        return f"POST {self.url}" if self.url else f"run {self.command[0]}"
+        """Name it, without what in a URL or an argument may be a secret."""
+        if not self.url:
+            return f"run {self.command[0]}"
+        parts = urlsplit(self.url)
+        return f"POST {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def read_hooks(file: Path) -> Mapping[Step, Hook]:

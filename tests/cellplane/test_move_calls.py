@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from cellplane.demo.free_port import free_port
 from cellplane.move_calls import CalledHooks
 from cellplane.move_hooks import Hook
+from tests.processes import eventually
 from tests.topology.moves.rig import MOVE, wish
 from topology.moves.hooks import HookOutcome, No, NotYet, Ready
 from topology.moves.model import Step
@@ -27,13 +32,21 @@ class Application:
 
     def __init__(self) -> None:
         self.status, self.body = 200, ""
+        self.pieces: list[str] = []
         self.told: list[tuple[str, str, Any]] = []
         self.url = ""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         headers = request.headers
         self.told.append((headers["idempotency-key"], headers.get("authorization", ""), await request.json()))
-        return web.Response(status=self.status, text=self.body)
+        if not self.pieces:
+            return web.Response(status=self.status, text=self.body)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in self.pieces:
+            await response.write(piece.encode())
+            await asyncio.sleep(0.05)  # so that it is not sent along with the next
+        return response
 
 
 @pytest.fixture
@@ -50,7 +63,10 @@ async def application() -> AsyncIterator[Application]:
 
 
 def is_alive(pid: str) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 async def called(hook: Hook, step: Step = Step.DRAIN) -> HookOutcome:
@@ -120,6 +136,56 @@ async def test_a_command_that_hangs_is_killed(tmp_path: Path) -> None:
     assert isinstance(answer, NotYet)
     assert "did not end within 1 s, and was killed" in answer.words
     assert not is_alive((tmp_path / "pid").read_text())
+
+
+def test_a_command_need_not_read_what_it_is_told() -> None:
+    """On the loop that the service runs on, where writing to one that has ended is an error."""
+
+    async def often() -> list[HookOutcome]:
+        return [await called(Hook(command=("/bin/true",))) for _ in range(20)]
+
+    assert uvloop.run(often()) == [Ready()] * 20
+
+
+async def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    program = f"sleep 60 & echo $! > {tmp_path / 'pid'}; echo begun"
+    answer = await called(Hook(command=("/bin/sh", "-c", program)))
+    left = (tmp_path / "pid").read_text().strip()
+    assert is_alive(left)
+    os.kill(int(left), signal.SIGKILL)
+    assert answer == Ready("begun")
+
+
+async def test_what_is_given_up_is_killed_with_all_that_it_has_started(tmp_path: Path) -> None:
+    program = f"sleep 60 & echo $! > {tmp_path / 'pid'}; wait"
+    answer = await called(Hook(command=("/bin/sh", "-c", program), timeout_seconds=1))
+    assert isinstance(answer, NotYet)
+    left = (tmp_path / "pid").read_text().strip()
+
+    async def gone() -> bool:
+        return not is_alive(left)
+
+    await eventually(gone, "the end of what it had started")
+
+
+async def test_of_much_that_is_printed_the_end_is_kept() -> None:
+    answer = await called(Hook(command=(sys.executable, "-c", "print('x' * 10**7); print('over')")))
+    assert answer == Ready("over")
+
+
+async def test_an_answer_may_come_in_pieces(application: Application) -> None:
+    application.pieces = ['{"rema', 'ining": 3}']
+    answer = await called(Hook(url=application.url))
+    assert isinstance(answer, NotYet)
+    assert "3 is remaining" in answer.words
+
+
+@pytest.mark.parametrize("token", [b"two\nlines", b"\xff"])
+async def test_a_token_that_is_none(application: Application, tmp_path: Path, token: bytes) -> None:
+    (tmp_path / "token").write_bytes(token)
+    answer = await called(Hook(url=application.url, token_file=tmp_path / "token"))
+    assert isinstance(answer, No)
+    assert "holds no token of one line" in answer.words
 
 
 async def test_a_command_that_is_not_there() -> None:

@@ -35,6 +35,11 @@ hooks:
     ]  # fmt: skip
 
 
+def test_it_is_named_without_its_secrets() -> None:
+    hook = Hook(url="https://mover:pass@mover.internal:8443/prepare?sig=secret#x")
+    assert str(hook) == "POST https://mover.internal:8443/prepare"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

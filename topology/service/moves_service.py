@@ -18,6 +18,7 @@ import grpc
 
 from pb.cellplane.topology.v1 import moves_pb2 as wire
 from pb.cellplane.topology.v1 import moves_pb2_grpc
+from topology.claims.owners import subject_of
 from topology.claims.store import ClaimStore
 from topology.keys import Keyspace
 from topology.leader import leader_key
@@ -27,7 +28,7 @@ from topology.moves.book import Busy, MoveBook, SeenMove
 from topology.moves.model import Move, Order, Step
 from topology.moves.runner import ROLE
 from topology.service.changer import stamp_of_caller
-from topology.service.failure import invalid_fields, not_found
+from topology.service.failure import invalid, invalid_fields, not_found
 from topology.service.gate import Context
 from topology.service.move_planner import MovePlanner, MovePorts, busy_with
 from topology.service.moves_wire import move_message, step_of, wished
@@ -91,6 +92,9 @@ class MoveService(moves_pb2_grpc.MoveServiceServicer):
         return wire.GetMoveResponse(move=move_message(await self._named(request.move_id)))
 
     async def ListMoves(self, request: wire.ListMovesRequest, context: Context) -> wire.ListMovesResponse:
+        if request.owner and subject_of(request.owner) is None:
+            words = f"owner: {request.owner[:64]!r} is no owner: name one like ORGANIZATION/42"
+            raise invalid(words, "OWNER_INVALID")
         found = [
             seen
             for seen in await self._book.list()
@@ -168,7 +172,7 @@ class MoveService(moves_pb2_grpc.MoveServiceServicer):
             if found
             else f"there is no move {name[:64]!r}"
         )
-        raise not_found(words)
+        raise not_found(words, "MOVE_UNKNOWN")
 
     async def _leader(self) -> str:
         outcome = await self._store.commit(Txn(compares=(Compare(self._leader_key, 0),)))

@@ -179,6 +179,8 @@ async def test_a_watch_tells_every_change_until_the_end(stage: Stage, client: Cl
     (ended,) = (await client.moves.ListMoves(wire.ListMovesRequest(all=True, owner="ORGANIZATION/42"))).moves
     assert (ended.ended, list(ended.history)) == (True, [])
     assert not (await client.moves.ListMoves(wire.ListMovesRequest(all=True, owner="USER/1"))).moves
+    refused = await failure(client.moves.ListMoves(wire.ListMovesRequest(owner="nobody")))
+    assert (refused.code, refused.info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "OWNER_INVALID")
 
 
 async def test_a_list_says_who_leads(stage: Stage, client: Client) -> None:
