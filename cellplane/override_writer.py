@@ -12,6 +12,7 @@ from typing import Any
 
 from topology.claims.follower import ClaimFollower
 from topology.claims.generations import rewritten
+from topology.claims.keys import ClaimKeyspace
 from topology.claims.owners import subject_of
 from topology.model import Stamp
 from topology.overrides import plan_override
@@ -37,6 +38,10 @@ class OverrideWriter:
         if not isinstance(outcome, Plan) or subject is None or not self._follower.loaded:
             return outcome
         buckets = self._follower.index.claimed_for(subject)
-        room = MAX_TXN_OPERATIONS - 1
-        puts = rewritten(view.keyspace, buckets, stamp)[:room]
+        if not buckets:
+            return outcome
+        # No claim changes: without the mark the servers that edges ask would not know that they are as far.
+        mark = (ClaimKeyspace.beside(view.keyspace).mark(), b"")
+        room = MAX_TXN_OPERATIONS - 2
+        puts = (mark, *rewritten(view.keyspace, buckets, stamp)[:room])
         return replace(outcome, txn=replace(outcome.txn, puts=(*outcome.txn.puts, *puts)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from cellplane.override_writer import OverrideWriter
@@ -16,7 +17,7 @@ from topology.keys import Keyspace
 from topology.memory import MemoryStore
 from topology.model import Stamp
 from topology.plan import Plan
-from topology.store import MAX_TXN_OPERATIONS
+from topology.store import MAX_TXN_OPERATIONS, Committed
 from topology.view import View
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -37,10 +38,26 @@ def planned(*values: str, name: str = "NAMESPACE/42") -> Plan:
 def test_the_owners_slots_are_rewritten_with_it() -> None:
     keys = Keyspace()
     buckets = [record(value).bucket for value in ("acme", "web")]
-    document, *generations = [key for key, _ in planned("acme", "web").txn.puts]
+    document, mark, *generations = [key for key, _ in planned("acme", "web").txn.puts]
     assert document == keys.document("overrides", "NAMESPACE/42")
+    assert mark == ClaimKeyspace.beside(keys).mark()
     assert generations == [keys.generation(slot) for slot in slots(buckets)]
     assert len(planned(name="USER/9").txn.puts) == 1
+
+
+async def test_who_follows_the_claims_knows_at_once_that_nothing_else_changed() -> None:
+    """Or each answer would be of claims that may be old, and hold for a second only, until one changes."""
+    store = MemoryStore()
+    claims = StoredClaims(store, ClaimKeyspace.beside(Keyspace()))
+    follower = ClaimFollower(claims)
+    following = asyncio.create_task(follower.run())
+    async with asyncio.timeout(10):
+        await follower.reached(0)
+        committed = await store.commit(planned("acme").txn)
+        assert isinstance(committed, Committed)
+        await follower.reached(committed.revision)
+    assert follower.index.odd == {}
+    following.cancel()
 
 
 def test_an_owner_with_many_claims_fits_one_transaction() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from topology.claims.codec import decode_lease, decode_record
-from topology.claims.keys import ClaimKeyspace, LeaseKey, OwnerKey, PartKey, QuietKey, TransferKey
+from topology.claims.keys import ClaimKeyspace, LeaseKey, MarkKey, OwnerKey, PartKey, QuietKey, TransferKey
 from topology.claims.model import Bucket
 from topology.claims.owner_codec import decode_owner
 from topology.claims.owners import OwnerGone, name_of
@@ -33,7 +33,7 @@ def entry_of(keyspace: ClaimKeyspace, record: Record) -> Entry | None:
             return (
                 Odd(record.key, owner.reason, name_of(subject)) if isinstance(owner, Undecodable) else owner
             )
-        case PartKey() | TransferKey() | QuietKey():
+        case PartKey() | TransferKey() | QuietKey() | MarkKey():
             return None
         case UnknownKey(reason):
             return Odd(record.key, reason, record.key)
@@ -48,7 +48,7 @@ def removal_of(keyspace: ClaimKeyspace, key: str) -> Entry | None:
             return LeaseGone(uuid)
         case OwnerKey(subject):
             return OwnerGone(subject)
-        case PartKey() | TransferKey() | QuietKey():
+        case PartKey() | TransferKey() | QuietKey() | MarkKey():
             return None
         case UnknownKey():
             return Odd(key, "", key)

@@ -71,7 +71,12 @@ class QuietKey:
     cell_id: int
 
 
-ParsedKey = Bucket | LeaseKey | PartKey | OwnerKey | TransferKey | QuietKey | UnknownKey
+@dataclass(frozen=True, slots=True)
+class MarkKey:
+    """The key that is put with what edges are told of and no claim changes with."""
+
+
+ParsedKey = Bucket | LeaseKey | PartKey | OwnerKey | TransferKey | QuietKey | MarkKey | UnknownKey
 
 
 def is_uuid(text: str) -> bool:
@@ -127,6 +132,12 @@ class ClaimKeyspace:
         """Spell the key that every begin of a cell deletes. Nearly always it is not there."""
         return f"{self.topology.prefix}-claims/quiet/{cell_id}"
 
+    def mark(self) -> str:
+        """Spell the key that is put with generations that no claim changes with, so that whoever follows the
+        claims gets as far as they are.
+        """
+        return f"{self.root}mark"
+
     def parse(self, key: str) -> ParsedKey:
         """Say what a key stands for. Each thing has one spelling, so that no two keys mean the same."""
         if not key.startswith(self.root):
@@ -139,14 +150,17 @@ class ClaimKeyspace:
             return LeaseKey(rest)
         if kind == "parts" and is_uuid(first) and _PART.match(second):
             return PartKey(first, int(second))
-        if kind == "quiet" and _CELL.match(rest):
-            return QuietKey(int(rest))
-        return _parse_moving(kind, rest) or UnknownKey("nothing of this version lives at this key")
+        return _parse_rare(key[len(self.root) :]) or UnknownKey("nothing of this version lives at this key")
 
 
-def _parse_moving(kind: str, rest: str) -> OwnerKey | TransferKey | None:
+def _parse_rare(path: str) -> OwnerKey | TransferKey | QuietKey | MarkKey | None:
+    kind, _, rest = path.partition("/")
     if kind == "owners" and (subject := subject_of(rest)) is not None:
         return OwnerKey(subject)
+    if kind == "quiet" and _CELL.match(rest):
+        return QuietKey(int(rest))
+    if path == "mark":
+        return MarkKey()
     return TransferKey(rest) if kind == "transfers" and is_uuid(rest) else None
 
 
