@@ -117,7 +117,9 @@ def _id(record: Record) -> bytes:
 
 
 def _place(record: Record) -> _Place:
-    return _id(record), int(record.bucket.type), record.bucket.value
+    metadata = record.metadata
+    kind, value = metadata.bucket
+    return metadata.source.id, int(kind), value
 
 
 def _after(places: list[_Place], source_id: bytes) -> Iterator[_Place]:

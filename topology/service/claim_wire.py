@@ -101,24 +101,28 @@ def named(
 
 def metadata_of(message: messages_pb2.Metadata, path: str) -> Metadata:
     """Read a claim as a client states it."""
-    bucket, spelling = named(
-        message.bucket if message.HasField("bucket") else None,
-        message.claim if message.HasField("claim") else None,
-        path,
-    )
-    subject, source = message.subject, message.source
+    stated, subject, source = message.bucket, message.subject, message.source
+    kind = _BUCKETS.get(stated.type)
+    if kind is not None and not message.HasField("claim"):  # as most clients name it
+        bucket, spelling = Bucket(kind, stated.value), Spelling.BUCKET
+    else:
+        bucket, spelling = named(
+            stated if message.HasField("bucket") else None,
+            message.claim if message.HasField("claim") else None,
+            path,
+        )
     subject_type, source_type = _SUBJECTS.get(subject.type), _SOURCES.get(source.type)
     if subject_type is None:
         raise invalid(f"{path}.subject.type: {subject.type} is not known to this version")
     if source_type is None:
         raise invalid(f"{path}.source.type: {source.type} is not known to this version")
-    data = message.user_data
+    data = message.user_data if message.HasField("user_data") else None
     return Metadata(
-        bucket=bucket,
-        subject=Subject(subject_type, subject.id),
-        source=Source(source_type, source.rails_primary_key_id),
-        user_data=UserData(data.type_url, data.value) if message.HasField("user_data") else None,
-        spelling=spelling,
+        bucket,
+        Subject(subject_type, subject.id),
+        Source(source_type, source.rails_primary_key_id),
+        None if data is None else UserData(data.type_url, data.value),
+        spelling,
     )
 
 
