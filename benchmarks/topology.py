@@ -1,8 +1,10 @@
 """The Topology Service against raw etcd, in one run: claims, classification, a million claims, watchers.
 
-One etcd and one service, as processes of their own; what is compared takes turns, round by round. A raw
-transaction has as many compares, puts and deletes, of the same size, as the service's own. A second service
-has its claims in a PostgreSQL; and classification is held against a handler that does nothing.
+One etcd and one service, as processes of their own; what is compared takes turns, round by round. The raw
+transactions are the very ones that the service would write, below keys that nobody follows, and made before
+the time is taken, as the service's requests are. They also go through a server that only hands them on: what
+is left for a service that has nothing to do. A second service has its claims in a PostgreSQL; and
+classification is held against a handler that does nothing.
 
     make bench NAME=topology
     make bench NAME=topology ARGS='--parts claims --rounds 3'
@@ -23,8 +25,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,9 +48,11 @@ from pb.gitlab.cells.topology_service.types.v1 import claim_pb2, uuid_pb2
 from tests.etcd_server import EtcdServer
 from tests.postgresql_server import PostgresServer
 from tests.processes import Child
+from topology.claims import plan
+from topology.claims.closing import Closing, close, ends
 from topology.claims.codec import encode_record
 from topology.claims.keys import ClaimKeyspace
-from topology.claims.model import Bucket, BucketType, Subject, SubjectType
+from topology.claims.model import ClaimBatch
 from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database
 from topology.claims_postgresql.migration import migrate
@@ -178,11 +183,12 @@ class Bench:
         ]
         await self.commit(Txn(puts=tuple((self.keyspace.cell(each.id), encode(each)) for each in cells)))
 
-    async def commit(self, txn: Txn) -> None:
-        """Commit a transaction that nothing stands in the way of."""
-        outcome = await self.store.commit(txn)
+    async def commit(self, txn: Txn, store: EtcdStore | None = None) -> int:
+        """Commit a transaction that nothing stands in the way of; give its revision."""
+        outcome = await (store or self.store).commit(txn)
         if not isinstance(outcome, Committed):
             raise AssertionError(f"nobody else writes, and yet: {outcome}")  # noqa: TRY004
+        return outcome.revision
 
 
 async def in_flight(count: int, at_once: int, work: Callable[[int], Awaitable[None]]) -> float:
@@ -211,73 +217,109 @@ class Names:
         return [f"bench/{self._next + number}" for number in range(count)]
 
 
-def raw_pair(bench: Bench, names: list[str]) -> tuple[Txn, Txn]:
-    """Spell a begin and a commit as bare transactions: what they compare, put and delete, and how much."""
-    keys = [bench.claims.record(Bucket(BucketType.ROUTES, f"raw/{name}")) for name in names]
-    values = [encode_record(record(name)) for name in names]
-    lease = bench.claims.lease(str(uuid4()))
-    body = json.dumps({"creates": [["ROUTES", name] for name in names], "by": "benchmark" * 20}).encode()
-    # The service compares the owner and the cell too, and deletes the mark of the cell's quiet.
-    owner, cell = bench.claims.owner(Subject(SubjectType.USER, 1)), bench.keyspace.cell(1_000_000)
-    absent = tuple(Compare(key, 0) for key in (*keys, lease, owner, cell))
-    quiet = (bench.claims.quiet(1_000_000),)
-    begin = Txn(absent, (*zip(keys, values, strict=True), (lease, body)), quiet)
-    return begin, Txn((), tuple(zip(keys, values, strict=True)), (lease,))
+def bare_pair(names: list[str]) -> tuple[Txn, Txn]:
+    """Give a begin and a commit as the service writes them, below keys that nobody follows."""
+    keyspace = ClaimKeyspace.beside(Keyspace("/bare/v1"))
+    batch = ClaimBatch(cell_id=1, creates=tuple(map(metadata, names)))
+    uuids = tuple(str(uuid4()) for _ in names)
+    opening = plan.Opening(uuid=str(uuid4()), uuids=uuids, now=NOW, by="ipv4:127.0.0.1:12345")
+    written = plan.writes(keyspace, batch, opening, {})
+    lease = plan.lease_of(batch, opening)
+    begin = plan.begin_whole(keyspace, lease, written, cell=Compare(keyspace.topology.cell(1), 0))
+    closing = Closing(commit=True, now=NOW, by=opening.by)
+    ended = ends((each.record for each in written), closing)
+    return begin, close(keyspace, lease, 0, ended, closing)
+
+
+def claim_request(names: list[str]) -> service_pb2.BeginUpdateRequest:
+    """Spell a begin as a client does."""
+    creates = [metadata_message(metadata(name)) for name in names]
+    return service_pb2.BeginUpdateRequest(cell_id=1, create_records=creates)
 
 
 async def claims(bench: Bench, rounds: int) -> list[dict[str, Any]]:
     """Begin and commit, with claims in etcd and in PostgreSQL, against two bare transactions of etcd."""
     await bench.start_other()
+    names, rows = Names(), []
+    handing_on = [sys.executable, "-m", "benchmarks.passing_server"]
+    async with serving(bench.folder, handing_on, bench.etcd.endpoint) as (port, _):
+        passing = EtcdStore((f"127.0.0.1:{port}",))
+        for batch in BATCHES:
+            for at_once in CONCURRENCY:
+                rows.append(await _claims(bench, passing, names, rounds, batch, at_once))
+                told = (f"{key} {each:.2f}" for key, each in rows[-1].items())
+                print("claims " + ", ".join(told), flush=True)
+        await passing.close()
+    return rows
+
+
+async def _claims(
+    bench: Bench, passing: EtcdStore, names: Names, rounds: int, batch: int, at_once: int
+) -> dict[str, Any]:
+    count = max(600 // batch, 40)
     stubs = {
         "etcd": service_pb2_grpc.ClaimServiceStub(bench.service.channel),
         "postgresql": service_pb2_grpc.ClaimServiceStub(bench.other.channel),
     }
-    names, rows = Names(), []
-    for batch in BATCHES:
-        count = max(600 // batch, 40)
-        for at_once in CONCURRENCY:
-
-            async def claim(where: str, batch: int = batch) -> None:
-                stub = stubs[where]
-                creates = [metadata_message(metadata(name)) for name in names.take(batch)]
-                begun = await stub.BeginUpdate(
-                    service_pb2.BeginUpdateRequest(cell_id=1, create_records=creates)
-                )
-                closing = uuid_pb2.UUID(value=begun.lease_uuid.value)
-                await stub.CommitUpdate(service_pb2.CommitUpdateRequest(cell_id=1, lease_uuid=closing))
-
-            async def raw(_: int, batch: int = batch) -> None:
-                for txn in raw_pair(bench, names.take(batch)):
-                    await bench.commit(txn)
-
-            rates: dict[str, list[float]] = {"raw": [], "etcd": [], "postgresql": []}
-            txns, used = 0, 0.0
-            for _ in range(rounds):
-                rates["raw"].append(await in_flight(count, at_once, raw))
-                before, spent = await bench.revision(), cpu_seconds(bench.service.process.pid)
-                rates["etcd"].append(await in_flight(count, at_once, lambda _: claim("etcd")))
+    kinds = ("raw", "passed", *stubs)
+    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
+    txns, used = 0, 0.0
+    for turn in range(rounds + 1):
+        for kind in kinds if turn % 2 else reversed(kinds):
+            if kind in stubs:
+                requests = [claim_request(names.take(batch)) for _ in range(count)]
+                work = claiming(stubs[kind], requests)
+            else:
+                pairs = [bare_pair(names.take(batch)) for _ in range(count)]
+                work = committing(bench, passing if kind == "passed" else bench.store, pairs)
+            before, spent = await bench.revision(), cpu_seconds(bench.service.process.pid)
+            rate = await in_flight(count, at_once, work)
+            if not turn:  # nothing is warm
+                continue
+            rates[kind].append(rate)
+            if kind == "etcd":
                 txns += await bench.revision() - before
                 used += cpu_seconds(bench.service.process.pid) - spent
-                rates["postgresql"].append(await in_flight(count, at_once, lambda _: claim("postgresql")))
-            pairs_made = count * rounds
-            row: dict[str, Any] = {"claims": batch, "at_once": at_once, "txns": txns / pairs_made}
-            row["cpu_ms"] = used * 1000 / pairs_made  # the service's, for a begin and a commit
-            row |= {f"{kind}_rate": statistics.median(each) for kind, each in rates.items()}
-            for where in stubs:
-                pairs = zip(rates[where], rates["raw"], strict=True)
-                row[f"{where}_ratio"] = statistics.median(each / bare for each, bare in pairs)
-            rows.append(row)
-            print("claims " + ", ".join(f"{key} {each:.2f}" for key, each in row.items()), flush=True)
-    return rows
+    row: dict[str, Any] = {"claims": batch, "at_once": at_once, "txns": txns / count / rounds}
+    row["cpu_ms"] = used * 1000 / count / rounds  # the service's, for a begin and a commit
+    row |= {f"{kind}_rate": statistics.median(each) for kind, each in rates.items()}
+    for kind in kinds[1:]:
+        both = zip(rates[kind], rates["raw"], strict=True)
+        row[f"{kind}_ratio"] = statistics.median(each / bare for each, bare in both)
+    return row
+
+
+def claiming(
+    stub: Any, requests: Sequence[service_pb2.BeginUpdateRequest]
+) -> Callable[[int], Awaitable[None]]:
+    """Give what begins and commits one of these."""
+
+    async def claim(number: int) -> None:
+        begun = await stub.BeginUpdate(requests[number])
+        closing = uuid_pb2.UUID(value=begun.lease_uuid.value)
+        await stub.CommitUpdate(service_pb2.CommitUpdateRequest(cell_id=1, lease_uuid=closing))
+
+    return claim
+
+
+def committing(
+    bench: Bench, store: EtcdStore, pairs: Sequence[tuple[Txn, Txn]]
+) -> Callable[[int], Awaitable[None]]:
+    """Give what commits one of these pairs. The second compares the lease as the first wrote it."""
+
+    async def commit(number: int) -> None:
+        begin, end = pairs[number]
+        seen = Compare(end.compares[0].key, await bench.commit(begin, store))
+        await bench.commit(replace(end, compares=(seen,)), store)
+
+    return commit
 
 
 @asynccontextmanager
-async def empty_server(folder: Path) -> AsyncIterator[tuple[int, int]]:
-    """Run a gRPC server that answers the same bytes to everything; give its port and its process."""
+async def serving(folder: Path, command: list[str], argument: str) -> AsyncIterator[tuple[int, int]]:
+    """Run a server that is told a port and something more; give the port and its process."""
     port = free_port()
-    child = Child(
-        [sys.executable, "-m", "benchmarks.empty_server", str(port), CLASSIFY], folder / "empty.log"
-    )
+    child = Child([*command, str(port), argument], folder / f"{command[-1]}.log")
     child.spawn()
 
     async def answers() -> bool:
@@ -304,7 +346,8 @@ async def classify(bench: Bench, value: str, rounds: int, seconds: float) -> dic
     port = bench.service.port
     loads: dict[str, list[Load]] = {"service": [], "empty": []}
     per_core: dict[str, list[float]] = {"service": [], "empty": []}
-    async with empty_server(bench.folder) as (empty_port, empty_pid):
+    doing_nothing = [sys.executable, "-m", "benchmarks.empty_server"]
+    async with serving(bench.folder, doing_nothing, CLASSIFY) as (empty_port, empty_pid):
         ends = {"service": (port, bench.service.process.pid), "empty": (empty_port, empty_pid)}
         for _, pid in ends.values():
             pin(pid, 0)
