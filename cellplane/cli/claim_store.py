@@ -29,13 +29,18 @@ def claim_store_options(
     def add(command: Callable[..., T]) -> Callable[..., T]:
         @functools.wraps(command)
         def with_settings(**arguments: Any) -> T:
-            source = click.get_current_context().get_parameter_source("claim_store")
+            context = click.get_current_context()
+            source = context.get_parameter_source("claim_store")
+            password_file = arguments.pop("claim_store_password_file")
+            connections = arguments.pop("claim_store_connections")
+            if context.invoked_subcommand:  # it has these options too, and other values for them
+                return command(**arguments | {"claim_store": None})
             try:
                 arguments["claim_store"] = claim_store_settings(
                     name,
                     arguments["claim_store"],
-                    arguments.pop("claim_store_password_file"),
-                    arguments.pop("claim_store_connections"),
+                    password_file,
+                    connections,
                     on_command_line=source is ParameterSource.COMMANDLINE,
                     required=required,
                 )

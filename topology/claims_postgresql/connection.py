@@ -115,7 +115,8 @@ class Database:
             try:
                 await connection.execute(begin)
             except BaseException as error:
-                await _ended(pool, connection)
+                # A caller that goes while it waits for a lock: whether it has begun is not known here yet.
+                await _ended(pool, connection, perhaps_begun=True)
                 if attempt == 2 or not isinstance(error, DEAD):
                     raise
             else:
@@ -154,10 +155,10 @@ async def _left_as_it_is(_: object) -> None:
     """Reset nothing: every transaction ends before its connection goes back, and no setting is changed."""
 
 
-async def _ended(pool: Pool, connection: Connection) -> None:
+async def _ended(pool: Pool, connection: Connection, *, perhaps_begun: bool = False) -> None:
     """Roll back what is open, and give the connection back; one that fails at it is thrown away."""
     try:
-        if not connection.is_closed() and connection.is_in_transaction():
+        if not connection.is_closed() and (perhaps_begun or connection.is_in_transaction()):
             await connection.execute("ROLLBACK")
     except _BROKEN:
         with suppress(asyncpg.InterfaceError):  # where it is known to be gone, it has been let go of

@@ -86,3 +86,24 @@ def test_where_it_is_required_an_empty_one_is_none() -> None:
     result = CliRunner().invoke(command, ["--claim-store", ""])
     assert result.exit_code == Exit.USAGE
     assert "--claim-store is empty; write postgresql://" in result.output
+
+
+def test_a_group_leaves_them_to_the_command_below_it(tmp_path: Path) -> None:
+    """The password's file in the environment, the URL behind the command: the group has no URL."""
+
+    @click.group(invoke_without_command=True)
+    @claim_store_options()
+    def group(claim_store: ClaimStoreSettings | None) -> None:
+        assert claim_store is None
+
+    @group.command()
+    @claim_store_options(required=True)
+    def below(claim_store: ClaimStoreSettings) -> None:
+        click.echo(claim_store.address.password)
+
+    file = tmp_path / "password"
+    file.write_text("hunter2")
+    environment = {"CELLPLANE_CLAIM_STORE_PASSWORD_FILE": str(file)}
+    result = CliRunner().invoke(group, ["below", "--claim-store", PLAIN], env=environment)
+    assert result.output == "hunter2\n"
+    assert "needs --claim-store" in CliRunner().invoke(group, [], env=environment).output

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.postgresql_server import NEEDS_POSTGRESQL, PASSWORD, PostgresServer
+from tests.processes import eventually
 from topology.claims_postgresql.address import Address
 from topology.claims_postgresql.connection import Database, Limits, encoding_problem
 from topology.errors import StoreRefused, StoreUnavailable
@@ -90,3 +91,31 @@ async def test_it_survives_that_the_server_restarts(postgresql_server: PostgresS
     await postgresql_server.start()
     assert await asyncio.gather(*(one() for _ in range(3))) == [1, 1, 1]
     await database.close()
+
+
+async def test_a_caller_that_goes_while_a_lock_is_waited_for_leaves_nothing_open(
+    address: Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client's deadline ends a begin that waits; the driver took what it had begun for our mistake."""
+    database = Database(address, Limits(connections=2))
+    async with database.transaction("; SELECT pg_advisory_xact_lock(7)"):
+        waiting = asyncio.create_task(used(database, "; SELECT pg_advisory_xact_lock(7)"))
+
+        async with database.dedicated() as other:
+
+            async def waits() -> bool:
+                query = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                return bool(await other.fetchval(query))
+
+            await eventually(waits, "the lock is waited for")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    await used(database, "; SELECT pg_advisory_xact_lock(7)")
+    assert "Resetting connection" not in caplog.text
+    await database.close()
+
+
+async def used(database: Database, how: str) -> None:
+    async with database.transaction(how):
+        pass
