@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -23,12 +25,16 @@ from xds.wire import (
     remembering,
 )
 
-with warnings.catch_warnings():
-    # It is generated for an older pydantic.
-    warnings.simplefilter("ignore")
-    from envoy_data_plane.envoy.service.discovery import v3 as independent
-
 GARBAGE = b"\x0a\xff\xff\xff\xff\xff"
+
+
+@pytest.fixture(scope="module")
+def independent() -> Any:
+    """Give a decoder that others made. Every worker imports this file, and one needs its many classes."""
+    with warnings.catch_warnings():
+        # It is generated for an older pydantic.
+        warnings.simplefilter("ignore")
+        return import_module("envoy_data_plane.envoy.service.discovery.v3")
 
 
 def test_a_delta_request_is_read() -> None:
@@ -69,7 +75,7 @@ def test_garbage_is_a_protocol_error() -> None:
         assert problem.status is Status.INVALID_ARGUMENT
 
 
-def test_an_independent_decoder_reads_a_delta_response() -> None:
+def test_an_independent_decoder_reads_a_delta_response(independent: Any) -> None:
     resources = [cluster("a"), cluster("b" * 200, 7)]
     response = Composer("replica 1").delta(CLUSTER, "42", resources, ["gone", "lost"])
     read = independent.DeltaDiscoveryResponse.parse(response.payload)
@@ -88,7 +94,7 @@ def test_an_independent_decoder_reads_a_delta_response() -> None:
         assert one.resource.value == sent.body
 
 
-def test_an_independent_decoder_reads_a_sotw_response() -> None:
+def test_an_independent_decoder_reads_a_sotw_response(independent: Any) -> None:
     resources = [endpoints("a"), endpoints("b" * 200, 81)]
     response = Composer("replica 1").sotw(ENDPOINT, "42.abc", resources)
     read = independent.DiscoveryResponse.parse(response.payload)
