@@ -92,6 +92,10 @@ def _hook(wanted: Any) -> Hook | str:
             token is not None and (url is None or not Path(str(token)).is_file()),
             f".token-file: there is no file {token}, or no url that it would be for",
         ),
+        (
+            token is not None and _is_http(url) and "@" in urlsplit(str(url)).netloc,
+            ": a user in the url and a token-file are two ways to say who asks: use one",
+        ),
         (not 1 <= timeout <= 3600, f".timeout: {timeout} s is out of range: use 1s to 1h"),
     )
     if fault := next((words for wrong, words in faults if wrong), None):

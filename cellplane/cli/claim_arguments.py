@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,7 @@ from cellplane.cli.outcome import Exit, fail
 from cellplane.cli.ranges import CELL_ID
 from cellplane.cli.service import CALL_SECONDS, identity
 from pb.gitlab.cells.topology_service.claims.v1 import messages_pb2, service_pb2, service_pb2_grpc
+from topology import forms
 from topology.claims.model import Bucket, BucketType, SubjectType
 
 
@@ -25,6 +26,8 @@ class BucketChoice(click.Choice[str]):
         return "BUCKET" if isinstance(param, click.Argument) else None
 
 
+# What an edge extracts from a request's host, and compares as it is.
+_HOSTS: Final = frozenset({BucketType.PAGES_DOMAINS.name, BucketType.PAGES_UNIQUE_DOMAINS.name})
 BUCKET = BucketChoice([kind.name for kind in BucketType], case_sensitive=False)
 CELL = click.option("--cell", "cell_id", type=CELL_ID, required=True, help="The cell that owns them.")
 
@@ -37,6 +40,28 @@ def stub(channel: Any) -> Any:
 def bucket_message(name: str, value: str) -> messages_pb2.Bucket:
     """Return a bucket by its name, in any case."""
     return messages_pb2.Bucket(type=messages_pb2.Bucket.Type.Value(name.upper()), value=value)
+
+
+def check_host(name: str, value: str) -> None:
+    """End the command where a host to be claimed is spelled as no request ever names it."""
+    if name.upper() not in _HOSTS:
+        return
+    try:
+        asked_for = value.rstrip(".").encode("idna").decode().lower()
+        problem = forms.host_problem(asked_for)
+    except UnicodeError:
+        asked_for, problem = (
+            value,
+            f"{value!r} is no DNS name: a part of it is empty, or longer than 63 bytes",
+        )
+    if problem:
+        fail(Exit.USAGE, f"{name.upper()}: {problem}.")
+    if asked_for != value:
+        fail(
+            Exit.USAGE,
+            f"{name.upper()} {value!r} is what no request asks for: hosts are compared in small letters, in "
+            f"ASCII, without a dot at the end. Write {asked_for!r}.",
+        )
 
 
 def name_of(metadata: messages_pb2.Metadata) -> str:

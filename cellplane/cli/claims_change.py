@@ -15,6 +15,7 @@ from cellplane.cli.claim_arguments import (
     BUCKET,
     CELL,
     bucket_message,
+    check_host,
     leases_of,
     name_of,
     stub,
@@ -47,6 +48,8 @@ def create_claims(
 ) -> None:
     """Claim values for a cell: all of them, or none where one is taken."""
     owner = subject_of(subject)
+    for value in values:
+        check_host(bucket, value)
     records = [messages_pb2.Metadata(bucket=bucket_message(bucket, value), subject=owner) for value in values]
     request = service_pb2.BeginUpdateRequest(cell_id=cell_id, create_records=records)
     _begin_and_commit(service, request, f"claimed by cell {cell_id}", output)

@@ -48,6 +48,10 @@ def test_it_is_named_without_its_secrets() -> None:
         ("{schema: 1, hooks: []}", "hooks: must name steps"),
         ("{schema: 1, hooks: {fly: {}}}", "hooks.fly is no step: use one of prepare, freeze"),
         ("{schema: 1, hooks: {test: {}}}", "hooks.test: needs either url or command"),
+        (
+            '{schema: 1, hooks: {test: {url: "http://me:pw@x/", token-file: /etc/hostname}}}',
+            "hooks.test: a user in the url and a token-file are two ways to say who asks: use one",
+        ),
         ("{schema: 1, hooks: {test: 7}}", "hooks.test: write url or command"),
         ("{schema: 1, hooks: {test: {url: 'ftp://x'}}}", "hooks.test.url: 'ftp://x' is no URL"),
         ("{schema: 1, hooks: {test: {command: [mover]}}}", "a program by its whole path"),

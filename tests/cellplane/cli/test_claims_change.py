@@ -40,6 +40,28 @@ def test_values_are_claimed_and_given_up(claims: Claims) -> None:
     claims("get", "ROUTES", "a", expect=Exit.NOT_FOUND)
 
 
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("WWW.Acme.io", "Write 'www.acme.io'."),
+        ("acme.io.", "Write 'acme.io'."),
+        ("bücher.example", "Write 'xn--bcher-kva.example'."),
+        ("acme.io:443", "'acme.io:443' is neither an IP address nor a DNS name"),
+        ("a..b", "'a..b' is no DNS name: a part of it is empty"),
+    ],
+)
+def test_a_host_is_claimed_as_requests_name_it(claims: Claims, written: str, words: str) -> None:
+    refused = claims("create", "--cell", "2", "pages_domains", "acme.io", written, expect=Exit.USAGE)
+    assert words in refused.stderr
+    claims("get", "PAGES_DOMAINS", "acme.io", expect=Exit.NOT_FOUND)
+
+
+def test_other_values_are_taken_as_they_are(claims: Claims) -> None:
+    made = claims("create", "--cell", "2", "ROUTES", "Acme.", "bücher")
+    assert made.stdout == "ROUTES Acme.: claimed by cell 2\nROUTES bücher: claimed by cell 2\n"
+    claims("create", "--cell", "2", "PAGES_DOMAINS", "xn--bcher-kva.example", "a-1")
+
+
 def test_who_did_it_is_kept(claims: Claims, topology: Topology) -> None:
     claims("create", "--cell", "2", "ROUTES", "a")
     (record,) = topology.do(topology.stage.store.list("/service-claims/")).records
