@@ -14,7 +14,7 @@ from typing import Any, Final
 from envoy.connection_manager import FORWARDED_HEADERS
 from envoy.edge import INTERNAL_HEADERS
 from envoy.request import QUICK_HEADERS
-from topology.forms import is_ip
+from topology.forms import host_problem, is_ip, text_problem
 from topology.model import MAX_ID
 
 ROLES: Final = ("edge", "sidecar")
@@ -66,8 +66,8 @@ def bootstrap(  # noqa: PLR0913 - one for each option of the command
         raise BootstrapError("cell_id: a sidecar is one of a cell, and only a sidecar: give the cell's id")
     if not 0 <= cell_id <= MAX_ID:
         raise BootstrapError(f"cell_id: {cell_id} is no cell id: use 1 to {MAX_ID}")
-    if not node_id:
-        raise BootstrapError("node_id is empty: give each Envoy a name of its own")
+    if problem := text_problem(node_id, required=True):
+        raise BootstrapError(f"node_id {problem}; give each Envoy a name of its own")
     if not xds_addresses:
         raise BootstrapError("xds_addresses is empty: name at least one HOST:PORT of the control plane")
     if xds_tls and bool(xds_tls.certificate) != bool(xds_tls.key):
@@ -126,6 +126,8 @@ def _place(address: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise BootstrapError(f"xds_addresses: {address!r} is no address; write HOST:PORT")
+    if problem := host_problem(host):
+        raise BootstrapError(f"xds_addresses: {address!r}: {problem}")
     return host, int(port)
 
 

@@ -73,7 +73,7 @@ def host_problem(host: str) -> str | None:
     if address is None:
         return _name_problem(host)
     if address.is_unspecified or address.is_multicast:
-        return f"{host} names no single machine: give the address that the cell listens on"
+        return f"{host} names no single machine: give the address that it listens on"
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
         return f"{host} has a scope, which other machines do not share: give an address without %"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 import yaml
@@ -10,6 +11,9 @@ import yaml
 from cellplane.cli.outcome import Exit, fail
 from cellplane.settings import Listen, SettingsError
 from envoy.bootstrap import ROLES, BootstrapError, XdsTls, bootstrap
+
+_OPTIONS = {"cell_id": "--cell", "node_id": "--node-id", "xds_addresses": "--xds"}
+_ARGUMENTS = re.compile(f"^({'|'.join(_OPTIONS)})")
 
 
 @click.command("bootstrap")
@@ -26,7 +30,7 @@ from envoy.bootstrap import ROLES, BootstrapError, XdsTls, bootstrap
     default=("127.0.0.1:18000",),
     show_default=True,
     metavar="HOST:PORT",
-    help="A control plane; repeat it for several.",
+    help="A control plane; repeat it for several, or separate them by commas.",
 )
 @click.option(
     "--xds-ca",
@@ -95,14 +99,16 @@ def bootstrap_command(
             cluster=node_cluster,
             region=region,
             zone=zone,
-            xds_addresses=addresses,
+            xds_addresses=[part for given in addresses for part in given.replace(",", " ").split()],
             xds_tls=tls,
             admin_host=where.host,
             admin_port=where.port,
             canary=canary,
         )
-    except (SettingsError, BootstrapError) as error:
+    except SettingsError as error:
         fail(Exit.USAGE, str(error))
+    except BootstrapError as error:
+        fail(Exit.USAGE, _ARGUMENTS.sub(lambda named: _OPTIONS[named[0]], str(error)))
     if form == "json":
         click.echo(json.dumps(document, indent=2))
     else:

@@ -65,8 +65,11 @@ def differences(found: Explanation, live: Live) -> Iterator[str]:
         if live.status != 400 or live.rule:
             yield f"the edge answered {live.status} by rule {live.rule or '-'}, not 400 before any rule"
         return
-    if not live.rule and live.status >= 400:
-        yield f"the edge answered {live.status} before any rule was asked, and not by {decision.rule}"
+    if not live.rule:
+        yield (
+            f"{live.status} came before any rule was asked, not by {decision.rule}: the edge refuses such a "
+            "request, or sends it to HTTPS, or what answers is no edge"
+        )
         return
     if live.rule != decision.rule:
         yield f"the edge decided by rule {live.rule or '-'}, not {decision.rule}"

@@ -64,6 +64,10 @@ def test_addresses_are_replicas_by_ip_or_by_name() -> None:
         ({"xds_addresses": ["10.0.0.1"]}, "write HOST:PORT"),
         ({"xds_addresses": ["10.0.0.1:0"]}, "write HOST:PORT"),
         ({"xds_addresses": [":1"]}, "write HOST:PORT"),
+        ({"xds_addresses": ["http://a:1"]}, "give one, without scheme, port or path"),
+        ({"xds_addresses": ["10.0.0.1:1,10.0.0.2:2"]}, "give one, without scheme, port or path"),
+        ({"xds_addresses": ["0.0.0.0:1"]}, "0.0.0.0"),
+        ({"node_id": " "}, "give each Envoy a name"),
         ({"xds_tls": XdsTls(ca="ca.pem", certificate="c.pem")}, "give both or neither"),
     ],
 )

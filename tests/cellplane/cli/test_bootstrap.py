@@ -50,6 +50,24 @@ def test_each_replica_may_show_the_certificate_of_its_own_name() -> None:
     assert socket["sni"] == "cp-1"
 
 
+def test_several_addresses_may_stand_in_one() -> None:
+    one, several = ("--xds", "10.0.0.1:1,10.0.0.2:2"), ("--xds", "10.0.0.1:1", "--xds", "10.0.0.2:2")
+    assert printed("--node-id", "e", *one) == printed("--node-id", "e", *several)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--node-id", " "), "--node-id is empty"),
+        (("--node-id", "e", "--cell", "3"), "--cell: a sidecar is one of a cell"),
+        (("--node-id", "e", "--xds", "http://a:1"), "--xds: 'http://a:1'"),
+    ],
+)
+def test_what_is_wrong_is_told_by_its_option(arguments: tuple[str, ...], named: str) -> None:
+    result = CliRunner().invoke(cellplane, ["bootstrap", "--role", "edge", *arguments])
+    assert (result.exit_code, named in result.output) == (2, True), result.output
+
+
 def test_json_says_the_same() -> None:
     result = CliRunner().invoke(
         cellplane, ["bootstrap", "--role", "edge", "--node-id", "e", "--format", "json"]
@@ -61,14 +79,14 @@ def test_json_says_the_same() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--node-id", ""], "node_id"),
+        (["--node-id", ""], "--node-id"),
         (["--node-id", "e", "--xds", "nowhere"], "nowhere"),
         (["--node-id", "e", "--admin", "9901"], "write HOST:PORT"),
         (["--node-id", "e", "--xds-cert", "c.pem"], "--xds-ca"),
         (["--node-id", "e", "--xds-key", "k.pem"], "--xds-ca"),
         (["--node-id", "e", "--xds-ca", "ca.pem", "--xds-cert", "c.pem"], "go together"),
         ([], "--node-id"),
-        (["--node-id", "e", "--cell", "4"], "cell_id"),
+        (["--node-id", "e", "--cell", "4"], "--cell"),
     ],
 )
 def test_mistakes_are_named(arguments: list[str], named: str) -> None:
