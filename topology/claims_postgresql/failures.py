@@ -44,6 +44,10 @@ def told() -> Iterator[None]:
         raise meaning(error) from error
     except asyncpg.ClientConfigurationError as error:
         raise StoreRefused("PostgreSQL: the URL of the claim store can't be used as it is") from error
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise StoreUnavailable(
+            "PostgreSQL: none of its hosts can be written to, a standby only reads: name the primary"
+        ) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise StoreUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
     except TimeoutError as error:

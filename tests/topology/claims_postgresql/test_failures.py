@@ -67,3 +67,8 @@ def test_of_a_commit_only_a_no_is_sure(error: Exception, kind: type[StoreError])
     with pytest.raises(StoreError) as caught, in_doubt():
         raise error
     assert type(caught.value) is kind
+
+
+def test_a_standby_is_told_in_words_of_ours() -> None:
+    with pytest.raises(StoreUnavailable, match="a standby only reads: name the primary"), told():
+        raise asyncpg.TargetServerAttributeNotMatched("None of the hosts match SessionAttribute.read_write")
