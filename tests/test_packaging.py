@@ -48,6 +48,13 @@ import topology, xds, envoy, cellplane
 print(len(ours))
 """
 
+# The help of the command names them all and imports none.
+IMPORT_COMMANDS = """
+import click
+from cellplane.cli.root import cellplane
+context = click.Context(cellplane)
+print(*(cellplane.get_command(context, name).name for name in cellplane.list_commands(context)))
+"""
 
 # Whichever test comes first builds and installs, on a busy machine too.
 pytestmark = pytest.mark.timeout(600)
@@ -153,6 +160,7 @@ def test_every_module_of_pb_imports_beside_the_others(
 
 def test_the_command_runs(scripts: Path, tmp_path: Path) -> None:
     assert "usage" in run(scripts / "cellplane", "--help", cwd=tmp_path).lower()
+    assert "zones" in run(scripts / "python", "-I", "-c", IMPORT_COMMANDS, cwd=tmp_path).split()
 
 
 def test_the_command_names_a_package_that_owns_our_names(scripts: Path, tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import click
 
 from cellplane.cli.asking import ask, control_plane_option, dump_of, listen
-from cellplane.cli.late import late_group
+from cellplane.cli.late import Late, late_group
 from cellplane.cli.outcome import Exit, fail, output_option, print_fields, print_json, print_table, warn
 from cellplane.fleet_diff import COLUMNS, differences, has_of
 from cellplane.fleet_record import TYPES, WORST_FIRST, NodeRecord
@@ -62,7 +62,15 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_filter
 
 
-@click.group(cls=late_group({"forget": "cellplane.cli.fleet_forget:forget"}))
+LATE: Final = {
+    "forget": Late(
+        "cellplane.cli.fleet_forget:forget",
+        "Wait for a sidecar no more, because it is stopped for good.",
+    ),
+}
+
+
+@click.group(cls=late_group(LATE))
 def fleet() -> None:
     """Fleet: the Envoys that are connected, and how far each has come."""
 

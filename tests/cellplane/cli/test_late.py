@@ -8,10 +8,12 @@ import sys
 import click
 from click.testing import CliRunner
 
-from cellplane.cli.late import late_group
+from cellplane.cli.late import Late, late_group
+
+FORGET = Late("cellplane.cli.fleet_forget:forget", "Wait for a sidecar no more.")
 
 
-@click.group(cls=late_group({"forget": "cellplane.cli.fleet_forget:forget"}))
+@click.group(cls=late_group({"forget": FORGET}))
 def group() -> None:
     """Do something."""
 
@@ -27,7 +29,8 @@ def test_both_are_listed_and_found() -> None:
     assert CliRunner().invoke(group, ["here"]).stdout == "here\n"
     assert "cellplane.cli.fleet_forget" not in sys.modules
     said = CliRunner().invoke(group, ["--help"]).stdout
-    assert said.index("forget") < said.index("here")
+    assert said.index("forget  Wait for a sidecar no more.") < said.index("here    Say so.")
+    assert "cellplane.cli.fleet_forget" not in sys.modules, "help waits for no command"
     assert CliRunner().invoke(group, ["forget", "--help"]).exit_code == 0
 
 

@@ -9,7 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cellplane.cli.root import cellplane
+from cellplane.cli.fleet import LATE
+from cellplane.cli.fleet_forget import forget
+from cellplane.cli.root import COMMANDS, cellplane
 
 
 def test_every_command_says_what_it_is_for() -> None:
@@ -26,6 +28,19 @@ def test_every_command_says_what_it_is_for() -> None:
         assert command.help, f"{name} has no help"
 
 
+def said_of_itself(command: click.Command) -> str:
+    return command.get_short_help_str(limit=1000)
+
+
+def test_help_says_of_a_command_what_that_says_of_itself() -> None:
+    context = click.Context(cellplane)
+    for name, late in COMMANDS.items():
+        command = cellplane.get_command(context, name)
+        assert command is not None
+        assert late.help == said_of_itself(command)
+    assert LATE["forget"].help == said_of_itself(forget)
+
+
 def test_a_command_waits_for_no_other() -> None:
     code = """
 import sys
@@ -38,6 +53,18 @@ print(*sys.modules)
     loaded = said.splitlines()[-1].split()
     assert "cellplane.cli.cells" in loaded
     assert not {"cellplane.control_plane", "cellplane.topology_service", "aiohttp", "asyncpg"} & set(loaded)
+
+
+def test_help_waits_for_no_command() -> None:
+    code = """
+import sys
+from cellplane.cli.root import cellplane
+cellplane(["--help"], standalone_mode=False)
+print(*sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert not {"grpc", "yaml", "topology", "cellplane.cli.cells"} & set(said.splitlines()[-1].split())
 
 
 def test_the_fleet_is_shown_without_what_only_its_other_commands_need() -> None:
