@@ -18,14 +18,17 @@ class Counts:
 
     instructions: int
     misses: tuple[int, ...]
-    """Of the first and the last cache, if these were simulated."""
+    """Of the first and the second cache, if these were simulated."""
     file: Path
 
 
 class Callgrind:
-    """One program. `folder` is where the counts go."""
+    """One program. `folder` is where the counts go.
 
-    def __init__(self, command: Sequence[str], folder: Path, *, caches: bool = False) -> None:
+    With `cache`, the kilobytes of a processor's second cache, it and a first one are simulated.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, *, cache: int = 0) -> None:
         folder.mkdir()
         self._folder = folder
         self._dumps = 0
@@ -34,7 +37,7 @@ class Callgrind:
             "--tool=callgrind",
             "--instr-atstart=no",
             "--separate-threads=yes",
-            *(("--cache-sim=yes",) if caches else ()),
+            *(("--cache-sim=yes", f"--LL={cache * 1024},8,64") if cache else ()),
             f"--callgrind-out-file={folder}/counts",
         ]
         self._child = Child([*valgrind, *command], folder / "log")

@@ -7,6 +7,7 @@ other; the ratio is of Envoy's CPU per request, plain divided by ours, and the m
     make bench NAME=datapath                                  # 5 rounds, some 20 minutes
     make bench NAME=datapath ARGS='--seconds 1'               # some 15
     make bench NAME=datapath ARGS='--rounds 2 --cells 10 --ways session remembered'
+    make bench NAME=datapath ARGS='--baselines --workers 1'   # what costs how much
 
 Wants wrk and nginx, the upstream of all.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,12 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
-from benchmarks.datapath_edges import Ours, Target, plain_envoy
+from benchmarks.datapath_baselines import BASELINES
+from benchmarks.datapath_edges import Ours, Target, plain_envoy, static_envoy
 from benchmarks.datapath_ways import NAMES, WAYS, Mix, Way
 from benchmarks.nginx import nginx
 from benchmarks.wrk import Request, Run, wrk
+from cellplane.demo.free_port import free_port
 from tests.processes import eventually
 
 CELLS = (10, 1000)
@@ -48,21 +51,23 @@ class Found:
         return statistics.median(plain.cpu / ours.cpu for plain, ours in self.busy)
 
     def row(self) -> str:
-        """Give what a table says of it."""
+        """Give what a table says of it: of a baseline no more than its CPU and its rate."""
         plain, ours = ([pair[at] for pair in self.busy] for at in (0, 1))
 
         def middle(runs: Sequence[Run], name: str) -> float:
             return float(statistics.median(getattr(run, name) for run in runs))
 
         added = statistics.median(ours.p50 - plain.p50 for plain, ours in self.alone) if self.alone else None
-        return (
+        busy = (
             f"{middle(plain, 'cpu'):.0f} → {middle(ours, 'cpu'):.0f} µs | {self.ratio:.2f} "
             f"({min(p.cpu / o.cpu for p, o in self.busy):.2f} to "
             f"{max(p.cpu / o.cpu for p, o in self.busy):.2f}) | "
-            f"{middle(ours, 'rate') / middle(plain, 'rate'):.2f} | "
-            f"{'' if added is None else f'{added:+.0f} µs'} | "
-            f"{100 * statistics.median(self.asked):.1f} %"
+            f"{middle(ours, 'rate') / middle(plain, 'rate'):.2f}"
         )
+        if not self.asked:
+            return busy
+        p50 = "" if added is None else f"{added:+.0f} µs"
+        return f"{busy} | {p50} | {100 * statistics.median(self.asked):.1f} %"
 
 
 class Bench:
@@ -86,12 +91,13 @@ class Bench:
             print(f"# {size} cells, {len(NAMES)} claims", flush=True)
 
     async def measure(
-        self, ways: Sequence[Way], rounds: int, workers: int, latency: bool
+        self, ways: Sequence[Way], rounds: int, workers: int, *, latency: bool, baselines: bool
     ) -> dict[tuple[str, int], Found]:
         """Start Envoys with so many workers and let every way take its turns."""
         found: dict[tuple[str, int], Found] = {}
         plain = await plain_envoy(self._stack, self._folder, self._upstream, workers)
         targets = {size: await edge.start_envoy(workers) for size, edge in self.edges.items()}
+        beside = await self._baselines(workers) if baselines else {}
         for size, target in targets.items():
             for _ in range(2):
                 await self._run(target, self.mixes[size].hot(), 2 * workers, CONNECTIONS)
@@ -116,8 +122,25 @@ class Bench:
                     print(
                         f"# {workers}w round {number + 1} {way.name:<10} {size:>5}: {into.row()}", flush=True
                     )
+            for (name, size), (target, sent) in beside.items():
+                into = found.setdefault((name, size), Found())
+                await self._run(target, sent, 1, CONNECTIONS)
+                into.busy.append(await self._pair(plain, target, sent, self._seconds, CONNECTIONS))
+                print(f"# {workers}w round {number + 1} {name:<10} {size:>5}: {into.row()}", flush=True)
         for edge in self.edges.values():
             await edge.stage.kill("envoy")
+        return found
+
+    async def _baselines(self, workers: int) -> dict[tuple[str, int], tuple[Target, Sequence[Request]]]:
+        """Start what stands between plain Envoy and ours, by name and size, each with its requests."""
+        found: dict[tuple[str, int], tuple[Target, Sequence[Request]]] = {}
+        for each in BASELINES:
+            for size, mix in self.mixes.items():
+                port = free_port()
+                config = each.config(port, self._upstream, size)
+                place = self._folder / f"{each.way.name}-{size}-{workers}"
+                target = await static_envoy(self._stack, place, config, port, workers)
+                found[each.way.name, size] = target, each.way.requests(mix)
         return found
 
     async def _check(self, way: Way, size: int, target: Target) -> None:
@@ -162,7 +185,9 @@ async def measure(options: argparse.Namespace) -> None:
             bench = Bench(Path(folder), stack, options.seconds)
             await bench.start(options.cells)
             for workers in options.workers:
-                found = await bench.measure(ways, options.rounds, workers, latency=workers == 1)
+                found = await bench.measure(
+                    ways, options.rounds, workers, latency=workers == 1, baselines=options.baselines
+                )
                 print(f"\n{workers} worker(s), {options.rounds} rounds\n")
                 print("| decided by | cells | CPU | ratio | throughput | added p50 | asked | goal |")
                 print("|---|---|---|---|---|---|---|---|")
@@ -171,6 +196,28 @@ async def measure(options: argparse.Namespace) -> None:
                         each = found[way.name, size]
                         print(f"| {way.title} | {size:,} | {each.row()} | {_judged(way, each, workers)} |")
                 print(flush=True)
+                if options.baselines:
+                    _print_baselines(found, ways, options.cells)
+
+
+def _print_baselines(
+    found: Mapping[tuple[str, int], Found], ways: Sequence[Way], sizes: Sequence[int]
+) -> None:
+    """Print what stands between plain Envoy and ours, and each way against it: both are held against plain
+    Envoy next to them, and the ratio is of these two.
+    """
+    print("| | cells | CPU | against plain | throughput |")
+    print("|---|---|---|---|---|")
+    for each in BASELINES:
+        for size in sizes:
+            print(f"| {each.way.title} | {size:,} | {found[each.way.name, size].row()} |")
+    print(f"\n| decided by | cells | {' | '.join(f'against {each.way.title}' for each in BASELINES)} |")
+    print("|---" * (2 + len(BASELINES)) + "|")
+    for way in ways:
+        for size in sizes:
+            against = (found[way.name, size].ratio / found[each.way.name, size].ratio for each in BASELINES)
+            print(f"| {way.title} | {size:,} | {' | '.join(f'{ratio:.2f}' for ratio in against)} |")
+    print(flush=True)
 
 
 def _judged(way: Way, found: Found, workers: int) -> str:
@@ -192,6 +239,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, nargs="+", default=list(CELLS))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--ways", nargs="+", choices=[way.name for way in WAYS])
+    parser.add_argument("--baselines", action="store_true", help="what stands between plain Envoy and ours")
     uvloop.run(measure(parser.parse_args()))
 
 

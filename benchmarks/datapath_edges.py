@@ -81,7 +81,7 @@ class Ours:
         """Start all but Envoy."""
         stage = await stack.enter_async_context(self.stage)
         await stage.start_etcd()
-        cells = [_cell(number, self._upstream) for number in range(1, self.cells + 1)]
+        cells = [cell_at(number, self._upstream) for number in range(1, self.cells + 1)]
         for at in range(0, len(cells), BATCH):
             await self._write((stage.keyspace.cell(each.id), encode(each)) for each in cells[at : at + BATCH])
         space = ClaimKeyspace.beside(stage.keyspace)
@@ -123,7 +123,8 @@ class Ours:
             raise AssertionError(f"nothing is compared, and yet: {outcome}")  # noqa: TRY004
 
 
-def _cell(number: int, upstream: int) -> Cell:
+def cell_at(number: int, upstream: int) -> Cell:
+    """Make the cell of this number."""
     return Cell(
         id=number,
         name=f"cell-{number}",
@@ -136,12 +137,20 @@ def _cell(number: int, upstream: int) -> Cell:
 
 async def plain_envoy(stack: AsyncExitStack, folder: Path, upstream: int, workers: int) -> Target:
     """Start an Envoy that sends everything to one place."""
-    port, config = free_port(), folder / f"plain-{workers}.json"
-    config.write_text(json.dumps(plain_bootstrap(port, upstream)), encoding="utf-8")
-    command = [str(envoy_path()), "-c", str(config), "--concurrency", str(workers)]
-    child = Child(
-        [*command, "--log-level", "warning", "--disable-hot-restart"], folder / f"plain-{workers}.log"
+    port = free_port()
+    return await static_envoy(
+        stack, folder / f"plain-{workers}", plain_bootstrap(port, upstream), port, workers
     )
+
+
+async def static_envoy(
+    stack: AsyncExitStack, place: Path, config: dict[str, Any], port: int, workers: int
+) -> Target:
+    """Start an Envoy that has all of its configuration, and answers there. `place`: its files, bare."""
+    file = place.with_suffix(".json")
+    file.write_text(json.dumps(config), encoding="utf-8")
+    command = [str(envoy_path()), "-c", str(file), "--concurrency", str(workers)]
+    child = Child([*command, "--log-level", "warning", "--disable-hot-restart"], place.with_suffix(".log"))
     stack.push_async_callback(child.stop)
     child.spawn()
     await child.ready(lambda: answers(port))
@@ -191,17 +200,20 @@ def plain_bootstrap(port: int, upstream: int) -> dict[str, Any]:
         ],
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    # The cell's own cluster, so that what differs is the decision.
-    settings = EdgeSettings(health_check_path="")
-    cell = _cell(1, upstream)
-    upstream_cluster = cluster_pb2.Cluster.FromString(cluster(cell, settings).body)
-    upstream_cluster.type = cluster_pb2.Cluster.STATIC
-    upstream_cluster.ClearField("eds_cluster_config")
-    upstream_cluster.load_assignment.ParseFromString(endpoints(cell).body)
     listener = {
         "name": "edge",
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
         "per_connection_buffer_limit_bytes": 65_536,
         "filter_chains": [chain],
     }
-    return {"static_resources": {"listeners": [listener], "clusters": [printable(upstream_cluster)]}}
+    return {"static_resources": {"listeners": [listener], "clusters": [plain_cluster(1, upstream)]}}
+
+
+def plain_cluster(number: int, upstream: int) -> dict[str, Any]:
+    """Give a cell's own cluster, so that what differs is the decision."""
+    cell = cell_at(number, upstream)
+    made = cluster_pb2.Cluster.FromString(cluster(cell, EdgeSettings(health_check_path="")).body)
+    made.type = cluster_pb2.Cluster.STATIC
+    made.ClearField("eds_cluster_config")
+    made.load_assignment.ParseFromString(endpoints(cell).body)
+    return printable(made)

@@ -7,7 +7,7 @@ kernel's part and the processor's caches are not in it.
 
     make bench NAME=datapath_instructions   # every way with 10 cells
     make bench NAME=datapath_instructions ARGS='--ways default session --cells 10 1000'
-    make bench NAME=datapath_instructions ARGS='--ways default --caches'    # misses of simulated caches, too
+    make bench NAME=datapath_instructions ARGS='--ways default --cache 512' # misses of simulated caches, too
 
 Wants valgrind and nginx, the upstream of all. Envoy's program has no symbols: what costs how much is found by
 leaving it out.
@@ -29,6 +29,7 @@ import aiohttp
 import uvloop
 
 from benchmarks.callgrind import Callgrind, Counts
+from benchmarks.datapath_baselines import BASELINES, Baseline
 from benchmarks.datapath_edges import Ours, answers, plain_bootstrap
 from benchmarks.datapath_ways import HOT, NAMES, WAYS, Mix, Way
 from benchmarks.nginx import nginx
@@ -108,11 +109,11 @@ async def counted(edge: Edge, way: Way, mix: Mix, number: int, *, ours: bool) ->
 class Bench:
     """Everything that runs."""
 
-    def __init__(self, stack: AsyncExitStack, folder: Path, names: Sequence[str], *, caches: bool) -> None:
+    def __init__(self, stack: AsyncExitStack, folder: Path, names: Sequence[str], *, cache: int) -> None:
         self._stack = stack
         self._names = names
         self._folder = folder
-        self._caches = caches
+        self._cache = cache
         self.upstream = 0
 
     async def start(self) -> None:
@@ -123,6 +124,12 @@ class Bench:
         """Start an Envoy that sends everything to one place."""
         port = free_port()
         return Edge(port, await self._envoy("plain", plain_bootstrap(port, self.upstream), port))
+
+    async def baseline(self, each: Baseline, cells: int) -> Edge:
+        """Start an Envoy that stands between the plain one and ours."""
+        port = free_port()
+        config = each.config(port, self.upstream, cells)
+        return Edge(port, await self._envoy(f"{each.way.name}-{cells}", config, port))
 
     async def ours(self, cells: int) -> Edge:
         """Start the whole product with so many cells."""
@@ -147,7 +154,7 @@ class Bench:
         path = self._folder / f"{name}.json"
         path.write_text(json.dumps(config), encoding="utf-8")
         command = [str(envoy_path()), "-c", str(path), "--concurrency", "1", "--log-level", "warning"]
-        child = Callgrind([*command, "--disable-hot-restart"], self._folder / name, caches=self._caches)
+        child = Callgrind([*command, "--disable-hot-restart"], self._folder / name, cache=self._cache)
         self._stack.push_async_callback(child.stop)
         await child.start(lambda: answers(port), STARTS_WITHIN)
         return child
@@ -178,18 +185,24 @@ async def measure(options: argparse.Namespace) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         cold = any(way.name in {"zipf98", "zipf90", "asked"} for way in ways)
-        bench = Bench(stack, folder, NAMES if cold else NAMES[:HOT], caches=options.caches)
+        bench = Bench(stack, folder, NAMES if cold else NAMES[:HOT], cache=options.cache)
         await bench.start()
         plain = await bench.plain()
         edges = {cells: await bench.ours(cells) for cells in options.cells}
-        misses = " D1 misses | LL misses |" if options.caches else ""
+        misses = " L1 misses | L2 misses |" if options.cache else ""
         print(f"\n| decided by | cells | plain | ours | more |{misses} connections made |")
-        print("|---" * (8 if options.caches else 6) + "|")
+        print("|---" * (8 if options.cache else 6) + "|")
         for way in ways:
             for cells, edge in edges.items():
                 before, _ = await counted(plain, way, Mix(cells), options.requests, ours=False)
                 now, made = await counted(edge, way, Mix(cells), options.requests, ours=True)
                 print(row(way, cells, before, now, options.requests, made), flush=True)
+        for each in BASELINES if options.baselines else ():
+            for cells in options.cells:
+                before, _ = await counted(plain, each.way, Mix(cells), options.requests, ours=False)
+                edge = await bench.baseline(each, cells)
+                now, made = await counted(edge, each.way, Mix(cells), options.requests, ours=False)
+                print(row(each.way, cells, before, now, options.requests, made), flush=True)
 
 
 def main() -> None:
@@ -203,7 +216,10 @@ def main() -> None:
     parser.add_argument(
         "--ways", nargs="+", choices=names, help="all but the one that always asks, if not said"
     )
-    parser.add_argument("--caches", action="store_true", help="simulate the processor's caches: slower")
+    parser.add_argument("--baselines", action="store_true", help="what stands between plain Envoy and ours")
+    parser.add_argument(
+        "--cache", type=int, default=0, help="kilobytes of the second cache, to count misses too: slower"
+    )
     uvloop.run(measure(parser.parse_args()))
 
 
