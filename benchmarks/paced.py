@@ -91,6 +91,8 @@ class Connection:
             raise ConnectionError("the server goes away")
         elif kind == DATA:
             self.answered.add(stream)
+        elif stream not in self.due:
+            pass  # a stream that was answered before its end was read is reset as well
         elif kind == RST_STREAM or (kind == HEADERS and flags & END_STREAM):
             # An answer without a body is an error, whatever its trailers say.
             self.took.append(now - self.due.pop(stream))

@@ -8,31 +8,25 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import grpc
 import grpc.aio
 import uvloop
+
+from benchmarks.empty_server import QUIET, serve
 
 TXN = "/etcdserverpb.KV/Txn"
 
 
-async def serve(port: int, etcd: str) -> None:
-    """Serve until killed, with the options of the Topology Service that matter here."""
-    quiet = ("grpc.http2.bdp_probe", 0)
-    async with grpc.aio.insecure_channel(etcd, [quiet, ("grpc.enable_retries", 0)]) as channel:
+async def hand_on(port: int, etcd: str) -> None:
+    """Serve until killed."""
+    async with grpc.aio.insecure_channel(etcd, [QUIET, ("grpc.enable_retries", 0)]) as channel:
         commit: Any = channel.unary_unary(TXN)
 
-        async def hand_on(request: bytes, _: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-            answer: bytes = await commit(request)
-            return answer
+        async def answer(request: bytes, _: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+            answered: bytes = await commit(request)
+            return answered
 
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0), quiet])
-        _, service, name = TXN.split("/")
-        handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(hand_on)}
-        server.add_registered_method_handlers(service, handlers)
-        server.add_insecure_port(f"127.0.0.1:{port}")
-        await server.start()
-        await server.wait_for_termination()
+        await serve(port, TXN, answer)
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), sys.argv[2]))
+    uvloop.run(hand_on(int(sys.argv[1]), sys.argv[2]))

@@ -27,3 +27,17 @@ def test_what_is_logged_during_a_call_names_its_request() -> None:
 
     (line,) = done.stderr.splitlines()
     assert line.endswith("WARNING a.b loud x=1 request=r-1")
+
+
+def test_an_error_ends_with_its_traceback() -> None:
+    failing = "\ntry: 1 / 0\nexcept ZeroDivisionError: logging.getLogger('a.b').exception('broken')"
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT + failing], capture_output=True, text=True, check=True
+    )
+
+    _, line, *trace = done.stderr.splitlines()
+    assert line.endswith("ERROR   a.b broken")
+    assert (trace[0], trace[-1]) == (
+        "Traceback (most recent call last):",
+        "ZeroDivisionError: division by zero",
+    )
