@@ -31,9 +31,11 @@ _STATUS: Final[Schema] = {
 }
 _FAILURES: Final = {
     "400": "The request can't be right.",
+    "401": "The caller's certificate has expired while its connection was open: connect again.",
     "403": "The caller's certificate does not allow it.",
     "404": "There is none, or not any more.",
     "429": "The caller has as many calls answered at once as it may: wait for `retry-after`.",
+    "500": "An error of ours: it is logged with the `x-request-id` of the answer.",
     "503": "Not all has been read yet, or the store is away: try again.",
 }
 

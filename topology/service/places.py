@@ -63,7 +63,7 @@ class Places:
         if taken >= self.limit.calls:
             self.beyond[role] += 1
             if taken == self.limit.calls:  # once for each time that it is passed
-                log.warning("calls_beyond_limit by=%s limit=%d mode=%s", name, taken, self.limit.mode)
+                log.warning("calls_beyond_limit by=%r limit=%d mode=%s", name, taken, self.limit.mode)
             if self.limit.mode is Mode.ENFORCE:
                 words = f"{name}: {taken} calls are being answered, and {self.limit.calls} may be: try again"
                 raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, words, "TOO_MANY_CALLS", retry_seconds=0.1)

@@ -38,4 +38,4 @@ def test_only_logged_it_is_let_in_and_told_once(caplog: pytest.LogCaptureFixture
         pass
     assert places.beyond == {"cell": 2}
     (told,) = caplog.messages
-    assert told == "calls_beyond_limit by=CELL-1 limit=1 mode=log"
+    assert told == "calls_beyond_limit by='CELL-1' limit=1 mode=log"
