@@ -113,7 +113,10 @@ def service_options(command: Callable[..., T]) -> Callable[..., T]:
             tls.check("topology")
         except SettingsError as error:
             fail(Exit.USAGE, str(error))
-        arguments["service"] = ServiceSettings(address=arguments.pop("topology_address"), tls=tls)
+        address = arguments.pop("topology_address")
+        if not address or address.startswith(("http://", "https://")):
+            fail(Exit.USAGE, f"--topology {address!r} is no address; write HOST:PORT, without http://.")
+        arguments["service"] = ServiceSettings(address=address, tls=tls)
         return command(**arguments)
 
     for option in reversed(_OPTIONS):
@@ -158,9 +161,15 @@ def _end(service: ServiceSettings, error: grpc.RpcError) -> Never:
     if code is grpc.StatusCode.UNAVAILABLE and not info.reason:
         fail(
             Exit.UNAVAILABLE,
-            f"the Topology Service does not answer at {service.address}: {words}.",
+            f"the Topology Service does not answer at {service.address}: {words.rstrip('.')}.",
             "Name the right address with --topology or CELLPLANE_TOPOLOGY; `cellplane topology` runs one, "
             "`cellplane control-plane --topology-listen` brings one along.",
+        )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and not info.reason:
+        fail(
+            Exit.UNAVAILABLE,
+            f"the Topology Service at {service.address} did not answer in time.",
+            "What was asked for may have been done all the same: look before you try again.",
         )
     if code is grpc.StatusCode.UNIMPLEMENTED:
         fail(

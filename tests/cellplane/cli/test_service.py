@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def test_nobody_there_is_said_with_the_address(free_port: Callable[[], int]) -> 
     assert "--topology or CELLPLANE_TOPOLOGY" in words
 
 
+def test_one_that_is_mute_is_told_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cellplane.cli.claims.CALL_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        code, words = run("--topology", address)
+    assert code == Exit.UNAVAILABLE
+    assert f"the Topology Service at {address} did not answer in time" in words
+
+
 def test_another_kind_of_server_is_told_as_one(etcd: EtcdServer) -> None:
     code, words = run("--topology", etcd.endpoint)
     assert code == Exit.FAILED
@@ -41,6 +51,8 @@ def test_another_kind_of_server_is_told_as_one(etcd: EtcdServer) -> None:
     [
         (("--topology-cert", __file__), "--topology-cert and --topology-key go together"),
         (("--topology-ca", "/nowhere"), "there is no file /nowhere"),
+        (("--topology", ""), "--topology '' is no address; write HOST:PORT"),
+        (("--topology", "http://127.0.0.1:9095"), "write HOST:PORT, without http://"),
     ],
 )
 def test_mistakes_are_named(arguments: tuple[str, ...], named: str) -> None:
