@@ -46,13 +46,19 @@ def is_linearizable(
             return False
         first_end = min(history[at].ended for at in left if history[at].answered is not UNKNOWN)
         # Answered calls first, as they ended: what was cut off is seldom needed to explain them.
+        changing: list[tuple[int, State]] = []
         for at in sorted(left, key=lambda at: (history[at].answered is UNKNOWN, history[at].ended)):
             call = history[at]
             if call.began > first_end:
                 continue
             right, after = step(state, call.asked, call.answered)
-            if right and search(left - {at}, after):
-                return True
+            if right and after != state:
+                changing.append((at, after))
+            elif right and call.answered is not UNKNOWN:
+                return search(left - {at}, state)  # an order that has it later has it here as well
+            # What was cut off and changes nothing needn't have happened.
+        if any(search(left - {at}, after) for at, after in changing):
+            return True
         dead.add((left, state))
         return False
 
