@@ -169,14 +169,19 @@ async def test_no_copy_comes_in_under_a_service_that_works_there(
     await topology.close()
 
 
-async def test_a_dry_run_writes_nothing_to_the_source_either(database: Database) -> None:
-    base = MemoryStore()
+async def died_in_a_commit(base: MemoryStore) -> None:
+    """Leave there what a service leaves that dies while it closes a lease of 300 claims."""
     store = Mortal(base)
     dying = StoredClaims(store, ClaimKeyspace.beside(Keyspace("/source")))
     lease = await begun(dying, batch(1, [f"n{number}" for number in range(300)]))
     store.dies_before = store.writes + 2
     with pytest.raises(StoreUnavailable):
         await dying.commit(1, lease, "CELL")
+
+
+async def test_a_dry_run_writes_nothing_to_the_source_either(database: Database) -> None:
+    base = MemoryStore()
+    await died_in_a_commit(base)
     before = (await base.list("/")).revision
     source = StoredClaims(base, ClaimKeyspace.beside(Keyspace("/source")))
     with pytest.raises(StoreRefused, match="is being written or finished"):
@@ -186,12 +191,7 @@ async def test_a_dry_run_writes_nothing_to_the_source_either(database: Database)
 
 async def test_what_a_dead_service_left_is_finished_first(database: Database) -> None:
     base = MemoryStore()
-    store = Mortal(base)
-    dying = StoredClaims(store, ClaimKeyspace.beside(Keyspace("/source")))
-    lease = await begun(dying, batch(1, [f"n{number}" for number in range(300)]))
-    store.dies_before = store.writes + 2
-    with pytest.raises(StoreUnavailable):
-        await dying.commit(1, lease, "CELL")
+    await died_in_a_commit(base)
     source = StoredClaims(base, ClaimKeyspace.beside(Keyspace("/source")))
     copied = await copy_claims(source, "etcd", database)
     assert (copied.put, copied.equal) == (300, True)
