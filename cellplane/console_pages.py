@@ -27,7 +27,7 @@ from cellplane.console_state import state_json
 from cellplane.explaining import explanation_json, request_of
 from cellplane.fleet_report import Filter
 from cellplane.fleet_wide import FleetReader
-from cellplane.https import common_name
+from cellplane.https import certificate_of
 from cellplane.pages import Pages
 from cellplane.push_history import PushHistory
 from cellplane.rules_history import CURRENT, KIND
@@ -192,7 +192,7 @@ async def _to_the_console(_: web.Request) -> web.Response:
 def _asked(request: web.Request) -> Asked:
     return Asked(
         address=request.remote or "",
-        certificate_name=common_name(request.get_extra_info("peercert")),
+        certificate_name=certificate_of(request).name,
         headers={name.lower(): request.headers.getall(name) for name in request.headers},
     )
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
-from typing import Any
+
+from aiohttp import web
 
 from cellplane.settings import TlsFiles
+from topology.service.certificate import NONE_SHOWN, Shown, shown
 
 log = logging.getLogger("cellplane.https")
 
@@ -52,8 +53,8 @@ def _times(files: TlsFiles) -> tuple[int, ...]:
     return tuple(path.stat().st_mtime_ns for path in (files.cert, files.key, files.ca) if path is not None)
 
 
-def common_name(certificate: Mapping[str, Any] | None) -> str:
-    """Give the common name of a certificate that TLS verified; empty where there is not exactly one."""
-    subject = (certificate or {}).get("subject", ())
-    names = [value for parts in subject for key, value in parts if key == "commonName"]
-    return str(names[0]) if len(names) == 1 else ""
+def certificate_of(request: web.Request) -> Shown:
+    """Give what was shown for a request, which TLS verified; it names nobody where nothing was."""
+    tls = request.get_extra_info("ssl_object")
+    encoded = tls.getpeercert(binary_form=True) if tls else None
+    return shown(encoded) if encoded else NONE_SHOWN

@@ -23,12 +23,11 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from cellplane.https import https_context
+from cellplane.https import certificate_of, https_context
 from cellplane.rest_openapi import document
 from cellplane.rest_table import TABLE, Operation
 from cellplane.settings import Listen, SettingsError, TlsFiles
 from cellplane.tracing import Ending, Tracing
-from topology.service.certificate import shown
 from topology.service.classify import Lifetimes, Routed
 from topology.service.failure import Failure, failure_of, invalid
 from topology.service.gate import NAMELESS, rules_of
@@ -165,7 +164,7 @@ class RestPages:
     def _caller(self, request: web.Request) -> Caller:
         if not self._verified:  # over HTTP/1 a connection has one call at a time: the host is who calls
             return Caller(Role.UNVERIFIED, f"http:{request.remote}")
-        certificate = shown(request.get_extra_info("ssl_object").getpeercert(binary_form=True))
+        certificate = certificate_of(request)
         certificate.check()
         return identify(certificate.name, lambda name: request.headers.getall(name, ()), self._names)
 

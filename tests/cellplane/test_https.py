@@ -7,9 +7,12 @@ import shutil
 import ssl
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from cellplane.https import common_name, https_context
+from cellplane.https import certificate_of, https_context
 from cellplane.settings import TlsFiles
 from tests.certificates import Authority
 
@@ -33,15 +36,34 @@ def test_clients_must_or_may_show_a_certificate(
     assert alone.verify_mode == ssl.CERT_NONE
 
 
-def test_the_common_name_of_a_certificate() -> None:
-    assert common_name(None) == ""
-    assert common_name({}) == ""
-    subject = ((("organizationName", "acme"),), (("commonName", "admin-ada"),))
-    assert common_name({"subject": subject}) == "admin-ada"
+async def test_a_request_is_whose_certificate_was_shown_for_it(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    server, ada = authority.issue("server", "127.0.0.1"), authority.issue("ada", common_name="admin-ada")
+    ours = https_context(TlsFiles(ca=authority.ca, cert=server.cert, key=server.key), demanding=False)
 
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text=certificate_of(request).name)
 
-def test_several_common_names_are_nobodys() -> None:
-    assert common_name({"subject": ((("commonName", "cell-2"),), (("commonName", "admin-eve"),))}) == ""
+    async def named(context: ssl.SSLContext | None, shows: ssl.SSLContext | bool) -> str:
+        app = web.Application()
+        app.router.add_get("/", page)
+        site = TestServer(app, scheme="https" if context else "http")
+        await site.start_server(ssl=context)
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(site.make_url("/"), ssl=shows) as answer,
+            ):
+                return await answer.text()
+        finally:
+            await site.close()
+
+    nobody = ssl.create_default_context(cafile=authority.ca)
+    somebody = ssl.create_default_context(cafile=authority.ca)
+    somebody.load_cert_chain(str(ada.cert), str(ada.key))
+    assert await named(None, True) == ""
+    assert await named(ours, nobody) == ""
+    assert await named(ours, somebody) == "admin-ada"
 
 
 async def test_files_that_are_replaced_count_from_the_next_handshake_on(tmp_path: Path) -> None:

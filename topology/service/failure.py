@@ -14,7 +14,8 @@ import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from topology.claims.owners import OwnerElsewhere, OwnerMoving, name_of
+from topology.claims.model import Subject
+from topology.claims.owners import OwnerElsewhere, OwnerMoving, name_of, subject_of
 from topology.claims.rules import Leased, NotThere, NotYours, Obstacle, Taken, Unreadable
 from topology.claims.transfer_obstacles import (
     FenceLifted,
@@ -86,6 +87,14 @@ class Failure(Exception):
 def invalid(message: str, reason: str = "INVALID") -> Failure:
     """Say that the request can't be right."""
     return Failure(grpc.StatusCode.INVALID_ARGUMENT, message, reason)
+
+
+def owner_named(name: str, field: str) -> Subject:
+    """Read an owner's name, or raise Failure with the field that it is in."""
+    subject = subject_of(name)
+    if subject is None:
+        raise invalid(f"{field}: {name[:64]!r} is no owner: name one like ORGANIZATION/42", "OWNER_INVALID")
+    return subject
 
 
 def invalid_fields(problems: Sequence[Problem], code: grpc.StatusCode, reason: str) -> Failure:

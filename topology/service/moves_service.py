@@ -18,7 +18,6 @@ import grpc
 
 from pb.cellplane.topology.v1 import moves_pb2 as wire
 from pb.cellplane.topology.v1 import moves_pb2_grpc
-from topology.claims.owners import subject_of
 from topology.claims.store import ClaimStore
 from topology.keys import Keyspace
 from topology.leader import leader_key
@@ -28,7 +27,7 @@ from topology.moves.book import Busy, MoveBook, SeenMove
 from topology.moves.model import Move, Order, Step
 from topology.moves.runner import ROLE
 from topology.service.changer import stamp_of_caller
-from topology.service.failure import invalid, invalid_fields, not_found
+from topology.service.failure import invalid_fields, not_found, owner_named
 from topology.service.gate import Context
 from topology.service.move_planner import MovePlanner, MovePorts, busy_with
 from topology.service.moves_wire import move_message, step_of, wished
@@ -92,9 +91,8 @@ class MoveService(moves_pb2_grpc.MoveServiceServicer):
         return wire.GetMoveResponse(move=move_message(await self._named(request.move_id)))
 
     async def ListMoves(self, request: wire.ListMovesRequest, context: Context) -> wire.ListMovesResponse:
-        if request.owner and subject_of(request.owner) is None:
-            words = f"owner: {request.owner[:64]!r} is no owner: name one like ORGANIZATION/42"
-            raise invalid(words, "OWNER_INVALID")
+        if request.owner:
+            owner_named(request.owner, "owner")
         found = [
             seen
             for seen in await self._book.list()

@@ -13,12 +13,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pb.cellplane.topology.v1 import placement_pb2, placement_pb2_grpc
 from topology import forms
-from topology.claims.owners import subject_of
 from topology.placement import NoRoom, PlacementWish, placement_problems
 from topology.placements import Placed, Placements, Refused
 from topology.service import audit
 from topology.service.changer import stamp_of_caller
-from topology.service.failure import Failure, invalid, invalid_fields, not_found
+from topology.service.failure import Failure, invalid_fields, not_found, owner_named
 from topology.service.gate import Context
 from topology.service.sources import Sources
 
@@ -35,9 +34,8 @@ class PlacementService(placement_pb2_grpc.PlacementServiceServicer):
     async def Place(
         self, request: placement_pb2.PlaceRequest, context: Context
     ) -> placement_pb2.PlaceResponse:
-        if request.owner and subject_of(request.owner) is None:
-            words = f"owner: {request.owner[:64]!r} is no owner: name one like ORGANIZATION/42"
-            raise invalid(words, "OWNER_INVALID")
+        if request.owner:
+            owner_named(request.owner, "owner")
         wish = PlacementWish(
             key=request.request_key,
             region=request.region,

@@ -22,8 +22,7 @@ from pb.cellplane.topology.v1 import transfer_pb2, transfer_pb2_grpc
 from topology import forms
 from topology.arrivals import arrival_problems, as_arrived_at
 from topology.checks import stamp_problems
-from topology.claims.model import Subject
-from topology.claims.owners import FIRST_EPOCH, name_of, subject_of
+from topology.claims.owners import FIRST_EPOCH, name_of
 from topology.claims.store import ClaimStore, Invalid
 from topology.claims.transfer import (
     Hindered,
@@ -41,7 +40,7 @@ from topology.keys import Keyspace
 from topology.model import Problem, Stamp
 from topology.placements import Placements
 from topology.service.departure_gate import SWEEP_SECONDS, DepartureGate
-from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found
+from topology.service.failure import Failure, hindered, invalid, invalid_fields, not_found, owner_named
 from topology.service.gate import Context, current_caller
 from topology.service.owners_in_cell import owners_in
 from topology.service.sources import Sources
@@ -113,7 +112,7 @@ class TransferService(transfer_pb2_grpc.TransferServiceServicer):
     async def GetOwner(
         self, request: transfer_pb2.GetOwnerRequest, context: Context
     ) -> transfer_pb2.GetOwnerResponse:
-        subject = _subject(request.owner, "owner")
+        subject = owner_named(request.owner, "owner")
         index = self._sources.claims
         owner, buckets = index.owners.get(subject), index.claimed_for(subject)
         records = [record for bucket in buckets if (record := index.find(bucket)) is not None]
@@ -191,7 +190,7 @@ def _wish(request: transfer_pb2.TransferRequest) -> TransferWish:
     return TransferWish(
         id=request.request_id.lower(),
         owners=tuple(
-            (_subject(each.owner, f"owners[{at}].owner"), each.expected_epoch)
+            (owner_named(each.owner, f"owners[{at}].owner"), each.expected_epoch)
             for at, each in enumerate(request.owners)
         ),
         from_cell=request.from_cell,
@@ -199,13 +198,6 @@ def _wish(request: transfer_pb2.TransferRequest) -> TransferWish:
         reason=request.reason,
         dry_run=request.dry_run,
     )
-
-
-def _subject(name: str, field: str) -> Subject:
-    subject = subject_of(name)
-    if subject is None:
-        raise invalid(f"{field}: {name[:64]!r} is no owner: name one like ORGANIZATION/42", "OWNER_INVALID")
-    return subject
 
 
 def _check_stamp(caller: str, reason: str) -> None:
